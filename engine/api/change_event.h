@@ -1,0 +1,58 @@
+// ChangeEvent: one change of one row, as sinks and transformers see it.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include <absl/time/time.h>
+
+#include "engine/api/position.h"
+#include "postgres/types/oid.h"
+#include "schemas/row_view.h"
+#include "schemas/table_schema.h"
+
+namespace pgflow::engine {
+
+enum class Operation : uint8_t { kRead /* a snapshot row */, kInsert, kUpdate, kDelete, kTruncate };
+
+// "read", "insert", ...: one word for one thing, in YAML, JSON and metrics.
+std::string_view OperationName(Operation operation);
+
+enum class BeforeImage : uint8_t {
+  kNone,
+  kKey,   // Only the identity columns are set; the others read as NULL.
+  kFull,  // REPLICA IDENTITY FULL: the whole old row.
+};
+
+// The transaction that an event belongs to. A transaction larger than a batch spans several.
+struct TransactionSpan {
+  postgres::Xid xid = 0;
+  postgres::Lsn commit_lsn;
+  postgres::Lsn end_lsn;
+  absl::Time commit_time;
+  bool begins = false;  // Its first event is (or would be) in this batch.
+  bool ends = false;    // Its last one is.
+};
+
+// Owns nothing; valid while its batch lives. UPDATE has no before image when the identity did not
+// change and is not FULL: the key is then read from `after`.
+struct ChangeEvent {
+  Operation operation = Operation::kInsert;
+  BeforeImage before_image = BeforeImage::kNone;
+  // Replayed over rows that may already hold a later state: INSERT is an upsert, UPDATE and DELETE
+  // of a missing row do nothing.
+  bool catch_up = false;
+  // TRUNCATE only. One statement on several tables gives one event a table, one after the other;
+  // `truncate_more` is set on all but the last.
+  bool truncate_cascade = false;
+  bool truncate_restart_identity = false;
+  bool truncate_more = false;
+
+  uint32_t transaction = 0;  // Index in Batch::transactions(); unused for kRead.
+  uint64_t ordinal = 0;
+  const schemas::TableSchema* schema = nullptr;
+  schemas::RowView before;
+  schemas::RowView after;
+};
+
+}  // namespace pgflow::engine

@@ -1,0 +1,119 @@
+// Sink: where changes go. A sink holds protocol only; retry, back-off, bisecting and the dead
+// letter belong to the runtime.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include "engine/api/batch.h"
+#include "engine/api/checkpoint.h"
+#include "schemas/table_definition.h"
+
+namespace pgflow::engine {
+
+// One row that the sink cannot take, and why.
+struct Rejection {
+  Position position;  // Of a stream event; {snapshot LSN, row number} for a snapshot row.
+  size_t event = 0;   // Index in the batch's events.
+  absl::Status error;
+};
+
+// A status of Sink::Write may name the one event that is at fault: Position::ToString().
+inline constexpr std::string_view kCulpritPayload = "pgflow/culprit";
+
+struct SinkContext {
+  std::string pipeline;
+  std::string sink;  // Unique in the pipeline.
+};
+
+// One table of a snapshot, as this sink is to see it.
+struct TablePlan {
+  schemas::TableName source_table;
+  schemas::TableSchemaPtr schema;  // After the transformers.
+  // By attribute number; null when the source has no catalog (then tables cannot be created).
+  const schemas::TableDefinition* definition = nullptr;
+};
+
+// Waiting stream changes, handed over at once.
+struct Window {
+  std::span<Batch> batches;
+  // False: the last transaction goes on in the next window, and the sink makes nothing visible yet.
+  bool ends_at_commit = true;
+  // Where the sink stands after this window; meaningless unless ends_at_commit. A window without
+  // events only moves the checkpoint.
+  StreamPoint end;
+};
+
+struct WriteResult {
+  std::vector<Rejection> rejections;
+};
+
+// One worker's way into the sink during the snapshot, with a connection of its own. One thread.
+// After an error the lane is abandoned (destroyed) and a new one opened.
+class SnapshotLane {
+ public:
+  enum class Mode {
+    kFast,     // An error means that some row of the range was refused.
+    kCareful,  // Refused rows come back as rejections, the others are written.
+  };
+
+  virtual ~SnapshotLane() = default;
+  // `upsert`: rows may exist already (a resumed table).
+  virtual absl::Status BeginRange(const TablePlan& table, BlockRange range, bool upsert,
+                                  Mode mode) = 0;
+  virtual absl::StatusOr<WriteResult> Write(Batch& batch, std::stop_token stop) = 0;
+  // The range's rows are durable when this returns, with the ledger entry (CheckpointStore::
+  // FinishRange) in the same transaction where the sink keeps its own checkpoint.
+  virtual absl::Status FinishRange(std::stop_token stop) = 0;
+  // All ranges of the table are in: builds keys and the like. The runtime calls
+  // CheckpointStore::FinishTable afterwards.
+  virtual absl::Status FinishTable(const TablePlan& table, std::stop_token stop) = 0;
+};
+
+// Inert until Open. Open, the table calls, Write and Durable are called by one thread at a time.
+class Sink {
+ public:
+  virtual ~Sink() = default;
+
+  // Connects, or connects again after an error: what was not durable is rolled back and forgotten.
+  virtual absl::Status Open(const SinkContext& context, std::stop_token stop) = 0;
+
+  // The sink's own store, kept with the data; null when the runtime has to keep it. Owned by the
+  // sink, valid from Open on.
+  virtual CheckpointStore* checkpoint_store() { return nullptr; }
+
+  // Before a snapshot: creates what is configured to be created, checks that each table can take
+  // its rows and is empty. `resumed` tables hold rows of an earlier attempt and stay as they are.
+  virtual absl::Status PrepareSnapshot(const schemas::DatabaseDefinition& /*definition*/,
+                                       std::span<const TablePlan> /*tables*/,
+                                       std::span<const TablePlan> /*resumed*/,
+                                       std::stop_token /*stop*/) {
+    return absl::OkStatus();
+  }
+  // Removes all rows of a table that an abandoned attempt wrote (its definition may have changed).
+  virtual absl::Status ResetTable(const TablePlan& /*table*/, std::stop_token /*stop*/) {
+    return absl::OkStatus();
+  }
+  virtual absl::StatusOr<std::unique_ptr<SnapshotLane>> OpenLane(std::stop_token stop) = 0;
+
+  // OK: every event was taken, save the rejected ones; durable once Durable() has reached
+  // `window.end`. Error: assume nothing; the runtime calls Open and sends again from the
+  // checkpoint.
+  virtual absl::StatusOr<WriteResult> Write(const Window& window, std::stop_token stop) = 0;
+
+  // The newest window end that survives a crash of the sink. Cheap; called after each Write and
+  // every 100 ms or so while it lags.
+  virtual absl::StatusOr<StreamPoint> Durable(std::stop_token stop) = 0;
+
+  // After the last Write of a clean shutdown.
+  virtual absl::Status Close(std::stop_token /*stop*/) { return absl::OkStatus(); }
+};
+
+}  // namespace pgflow::engine

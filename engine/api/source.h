@@ -1,0 +1,70 @@
+// Source: where changes come from.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <stop_token>
+#include <string>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include "engine/api/checkpoint.h"
+#include "engine/api/snapshot.h"
+#include "engine/api/stream_writer.h"
+#include "engine/api/telemetry.h"
+
+namespace pgflow::engine {
+
+struct SlotState {
+  bool created = false;           // By this call: nothing was ever read from it.
+  postgres::Lsn confirmed_flush;  // The server no longer has what committed before this.
+};
+
+struct SlotHealth {
+  std::string wal_status;           // pg_replication_slots.wal_status: reserved, extended, ...
+  uint64_t retained_wal_bytes = 0;  // From its restart_lsn to the server's end of WAL.
+  postgres::Lsn server_lsn;         // End of WAL.
+};
+
+// One instance drives one slot. Inert until Open. Open, OpenSlot, OpenSnapshot, DropSlot, Health
+// and CurrentLsn are called from one thread at a time; Run has a thread of its own; Acknowledge may
+// come from any thread and does not block.
+class Source {
+ public:
+  virtual ~Source() = default;
+
+  // Connects and reads who the server is.
+  virtual absl::StatusOr<SourceIdentity> Open(std::stop_token stop) = 0;
+
+  // Makes sure that publication and slot exist; creates them when `create` says so, else a missing
+  // one is kNotFound. kFailedPrecondition: it exists but cannot serve (invalidated, another plugin).
+  virtual absl::StatusOr<SlotState> OpenSlot(bool create, std::stop_token stop) = 0;
+  // Removes slot and publication. OK when there was none.
+  virtual absl::Status DropSlot(std::stop_token stop) = 0;
+
+  // A snapshot at a consistent point of the slot's log. The first call after OpenSlot created the
+  // slot gets the slot's own snapshot, others a later one.
+  virtual absl::StatusOr<std::unique_ptr<SnapshotSession>> OpenSnapshot(std::stop_token stop) = 0;
+
+  // Takes the slot and writes its changes to `out` until `stop` (kCancelled) or an error.
+  // kUnavailable with kSlotInUsePayload: another session has the slot. Can be run again.
+  virtual absl::Status Run(StreamWriter& out, std::stop_token stop) = 0;
+
+  // Everything that committed before `lsn` is durable downstream. Never goes backwards.
+  virtual void Acknowledge(postgres::Lsn lsn) = 0;
+
+  virtual absl::StatusOr<SlotHealth> Health(std::stop_token stop) = 0;
+  // The server's insert position now: everything committed before is below it.
+  virtual absl::StatusOr<postgres::Lsn> CurrentLsn(std::stop_token stop) = 0;
+
+  // Counters that the source updates; the runtime owns them and sets them before Open.
+  void set_telemetry(SourceTelemetry* telemetry) { telemetry_ = telemetry; }
+
+ protected:
+  SourceTelemetry* telemetry_ = nullptr;
+};
+
+inline constexpr std::string_view kSlotInUsePayload = "pgflow/slot-in-use";
+
+}  // namespace pgflow::engine

@@ -1,0 +1,36 @@
+#include "schemas/table_schema.h"
+
+#include <algorithm>
+
+namespace pgflow::schemas {
+
+std::string QuoteIdentifier(std::string_view name) {
+  std::string quoted;
+  quoted.reserve(name.size() + 2);
+  quoted.push_back('"');
+  for (char c : name) {
+    if (c == '"') quoted.push_back('"');
+    quoted.push_back(c);
+  }
+  quoted.push_back('"');
+  return quoted;
+}
+
+std::string QuoteTable(const TableName& table) {
+  return QuoteIdentifier(table.schema) + "." + QuoteIdentifier(table.name);
+}
+
+std::optional<size_t> TableSchema::FindColumn(std::string_view name) const {
+  for (size_t i = 0; i < columns.size(); ++i) {
+    if (columns[i].name == name) return i;
+  }
+  return std::nullopt;
+}
+
+bool TableSchema::HasKey() const {
+  return replica_identity != ReplicaIdentity::kFull &&
+         replica_identity != ReplicaIdentity::kNothing &&
+         std::ranges::any_of(columns, [](const Column& column) { return column.identity; });
+}
+
+}  // namespace pgflow::schemas

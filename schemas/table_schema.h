@@ -1,0 +1,58 @@
+// TableSchema: the columns of a table's rows as an event carries them, immutable and shared.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "postgres/types/oid.h"
+
+namespace pgflow::schemas {
+
+// A schema-qualified name, unquoted.
+struct TableName {
+  std::string schema;
+  std::string name;
+
+  std::string ToString() const { return schema + "." + name; }
+  friend auto operator<=>(const TableName&, const TableName&) = default;
+};
+
+// `"schema"."name"`, for SQL. Quotes are doubled.
+std::string QuoteIdentifier(std::string_view name);
+std::string QuoteTable(const TableName& table);
+
+enum class ReplicaIdentity : char { kDefault = 'd', kIndex = 'i', kFull = 'f', kNothing = 'n' };
+
+struct Column {
+  std::string name;
+  postgres::Oid type = 0;
+  int32_t type_modifier = -1;
+  // The number in pg_attribute; survives renames (of the source's and of a transformer's making).
+  int16_t attribute_number = 0;
+  // Part of the replica identity: what a before image of kind kKey holds.
+  bool identity = false;
+  // format_type(type, NULL): schema-qualified unless it is in pg_catalog. May be empty in tests.
+  std::string type_name;
+};
+
+// Thread-safe (immutable). Held by shared_ptr<const TableSchema>; a change makes a new one.
+struct TableSchema {
+  TableName table;
+  postgres::Oid oid = 0;
+  ReplicaIdentity replica_identity = ReplicaIdentity::kDefault;
+  std::vector<Column> columns;
+  // Counts the versions of this table that this process has seen; 0 is the first.
+  uint64_t version = 0;
+
+  std::optional<size_t> FindColumn(std::string_view name) const;
+  // True when some column is marked identity and the identity is not all of the row.
+  bool HasKey() const;
+};
+
+using TableSchemaPtr = std::shared_ptr<const TableSchema>;
+
+}  // namespace pgflow::schemas
