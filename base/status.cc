@@ -1,7 +1,5 @@
 #include "base/status.h"
 
-#include <optional>
-
 #include <absl/strings/cord.h>
 #include <absl/strings/string_view.h>
 
@@ -34,7 +32,7 @@ void SetPayload(absl::Status& status, std::string_view type, std::string_view pa
 }
 
 std::string Payload(const absl::Status& status, std::string_view type) {
-  std::optional<absl::Cord> payload =
+  const auto payload =
       status.GetPayload(absl::string_view(type.data(), type.size()));
   return payload.has_value() ? std::string(*payload) : std::string();
 }

@@ -1,0 +1,164 @@
+// Connection: one session of a Postgres server. The only folder that knows libpq.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <absl/time/time.h>
+
+#include "postgres/types/oid.h"
+
+struct pg_conn;
+struct pg_result;
+
+namespace pgflow::postgres {
+
+struct ConnectOptions {
+  std::string url;                 // A libpq URI or keyword string; may hold a password.
+  std::string application_name;    // Shows in pg_stat_activity.
+  bool replication = false;        // A walsender session (replication=database).
+  absl::Duration connect_timeout = absl::Seconds(10);
+  // SET for the session, after the ones that every session of ours gets (see connection.cc: time
+  // zone, DateStyle, search_path, timeouts and the rest that could change values or end sessions).
+  std::vector<std::pair<std::string, std::string>> settings;
+};
+
+// One parameter of a statement; points to the caller's bytes until the call returns.
+struct Parameter {
+  const char* bytes = nullptr;  // Null pointer: SQL NULL. Text must not need a terminating zero.
+  uint32_t size = 0;
+  bool binary = false;
+
+  static Parameter Null() { return {}; }
+  // `text` must be zero-terminated behind its end (libpq reads text parameters as C strings).
+  static Parameter Text(const std::string& text) {
+    return {text.c_str(), static_cast<uint32_t>(text.size()), false};
+  }
+  static Parameter Binary(std::string_view bytes) {
+    return {bytes.data() == nullptr ? "" : bytes.data(), static_cast<uint32_t>(bytes.size()), true};
+  }
+};
+
+// The rows that a statement gave. Move-only. Views are valid while it lives.
+class Result {
+ public:
+  explicit Result(pg_result* result) : result_(result, &Clear) {}
+
+  int row_count() const;
+  int column_count() const;
+  bool is_null(int row, int column) const;
+  std::string_view at(int row, int column) const;
+  std::string text(int row, int column) const { return std::string(at(row, column)); }
+  int64_t integer(int row, int column) const;  // 0 for NULL.
+  bool boolean(int row, int column) const { return at(row, column) == "t"; }
+  // Rows that INSERT, UPDATE, DELETE, COPY touched.
+  int64_t affected_rows() const;
+  std::string_view command_tag() const;
+  pg_result* raw() const { return result_.get(); }
+
+ private:
+  static void Clear(pg_result* result);
+  std::unique_ptr<pg_result, void (*)(pg_result*)> result_;
+};
+
+// Not thread-safe: one thread at a time (Cancel aside). Every waiting call takes a stop token and
+// returns kCancelled soon after a stop; the session is then in the middle of something: destroy it.
+//
+// Errors: kUnavailable when the connection is broken or refused (the message names the server, never
+// the password); kUnauthenticated, kPermissionDenied, kInvalidArgument, ... by CodeOfSqlState, with
+// the SQLSTATE as payload (SqlStateOf) and detail, hint, constraint and table in the message.
+class Connection {
+ public:
+  static absl::StatusOr<std::unique_ptr<Connection>> Connect(const ConnectOptions& options,
+                                                             std::stop_token stop);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // host:port/database as user.
+  const std::string& display_name() const { return display_name_; }
+  int server_version() const;   // 150018.
+  int backend_pid() const;
+  bool healthy() const;         // False after the connection broke.
+
+  // Simple protocol; may hold several statements (the last one's result is returned).
+  absl::StatusOr<Result> Execute(const std::string& sql, std::stop_token stop = {});
+  // Extended protocol; results as text.
+  absl::StatusOr<Result> ExecuteParams(const std::string& sql, std::span<const Parameter> parameters,
+                                       std::stop_token stop = {});
+  absl::Status Prepare(const std::string& name, const std::string& sql,
+                       std::span<const Oid> types = {}, std::stop_token stop = {});
+  absl::StatusOr<Result> ExecutePrepared(const std::string& name,
+                                         std::span<const Parameter> parameters,
+                                         std::stop_token stop = {});
+
+  // Pipeline mode: Send... queues (and writes when the buffer is full, taking in results that block
+  // the server, so that neither side can deadlock); Sync ends an implicit-transaction segment; after
+  // an error the server skips to the next Sync. Results come back in order, one a Send or Sync.
+  absl::Status EnterPipeline();
+  absl::Status ExitPipeline();
+  absl::Status SendPrepare(const std::string& name, const std::string& sql,
+                           std::span<const Oid> types = {});
+  absl::Status SendPrepared(const std::string& name, std::span<const Parameter> parameters);
+  absl::Status SendQuery(const std::string& sql, std::span<const Parameter> parameters = {});
+  absl::Status SendSync();
+  // The next result. An error status for a failed statement; kAborted-free: a statement that was
+  // skipped because an earlier one failed gives kSkipped.
+  enum class PipelineOutcome { kResult, kSkipped, kSync };
+  struct PipelineResult {
+    PipelineOutcome outcome;
+    Result result;
+  };
+  absl::StatusOr<PipelineResult> NextResult(std::stop_token stop);
+
+  // COPY ... FROM STDIN. PutCopyData buffers; `data` may hold many rows, or parts of one.
+  absl::Status BeginCopyIn(const std::string& sql, std::stop_token stop);
+  absl::Status PutCopyData(std::string_view data, std::stop_token stop);
+  // Ends it; the number of rows. With an `abort_reason` the server fails the COPY (an error of ours,
+  // reported as OK with 0 rows).
+  absl::StatusOr<int64_t> EndCopyIn(std::stop_token stop);
+  absl::Status AbortCopyIn(const std::string& abort_reason, std::stop_token stop);
+
+  // COPY ... TO STDOUT, and the replication stream (COPY BOTH).
+  absl::Status BeginCopyOut(const std::string& sql, std::stop_token stop);
+  // Appends CopyData payloads to `out` until it holds `enough` bytes, nothing more is there without
+  // waiting, or the end. Waits for the first one. False: the COPY is over and succeeded.
+  absl::StatusOr<bool> ReadCopyRows(std::string& out, uint64_t& row_count, size_t enough,
+                                    std::stop_token stop);
+
+  // Starts COPY BOTH with START_REPLICATION.
+  absl::Status BeginCopyBoth(const std::string& command, std::stop_token stop);
+  // One CopyData payload if one is there without waiting; empty when not. The view is valid until
+  // the next call. kUnavailable when the server ended the stream.
+  absl::StatusOr<std::string_view> TryReadCopyMessage();
+  // Waits until the socket is readable, the deadline, or a stop.
+  absl::Status WaitReadable(absl::Time deadline, std::stop_token stop);
+  absl::Status SendCopyMessage(std::string_view payload);
+
+  std::string QuoteLiteral(std::string_view text) const;
+  // Ends the running statement, from any thread.
+  void Cancel();
+
+ private:
+  explicit Connection(pg_conn* connection);
+  struct Waiter;
+
+  pg_conn* connection_;
+  std::string display_name_;
+  std::unique_ptr<Waiter> waiter_;
+  char* copy_message_ = nullptr;
+};
+
+// `url` without its password, for messages.
+std::string RedactUrl(std::string_view url);
+
+}  // namespace pgflow::postgres
