@@ -23,9 +23,9 @@ struct pg_result;
 namespace pgflow::postgres {
 
 struct ConnectOptions {
-  std::string url;                 // A libpq URI or keyword string; may hold a password.
-  std::string application_name;    // Shows in pg_stat_activity.
-  bool replication = false;        // A walsender session (replication=database).
+  std::string url;               // A libpq URI or keyword string; may hold a password.
+  std::string application_name;  // Shows in pg_stat_activity.
+  bool replication = false;      // A walsender session (replication=database).
   absl::Duration connect_timeout = absl::Seconds(10);
   // SET for the session, after the ones that every session of ours gets (see connection.cc: time
   // zone, DateStyle, search_path, timeouts and the rest that could change values or end sessions).
@@ -73,9 +73,10 @@ class Result {
 // Not thread-safe: one thread at a time (Cancel aside). Every waiting call takes a stop token and
 // returns kCancelled soon after a stop; the session is then in the middle of something: destroy it.
 //
-// Errors: kUnavailable when the connection is broken or refused (the message names the server, never
-// the password); kUnauthenticated, kPermissionDenied, kInvalidArgument, ... by CodeOfSqlState, with
-// the SQLSTATE as payload (SqlStateOf) and detail, hint, constraint and table in the message.
+// Errors: kUnavailable when the connection is broken or refused (the message names the server,
+// never the password); kUnauthenticated, kPermissionDenied, kInvalidArgument, ... by
+// CodeOfSqlState, with the SQLSTATE as payload (SqlStateOf) and detail, hint, constraint and table
+// in the message.
 class Connection {
  public:
   static absl::StatusOr<std::unique_ptr<Connection>> Connect(const ConnectOptions& options,
@@ -86,14 +87,15 @@ class Connection {
 
   // host:port/database as user.
   const std::string& display_name() const { return display_name_; }
-  int server_version() const;   // 150018.
+  int server_version() const;  // 150018.
   int backend_pid() const;
-  bool healthy() const;         // False after the connection broke.
+  bool healthy() const;  // False after the connection broke.
 
   // Simple protocol; may hold several statements (the last one's result is returned).
   absl::StatusOr<Result> Execute(const std::string& sql, std::stop_token stop = {});
   // Extended protocol; results as text.
-  absl::StatusOr<Result> ExecuteParams(const std::string& sql, std::span<const Parameter> parameters,
+  absl::StatusOr<Result> ExecuteParams(const std::string& sql,
+                                       std::span<const Parameter> parameters,
                                        std::stop_token stop = {});
   absl::Status Prepare(const std::string& name, const std::string& sql,
                        std::span<const Oid> types = {}, std::stop_token stop = {});
@@ -102,17 +104,20 @@ class Connection {
                                          std::stop_token stop = {});
 
   // Pipeline mode: Send... queues (and writes when the buffer is full, taking in results that block
-  // the server, so that neither side can deadlock); Sync ends an implicit-transaction segment; after
-  // an error the server skips to the next Sync. Results come back in order, one a Send or Sync.
+  // the server, so that neither side can deadlock); Sync ends an implicit-transaction segment;
+  // after an error the server skips to the next Sync. Results come back in order, one a Send or
+  // Sync.
   absl::Status EnterPipeline();
   absl::Status ExitPipeline();
   absl::Status SendPrepare(const std::string& name, const std::string& sql,
-                           std::span<const Oid> types = {});
-  absl::Status SendPrepared(const std::string& name, std::span<const Parameter> parameters);
-  absl::Status SendQuery(const std::string& sql, std::span<const Parameter> parameters = {});
-  absl::Status SendSync();
-  // The next result. An error status for a failed statement; kAborted-free: a statement that was
-  // skipped because an earlier one failed gives kSkipped.
+                           std::span<const Oid> types = {}, std::stop_token stop = {});
+  absl::Status SendPrepared(const std::string& name, std::span<const Parameter> parameters,
+                            std::stop_token stop = {});
+  absl::Status SendQuery(const std::string& sql, std::span<const Parameter> parameters = {},
+                         std::stop_token stop = {});
+  absl::Status SendSync(std::stop_token stop = {});
+  // The next result. An error status for a failed statement; a statement that was skipped because
+  // an earlier one failed gives kSkipped.
   enum class PipelineOutcome { kResult, kSkipped, kSync };
   struct PipelineResult {
     PipelineOutcome outcome;
@@ -123,8 +128,8 @@ class Connection {
   // COPY ... FROM STDIN. PutCopyData buffers; `data` may hold many rows, or parts of one.
   absl::Status BeginCopyIn(const std::string& sql, std::stop_token stop);
   absl::Status PutCopyData(std::string_view data, std::stop_token stop);
-  // Ends it; the number of rows. With an `abort_reason` the server fails the COPY (an error of ours,
-  // reported as OK with 0 rows).
+  // Ends it; the number of rows. With an `abort_reason` the server fails the COPY (an error of
+  // ours, reported as OK with 0 rows).
   absl::StatusOr<int64_t> EndCopyIn(std::stop_token stop);
   absl::Status AbortCopyIn(const std::string& abort_reason, std::stop_token stop);
 
@@ -149,12 +154,25 @@ class Connection {
   void Cancel();
 
  private:
+  struct Session;
+
   explicit Connection(pg_conn* connection);
-  struct Waiter;
+  absl::Status FinishConnecting(const ConnectOptions& options, std::stop_token stop);
+  absl::Status ApplySettings(const ConnectOptions& options, std::stop_token stop);
+  absl::Status WaitForSocket(short events, absl::Time deadline, const std::stop_token& stop);
+  absl::Status Flush(const std::stop_token& stop);
+  absl::Status WaitForResult(const std::stop_token& stop);
+  absl::StatusOr<pg_result*> TakeResult(const std::stop_token& stop);
+  absl::StatusOr<Result> CollectResults(const std::stop_token& stop);
+  absl::Status BeginCopy(const std::string& sql, int expected, const std::stop_token& stop);
+  absl::Status EndOfCopyStream(const std::stop_token& stop);
+  absl::Status AfterSend(int sent, size_t bytes, const std::stop_token& stop);
+  absl::Status BrokenConnection(std::string_view action) const;
+  absl::Status ErrorOf(const pg_result* result) const;
 
   pg_conn* connection_;
   std::string display_name_;
-  std::unique_ptr<Waiter> waiter_;
+  std::unique_ptr<Session> session_;
   char* copy_message_ = nullptr;
 };
 
