@@ -1,0 +1,113 @@
+"""Turns the measurements of all rounds into a table: min, median, max, and ratios round by round."""
+
+import os
+import statistics
+import subprocess
+
+BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+
+
+def spread(values, digits=2):
+    values = [v for v in values if v is not None]
+    if not values:
+        return "-"
+    return "%.*f / %.*f / %.*f" % (
+        digits, min(values), digits, statistics.median(values), digits, max(values))
+
+
+def column(rounds, contender, key):
+    return [r[contender][key] for r in rounds if contender in r and r[contender].get(key) is not None]
+
+
+def ratios(rounds, ours, peers, key="wall_s"):
+    result = []
+    for r in rounds:
+        best = [r[p][key] for p in peers if p in r and key in r[p]]
+        if ours in r and key in r[ours] and best:
+            result.append(r[ours][key] / min(best))
+    return result
+
+
+def table(header, lines):
+    out = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    out += ["| " + " | ".join(line) + " |" for line in lines]
+    return out
+
+
+def row_report(row, rounds):
+    out = ["", "**%s** (%d rounds; min / median / max)" % (row.title, len(rounds)), ""]
+    keys = ("p50_ms", "p99_ms") if row.name == "latency" else ("wall_s",)
+    lines = []
+    for contender in row.contenders:
+        if not any(contender in r for r in rounds):
+            continue
+        line = [contender] + [spread(column(rounds, contender, k), 3 if "ms" in k else 2) for k in keys]
+        line.append(spread(column(rounds, contender, "peak_mib"), 0))
+        line.append(spread(column(rounds, contender, "cpu_s")))
+        lines.append(line)
+    names = {"wall_s": "wall, s", "p50_ms": "p50, ms", "p99_ms": "p99, ms"}
+    out += table(["", *[names[k] for k in keys], "peak RSS, MiB", "own CPU, s"], lines)
+    out += row_ratios(row, rounds)
+    if row.name == "large":
+        out += large_details(row, rounds)
+    return out
+
+
+def row_ratios(row, rounds):
+    lines = []
+    for ours, peers, limit in row.limits:
+        measured = ratios(rounds, ours, peers)
+        if not measured:
+            continue
+        verdict = "reached" if statistics.median(measured) <= limit else "MISSED"
+        lines.append([ours + " / " + (" or ".join(peers)), spread(measured), "<= %.1f" % limit, verdict])
+    if row.name == "latency":
+        for key, limit in (("p50_ms", 0.6), ("p99_ms", 2.0)):
+            measured = column(rounds, "pgflow", key)
+            if measured:
+                verdict = "reached" if statistics.median(measured) < limit else "MISSED"
+                lines.append(["pgflow " + key, spread(measured, 3), "< %.1f" % limit, verdict])
+    peaks = [p for c in ("pgflow", "blackhole") for p in column(rounds, c, "peak_mib")]
+    if peaks:
+        verdict = "reached" if max(peaks) < 256 else "MISSED"
+        lines.append(["peak RSS of pgflow, MiB", spread(peaks, 0), "< 256", verdict])
+    if not lines:
+        return []
+    return [""] + table(["ratio (per round)", "min / median / max", "must be", ""], lines)
+
+
+def large_details(row, rounds):
+    lines = []
+    for contender in row.contenders:
+        if any(contender in r for r in rounds):
+            lines.append([contender] + [spread(column(rounds, contender, k)) for k in
+                                        ("commit_s", "after_commit_s", "first_row_s")]
+                         + [spread(column(rounds, contender, k), 0) for k in ("spill_txns", "stream_txns")])
+    return [""] + table(["", "start to commit, s", "commit to visible, s", "first row received, s",
+                         "publisher spills", "publisher streams"], lines)
+
+
+def machine():
+    with open("/proc/cpuinfo") as cpu:
+        model = next((l.split(":")[1].strip() for l in cpu if l.startswith("model name")), "?")
+    version = subprocess.run(["/usr/lib/postgresql/15/bin/postgres", "--version"],
+                             capture_output=True, text=True).stdout.strip()
+    return "%d x %s, %s on both sides, fsync on, TCP on 127.0.0.1" % (os.cpu_count(), model, version)
+
+
+def report(rows, results):
+    out = ["Machine: " + machine() + "."]
+    for row in rows:
+        if results.get(row.name):
+            out += row_report(row, results[row.name])
+    return "\n".join(out) + "\n"
+
+
+def write_into(path, text):
+    """Replaces what stands between the markers of a Markdown page."""
+    with open(path) as page:
+        content = page.read()
+    head, rest = content.split(BEGIN, 1)
+    tail = rest.split(END, 1)[1]
+    with open(path, "w") as page:
+        page.write(head + BEGIN + "\n" + text + END + tail)
