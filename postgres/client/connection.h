@@ -23,13 +23,13 @@ struct pg_result;
 namespace pgflow::postgres {
 
 struct ConnectOptions {
-  std::string url;               // A libpq URI or keyword string; may hold a password.
-  std::string application_name;  // Shows in pg_stat_activity.
-  bool replication = false;      // A walsender session (replication=database).
+  std::string url;                 // A libpq URI or keyword string; may hold a password.
+  std::string application_name{};  // Shows in pg_stat_activity.
+  bool replication = false;        // A walsender session (replication=database).
   absl::Duration connect_timeout = absl::Seconds(10);
   // SET for the session, after the ones that every session of ours gets (see connection.cc: time
   // zone, DateStyle, search_path, timeouts and the rest that could change values or end sessions).
-  std::vector<std::pair<std::string, std::string>> settings;
+  std::vector<std::pair<std::string, std::string>> settings{};
 };
 
 // One parameter of a statement; points to the caller's bytes until the call returns.
