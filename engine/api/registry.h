@@ -10,6 +10,7 @@
 #include <absl/status/statusor.h>
 
 #include "base/config/config_spec.h"
+#include "base/status.h"
 #include "engine/api/sink.h"
 #include "engine/api/source.h"
 #include "engine/api/transformer.h"

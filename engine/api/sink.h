@@ -14,6 +14,7 @@
 
 #include "engine/api/batch.h"
 #include "engine/api/checkpoint.h"
+#include "engine/api/preflight.h"
 #include "schemas/table_definition.h"
 
 namespace pgflow::engine {
@@ -88,6 +89,14 @@ class Sink {
   // The sink's own store, kept with the data; null when the runtime has to keep it. Owned by the
   // sink, valid from Open on.
   virtual CheckpointStore* checkpoint_store() { return nullptr; }
+
+  // Connects and looks at what this sink needs to take those tables, and changes nothing. Called
+  // instead of Open. An error: it could not look. Both are empty when the source could not be read.
+  virtual absl::StatusOr<std::vector<Finding>> Check(
+      const schemas::DatabaseDefinition& /*definition*/, std::span<const TablePlan> /*tables*/,
+      std::stop_token /*stop*/) {
+    return std::vector<Finding>();
+  }
 
   // Before a snapshot: creates what is configured to be created, checks that each table can take
   // its rows and is empty. `resumed` tables hold rows of an earlier attempt and stay as they are.

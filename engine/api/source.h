@@ -5,11 +5,13 @@
 #include <memory>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
 #include "engine/api/checkpoint.h"
+#include "engine/api/preflight.h"
 #include "engine/api/snapshot.h"
 #include "engine/api/stream_writer.h"
 #include "engine/api/telemetry.h"
@@ -25,6 +27,14 @@ struct SlotHealth {
   std::string wal_status;           // pg_replication_slots.wal_status: reserved, extended, ...
   uint64_t retained_wal_bytes = 0;  // From its restart_lsn to the server's end of WAL.
   postgres::Lsn server_lsn;         // End of WAL.
+};
+
+// What `pgflow check` learns of a source: the findings, and the chosen tables (leaves) for the sinks
+// to look at.
+struct SourceCheck {
+  std::vector<Finding> findings;
+  std::vector<schemas::TableSchemaPtr> tables;
+  schemas::DatabaseDefinition definition;
 };
 
 // One instance drives one slot. Inert until Open. Open, OpenSlot, OpenSnapshot, DropSlot, Health
@@ -57,6 +67,10 @@ class Source {
   virtual absl::StatusOr<SlotHealth> Health(std::stop_token stop) = 0;
   // The server's insert position now: everything committed before is below it.
   virtual absl::StatusOr<postgres::Lsn> CurrentLsn(std::stop_token stop) = 0;
+
+  // Looks at what Run and OpenSnapshot need, after Open, and changes nothing. An error: it could not
+  // look.
+  virtual absl::StatusOr<SourceCheck> Check(std::stop_token /*stop*/) { return SourceCheck(); }
 
   // Counters that the source updates; the runtime owns them and sets them before Open.
   void set_telemetry(SourceTelemetry* telemetry) { telemetry_ = telemetry; }
