@@ -23,7 +23,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/check.h"
+#include "base/config/field_modifiers.h"
 #include "base/config/node.h"
 #include "base/config/spec_description.h"
 #include "base/config/spec_field.h"

@@ -13,6 +13,7 @@
 
 #include "base/check.h"
 #include "base/config/spec_description.h"
+#include "base/config/value_traits.h"
 #include "base/config/values.h"
 
 namespace pgflow::config {
@@ -25,57 +26,6 @@ struct AnyField {
 
   FieldDescription description;
 };
-
-template <typename M>
-struct Optional : std::false_type {
-  using Value = M;
-};
-template <typename T>
-struct Optional<std::optional<T>> : std::true_type {
-  using Value = T;
-};
-
-template <typename T>
-inline constexpr bool kIsInteger = std::is_integral_v<T> && !std::is_same_v<T, bool>;
-
-template <typename T>
-constexpr ValueType ValueTypeOf() {
-  if constexpr (std::is_same_v<T, bool>) {
-    return ValueType::kBoolean;
-  } else if constexpr (std::is_integral_v<T>) {
-    return ValueType::kInteger;
-  } else if constexpr (std::is_floating_point_v<T>) {
-    return ValueType::kNumber;
-  } else if constexpr (std::is_enum_v<T>) {
-    return ValueType::kChoice;
-  } else if constexpr (std::is_same_v<T, std::string>) {
-    return ValueType::kString;
-  } else if constexpr (std::is_same_v<T, Secret>) {
-    return ValueType::kSecret;
-  } else if constexpr (std::is_same_v<T, absl::Duration>) {
-    return ValueType::kDuration;
-  } else if constexpr (std::is_same_v<T, ByteSize>) {
-    return ValueType::kByteSize;
-  } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
-    return ValueType::kStringList;
-  } else if constexpr (std::is_same_v<T, StringMap>) {
-    return ValueType::kStringMap;
-  } else {
-    static_assert(std::is_same_v<T, Node>, "This member type is not a configuration value.");
-    return ValueType::kAny;
-  }
-}
-
-template <typename T>
-std::string Print(const T& value) {
-  if constexpr (kIsInteger<T> && std::is_signed_v<T>) {
-    return PrintValue(static_cast<int64_t>(value));
-  } else if constexpr (kIsInteger<T>) {
-    return PrintValue(static_cast<uint64_t>(value));
-  } else {
-    return PrintValue(value);
-  }
-}
 
 template <typename C, typename M>
 struct ValueField final : AnyField<C> {
@@ -173,42 +123,6 @@ struct SectionField final : AnyField<C> {
   FieldDescription Describe(const C&) const override { return this->description; }
 
   ParseFunction parse;
-};
-
-// What can be said of a value field. A handle; copying it is cheap.
-template <typename C, typename M>
-class FieldModifiers {
- public:
-  using T = typename Optional<M>::Value;
-
-  explicit FieldModifiers(std::shared_ptr<ValueField<C, M>> field) : field_(std::move(field)) {}
-
-  // Must be written, and a text or list not be empty.
-  FieldModifiers& Required() {
-    field_->description.required = true;
-    return *this;
-  }
-  // Both ends are allowed.
-  FieldModifiers& Range(T minimum, T maximum) {
-    field_->description.minimum = Print(minimum);
-    field_->description.maximum = Print(maximum);
-    field_->outside = [minimum, maximum](const T& value) {
-      return value < minimum || maximum < value;
-    };
-    return *this;
-  }
-  FieldModifiers& Choice(std::vector<std::pair<std::string, T>> choices) {
-    for (const auto& choice : choices) field_->description.choices.push_back(choice.first);
-    field_->choices = std::move(choices);
-    return *this;
-  }
-  FieldModifiers& Example(std::string example) {
-    field_->description.example = std::move(example);
-    return *this;
-  }
-
- private:
-  std::shared_ptr<ValueField<C, M>> field_;
 };
 
 }  // namespace pgflow::config

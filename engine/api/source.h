@@ -5,6 +5,7 @@
 #include <memory>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <absl/status/status.h>
@@ -37,12 +38,23 @@ struct SourceCheck {
   schemas::DatabaseDefinition definition;
 };
 
+// What the user asked this source for; the runtime acts on it.
+struct SourcePlan {
+  enum class Mode { kSnapshotAndStream, kSnapshot, kStream };
+
+  Mode mode = Mode::kSnapshotAndStream;
+  int snapshot_workers = 4;
+};
+
 // One instance drives one slot. Inert until Open. Open, OpenSlot, OpenSnapshot, DropSlot, Health
 // and CurrentLsn are called from one thread at a time; Run has a thread of its own; Acknowledge may
 // come from any thread and does not block.
 class Source {
  public:
   virtual ~Source() = default;
+
+  // From the configuration; constant.
+  virtual SourcePlan plan() const { return {}; }
 
   // Connects and reads who the server is.
   virtual absl::StatusOr<SourceIdentity> Open(std::stop_token stop) = 0;
@@ -74,8 +86,11 @@ class Source {
 
   // Counters that the source updates; the runtime owns them and sets them before Open.
   void set_telemetry(SourceTelemetry* telemetry) { telemetry_ = telemetry; }
+  // The pipeline's name ([a-z0-9_]), for default names of slot and publication. Set before Open.
+  void set_pipeline(std::string name) { pipeline_ = std::move(name); }
 
  protected:
+  std::string pipeline_ = "pgflow";
   SourceTelemetry* telemetry_ = nullptr;
 };
 
