@@ -418,7 +418,9 @@ class LatencyRow(Row):
         c = self.context
         answer = subprocess.run(
             [self._program, c.source.url("latency"), c.target.url("latency"),
-             str(c.options.commits)], check=True, capture_output=True, text=True, timeout=600)
+             str(c.options.commits)], capture_output=True, text=True, timeout=600)
+        if answer.returncode != 0:
+            raise BenchError(answer.stderr.strip())
         p50, p99 = (float(word) for word in answer.stdout.split()[:2])
         return {"p50_ms": p50, "p99_ms": p99}
 

@@ -35,16 +35,16 @@ struct Sessions {
 
 absl::StatusOr<Sessions> Connect(const char* source_url, const char* target_url) {
   Sessions sessions;
-  PGFLOW_ASSIGN_OR_RETURN(
-      sessions.source,
-      postgres::Connection::Connect({.url = source_url, .application_name = "commit_latency"}, {}));
-  PGFLOW_ASSIGN_OR_RETURN(
-      sessions.target,
-      postgres::Connection::Connect({.url = target_url, .application_name = "commit_latency"}, {}));
+  postgres::ConnectOptions options;
+  options.application_name = "commit_latency";
+  options.url = source_url;
+  PGFLOW_ASSIGN_OR_RETURN(sessions.source, postgres::Connection::Connect(options, {}));
+  options.url = target_url;
+  PGFLOW_ASSIGN_OR_RETURN(sessions.target, postgres::Connection::Connect(options, {}));
   PGFLOW_RETURN_IF_ERROR(sessions.source->Prepare(
-      "write", "INSERT INTO latency VALUES ($1::bigint, 'one row at a time')"));
+      "write", "INSERT INTO public.latency VALUES ($1::bigint, 'one row at a time')"));
   PGFLOW_RETURN_IF_ERROR(
-      sessions.target->Prepare("look", "SELECT 1 FROM latency WHERE id = $1::bigint"));
+      sessions.target->Prepare("look", "SELECT 1 FROM public.latency WHERE id = $1::bigint"));
   return sessions;
 }
 
