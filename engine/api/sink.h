@@ -65,10 +65,15 @@ class SnapshotLane {
     kCareful,  // Refused rows come back as rejections, the others are written.
   };
 
+  struct RangeOptions {
+    bool upsert = false;  // Rows may exist already: the table was resumed.
+    bool record = true;   // False: the ledger has this range already, these are its newer rows.
+    Mode mode = Mode::kFast;
+  };
+
   virtual ~SnapshotLane() = default;
-  // `upsert`: rows may exist already (a resumed table).
-  virtual absl::Status BeginRange(const TablePlan& table, BlockRange range, bool upsert,
-                                  Mode mode) = 0;
+  virtual absl::Status BeginRange(const TablePlan& table, BlockRange range,
+                                  RangeOptions options) = 0;
   virtual absl::StatusOr<WriteResult> Write(Batch& batch, std::stop_token stop) = 0;
   // The range's rows are durable when this returns, with the ledger entry (CheckpointStore::
   // FinishRange) in the same transaction where the sink keeps its own checkpoint.
