@@ -1,4 +1,4 @@
-"""Turns the measurements of all rounds into a table: min, median, max, and ratios round by round."""
+"""Turns the measurements of all rounds into tables: min, median, max, and ratios by round."""
 
 import os
 import statistics
@@ -16,7 +16,8 @@ def spread(values, digits=2):
 
 
 def column(rounds, contender, key):
-    return [r[contender][key] for r in rounds if contender in r and r[contender].get(key) is not None]
+    taken = [r[contender].get(key) for r in rounds if contender in r]
+    return [figure for figure in taken if figure is not None]
 
 
 def ratios(rounds, ours, peers, key="wall_s"):
@@ -41,7 +42,8 @@ def row_report(row, rounds):
     for contender in row.contenders:
         if not any(contender in r for r in rounds):
             continue
-        line = [contender] + [spread(column(rounds, contender, k), 3 if "ms" in k else 2) for k in keys]
+        line = [contender]
+        line += [spread(column(rounds, contender, k), 3 if "ms" in k else 2) for k in keys]
         line.append(spread(column(rounds, contender, "peak_mib"), 0))
         line.append(spread(column(rounds, contender, "cpu_s")))
         lines.append(line)
@@ -60,7 +62,8 @@ def row_ratios(row, rounds):
         if not measured:
             continue
         verdict = "reached" if statistics.median(measured) <= limit else "MISSED"
-        lines.append([ours + " / " + (" or ".join(peers)), spread(measured), "<= %.1f" % limit, verdict])
+        lines.append([ours + " / " + (" or ".join(peers)), spread(measured), "<= %.1f" % limit,
+                      verdict])
     if row.name == "latency":
         for key, limit in (("p50_ms", 0.6), ("p99_ms", 2.0)):
             measured = column(rounds, "pgflow", key)
@@ -80,19 +83,21 @@ def large_details(row, rounds):
     lines = []
     for contender in row.contenders:
         if any(contender in r for r in rounds):
-            lines.append([contender] + [spread(column(rounds, contender, k)) for k in
-                                        ("commit_s", "after_commit_s", "first_row_s")]
-                         + [spread(column(rounds, contender, k), 0) for k in ("spill_txns", "stream_txns")])
+            lines.append([contender] + [
+                spread(column(rounds, contender, key), digits) for key, digits in (
+                    ("commit_s", 2), ("after_commit_s", 2), ("first_row_s", 2), ("spill_txns", 0),
+                    ("stream_txns", 0))])
     return [""] + table(["", "start to commit, s", "commit to visible, s", "first row received, s",
                          "publisher spills", "publisher streams"], lines)
 
 
 def machine():
     with open("/proc/cpuinfo") as cpu:
-        model = next((l.split(":")[1].strip() for l in cpu if l.startswith("model name")), "?")
+        models = [line.split(":")[1].strip() for line in cpu if line.startswith("model name")]
     version = subprocess.run(["/usr/lib/postgresql/15/bin/postgres", "--version"],
                              capture_output=True, text=True).stdout.strip()
-    return "%d x %s, %s on both sides, fsync on, TCP on 127.0.0.1" % (os.cpu_count(), model, version)
+    return "%d x %s, %s on both sides, fsync on, TCP on 127.0.0.1" % (
+        os.cpu_count(), models[0] if models else "?", version)
 
 
 def report(rows, results):

@@ -45,7 +45,8 @@ class Row:
 def pgbench_checksum(context, cluster, database):
     with cluster.session(database) as session:
         return session.query(
-            "SELECT (SELECT row(count(*), sum(aid::bigint), sum(abalance::bigint)) FROM pgbench_accounts),"
+            "SELECT (SELECT row(count(*), sum(aid::bigint), sum(abalance::bigint))"
+            "  FROM pgbench_accounts),"
             " (SELECT row(count(*), sum(bbalance::bigint)) FROM pgbench_branches),"
             " (SELECT row(count(*), sum(tbalance::bigint)) FROM pgbench_tellers),"
             " (SELECT row(count(*), sum(delta::bigint)) FROM pgbench_history)"
@@ -129,8 +130,9 @@ class SnapshotRow(Row):
             session.query(
                 "CREATE SUBSCRIPTION native CONNECTION '%s' PUBLICATION native"
                 " WITH (binary = true, streaming = on)" % c.source.url("snapshot"))
-            c.wait_until(session, "SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'",
-                         "0", pause_s=0.02)
+            c.wait_until(
+                session, "SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'", "0",
+                pause_s=0.02)
             wall_s = time.monotonic() - started
             session.query("DROP SUBSCRIPTION native")
         return {"wall_s": wall_s}
@@ -143,10 +145,12 @@ class SnapshotRow(Row):
         for table in PGBENCH_TABLES:
             psql = [client("psql"), "-qXAt", "-v", "ON_ERROR_STOP=1"]
             reader = subprocess.Popen(
-                [*psql, c.source.url("snapshot"), "-c", "COPY %s TO STDOUT (FORMAT binary)" % table],
+                [*psql, c.source.url("snapshot"), "-c",
+                 "COPY %s TO STDOUT (FORMAT binary)" % table],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
             subprocess.run(
-                [*psql, c.target.url("snapshot"), "-c", "COPY %s FROM STDIN (FORMAT binary)" % table],
+                [*psql, c.target.url("snapshot"), "-c",
+                 "COPY %s FROM STDIN (FORMAT binary)" % table],
                 stdin=reader.stdout, check=True)
             if reader.wait() != 0:
                 raise BenchError("COPY of %s failed" % table)
@@ -297,7 +301,8 @@ class LargeRow(Row):
         for cluster in (c.source, c.target):
             c.fresh_database(cluster, "large")
             c.sql(cluster, "large", [
-                "CREATE TABLE large (id bigint PRIMARY KEY, customer int, note text, at timestamptz)"
+                "CREATE TABLE large (id bigint PRIMARY KEY, customer int, note text,"
+                " at timestamptz)"
             ])
         c.sql(c.source, "large", ["CREATE PUBLICATION native FOR TABLE large"])
 
@@ -308,7 +313,8 @@ class LargeRow(Row):
         c.settle()
         figure = super().measure(contender)
         with c.source.session("large") as ours, c.target.session("large") as theirs:
-            sql = "SELECT row(count(*), sum(id), sum(customer), max(at), sum(length(note))) FROM large"
+            sql = ("SELECT row(count(*), sum(id), sum(customer), max(at), sum(length(note)))"
+                   " FROM large")
             if ours.value(sql) != theirs.value(sql):
                 raise BenchError("%s: the large transaction differs" % contender)
         return figure
@@ -332,12 +338,13 @@ class LargeRow(Row):
             if watcher:
                 watcher.start()
             source.query(
-                "INSERT INTO large SELECT n, n %% 1000, 'note number ' || n || repeat('x', 40), now()"
+                "INSERT INTO large"
+                " SELECT n, n %% 1000, 'note number ' || n || repeat('x', 40), now()"
                 " FROM generate_series(1, %d) n" % c.options.rows_large)
             commit_s = time.monotonic() - started
             # The highest key tells it all: the transaction becomes visible at once.
-            c.wait_until(target, "SELECT count(*) FROM large WHERE id = %d" % c.options.rows_large, "1",
-                         run=run)
+            last = "SELECT count(*) FROM large WHERE id = %d" % c.options.rows_large
+            c.wait_until(target, last, "1", run=run)
             wall_s = time.monotonic() - started
             stop.set()
             if watcher:

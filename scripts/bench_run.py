@@ -1,4 +1,4 @@
-"""Measures pgflow and its peers in turns, on two private servers of this machine. See scripts/bench."""
+"""Measures pgflow and its peers in turns, on two private servers of this machine."""
 
 import argparse
 import json
@@ -14,7 +14,8 @@ from bench_rows import ROWS
 def parse():
     names = [row.name for row in ROWS]
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("rows", nargs="*", metavar="ROW", help="one of %s; none: all" % ", ".join(names))
+    parser.add_argument("rows", nargs="*", metavar="ROW",
+                        help="one of %s; none: all" % ", ".join(names))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", help="contenders, comma-separated (pgflow,native)")
     parser.add_argument("--scale", type=int, default=50, help="pgbench scale of the snapshot")
@@ -25,7 +26,8 @@ def parse():
     parser.add_argument("--workers", type=int, default=4, help="snapshot workers, pgcopydb's too")
     parser.add_argument("--build-directory", default=os.path.join(REPOSITORY, "build", "release"))
     parser.add_argument("--json", help="write every single measurement to this file")
-    parser.add_argument("--write-docs", action="store_true", help="put the table into docs/performance.md")
+    parser.add_argument("--write-docs", action="store_true",
+                        help="put the table into docs/performance.md")
     parser.add_argument("--keep", action="store_true", help="keep the scratch directory (logs)")
     options = parser.parse_args()
     options.pgflow = os.path.join(options.build_directory, "cli", "pgflow")
@@ -64,7 +66,8 @@ def measure_row(row, context):
                 context.say("  round %d  %-12s FAILED: %s" % (number + 1, contender, error))
                 context.failures += 1
                 continue
-            shown = "  ".join("%s %.3f" % (k, v) for k, v in figures[contender].items() if v is not None)
+            shown = "  ".join(
+                "%s %.3f" % (k, v) for k, v in figures[contender].items() if v is not None)
             context.say("  round %d  %-12s %s" % (number + 1, contender, shown))
         row.end_round()
         rounds.append(figures)

@@ -13,10 +13,7 @@ import struct
 import subprocess
 import time
 
-BIN = next(
-    (d for d in ("/usr/lib/postgresql/%d/bin" % v for v in (15, 17, 16, 14, 13)) if os.path.isdir(d)),
-    "/usr/lib/postgresql/15/bin",
-)
+BIN = "/usr/lib/postgresql/15/bin"
 
 
 def server_identity():
@@ -45,9 +42,7 @@ class Session:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.settimeout(None)
         self._buffer = b""
-        parameters = b"".join(
-            s.encode() + b"\0" for s in ("user", user, "database", database, "application_name", "script")
-        )
+        parameters = b"".join(s.encode() + b"\0" for s in ("user", user, "database", database))
         body = struct.pack("!i", 196608) + parameters + b"\0"
         self._socket.sendall(struct.pack("!i", len(body) + 4) + body)
         self._collect()
@@ -172,7 +167,8 @@ class Cluster:
             except (OSError, SqlError) as error:
                 if time.monotonic() > deadline or self._process.poll() is not None:
                     with open(self.log_path) as log:
-                        raise SystemExit("server %s did not start: %s\n%s" % (self.name, error, log.read()))
+                        raise SystemExit("server %s did not start: %s\n%s" % (
+                            self.name, error, log.read()))
                 time.sleep(0.1)
 
     def stop(self):
