@@ -1,0 +1,88 @@
+#include "engine/topology/pipeline_file.h"
+
+namespace pgflow::engine {
+namespace {
+
+config::ConfigSpec<StateSection> StateSpec() {
+  config::ConfigSpec<StateSection> spec;
+  spec.Field("directory", &StateSection::directory,
+             "Where checkpoints of sinks that cannot keep their own, and the spool, are kept.");
+  return spec;
+}
+
+config::ConfigSpec<SpoolSection> SpoolSpec() {
+  config::ConfigSpec<SpoolSection> spec;
+  spec.Field("directory", &SpoolSection::directory,
+             "Where changes wait that do not fit in memory. Default: `spool` in the state "
+             "directory.");
+  spec.Field("memory", &SpoolSection::memory, "Changes kept in memory at most.")
+      .Range(config::ByteSize{base::kMiB}, config::ByteSize{64 * base::kGiB});
+  spec.Field("size_max", &SpoolSection::size_max,
+             "Changes kept on disk at most; the source waits when it is full. 0: no limit.");
+  return spec;
+}
+
+config::ConfigSpec<AdminSection> AdminSpec() {
+  config::ConfigSpec<AdminSection> spec;
+  spec.Field("listen", &AdminSection::listen,
+             "Address and port of /metrics, /health, /ready and /status.");
+  return spec;
+}
+
+config::ConfigSpec<DeadLetterSection> DeadLetterSpec() {
+  config::ConfigSpec<DeadLetterSection> spec;
+  spec.Field("file", &DeadLetterSection::file, "A file of JSON lines; `pgflow replay` reads it.")
+      .Required()
+      .Example("refused.jsonl");
+  return spec;
+}
+
+config::ConfigSpec<RetryOptions> RetrySpec() {
+  config::ConfigSpec<RetryOptions> spec;
+  spec.Field("initial", &RetryOptions::initial,
+             "Wait before the first attempt after an error that may pass; doubles each time.")
+      .Range(absl::Milliseconds(1), absl::Hours(1));
+  spec.Field("max", &RetryOptions::max, "Longest wait between two attempts.")
+      .Range(absl::Milliseconds(1), absl::Hours(24));
+  return spec;
+}
+
+}  // namespace
+
+config::ConfigSpec<PipelineFile> PipelineFileSpec() {
+  config::ConfigSpec<PipelineFile> spec;
+  spec.Field("name", &PipelineFile::name,
+             "Names the slot, the checkpoints and the metrics: a-z, 0-9 and _.")
+      .Example("shop");
+  spec.Field("source", &PipelineFile::source, "Where changes come from: one component.")
+      .Required()
+      .Example("{postgres: {url: \"${SOURCE_URL}\"}}");
+  spec.Field("transformers", &PipelineFile::transformers,
+             "What happens to them on the way, in order: a list of components.");
+  spec.Field("sinks", &PipelineFile::sinks, "Where they go: a list of components.")
+      .Required()
+      .Example("[{stdout: {}}]");
+  spec.Section("state", &PipelineFile::state, StateSpec(), "What pgflow keeps on disk.");
+  spec.Section("spool", &PipelineFile::spool, SpoolSpec(),
+               "Changes that a sink has not taken yet.");
+  spec.Section("admin", &PipelineFile::admin, AdminSpec(),
+               "The HTTP port for metrics and status; none unless it is written.");
+  return spec;
+}
+
+config::ConfigSpec<SinkEntry> SinkEntrySpec(const Registry* registry) {
+  config::ConfigSpec<SinkEntry> spec;
+  if (registry != nullptr) {
+    for (const ComponentType<Sink>& type : registry->sinks) {
+      spec.Field(type.name, &SinkEntry::component, type.summary);
+    }
+  }
+  spec.Field("name", &SinkEntry::name,
+             "Names the sink in logs, metrics and checkpoints. Default: its type.");
+  spec.Section("dead_letter", &SinkEntry::dead_letter, DeadLetterSpec(),
+               "Where rows go that the sink refuses. Without it they stop the pipeline.");
+  spec.Section("retry", &SinkEntry::retry, RetrySpec(), "How errors that may pass are retried.");
+  return spec;
+}
+
+}  // namespace pgflow::engine
