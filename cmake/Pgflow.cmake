@@ -21,7 +21,8 @@ endif()
 
 option(PGFLOW_FUZZ "Build the fuzz targets (clang only)" OFF)
 
-# pgflow_library(NAME engine_api SRCS a.cc HDRS a.h DEPS pgflow::base PRIVATE_DEPS PostgreSQL::PostgreSQL)
+# pgflow_library(NAME engine_api SRCS a.cc HDRS a.h DEPS pgflow::base
+#                PRIVATE_DEPS PostgreSQL::PostgreSQL)
 # DEPS are visible to those who link it, PRIVATE_DEPS are not.
 function(pgflow_library)
   cmake_parse_arguments(ARG "" "NAME" "SRCS;HDRS;DEPS;PRIVATE_DEPS" ${ARGN})
@@ -35,7 +36,8 @@ function(pgflow_library)
     set(scope INTERFACE)
   endif()
   target_include_directories(${target} ${scope} ${PROJECT_SOURCE_DIR})
-  target_sources(${target} ${scope} FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR} FILES ${ARG_HDRS})
+  target_sources(${target} ${scope} FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}
+                                    FILES ${ARG_HDRS})
   target_link_libraries(${target} ${scope} ${ARG_DEPS})
   add_library(pgflow::${ARG_NAME} ALIAS ${target})
 endfunction()
@@ -50,7 +52,8 @@ function(pgflow_test)
     set(ARG_TIMEOUT 60)
   endif()
   add_executable(${ARG_NAME} ${ARG_SRCS})
-  target_link_libraries(${ARG_NAME} PRIVATE pgflow_warnings ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  target_link_libraries(${ARG_NAME} PRIVATE pgflow_warnings ${ARG_DEPS} GTest::gmock
+                                            GTest::gtest_main)
   add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME})
   set_tests_properties(${ARG_NAME} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT})
 endfunction()

@@ -191,7 +191,7 @@ TYPE_HEAD = re.compile(r"\b(class|struct|union|enum|namespace|extern)\b")
 
 
 def functions(text):
-    """(first line, last line) of every function body; lambdas belong to the function around them."""
+    """(first, last line) of each function body; lambdas belong to the function around them."""
     directive = re.compile(r"^[ \t]*#(?:[^\n\\]|\\.|\\\n)*", re.MULTILINE)
     text = directive.sub(lambda m: re.sub(r"[^\n]", " ", m.group(0)), without_comments(text))
     stack, head, line = [], "", 1
