@@ -1,0 +1,379 @@
+#include "schemas/catalog.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/status.h"
+#include "schemas/catalog_types.h"
+
+namespace pgflow::schemas {
+namespace {
+
+using postgres::Connection;
+using postgres::Oid;
+using postgres::Result;
+
+// One row of pg_class that may be chosen.
+struct Relation {
+  Oid oid = 0;
+  TableName name;
+  char kind = 'r';  // 'r', 'p', and 'f' for a foreign table that is a partition.
+  char persistence = 'p';
+  ReplicaIdentity identity = ReplicaIdentity::kDefault;
+  uint32_t filenode = 0;
+  uint64_t bytes = 0;
+  int64_t rows_estimate = -1;
+  Oid parent = 0;  // Of a partition.
+  bool has_primary_key = false;
+  bool readable = true;
+  std::string partition_key;
+  std::string partition_bound;
+  bool chosen = false;
+  bool published = false;
+};
+
+using Relations = std::map<Oid, Relation>;
+
+absl::StatusOr<Relations> ReadRelations(Connection& connection, const std::stop_token& stop) {
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result rows,
+      connection.Execute(
+          "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident, "
+          "c.relfilenode, "
+          "CASE WHEN c.relkind = 'r' THEN coalesce(pg_relation_size(c.oid), 0) ELSE 0 END, "
+          "c.reltuples::bigint, "
+          "CASE WHEN c.relispartition THEN (SELECT inhparent FROM pg_inherits i "
+          "WHERE i.inhrelid = c.oid) ELSE 0 END, "
+          "EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary "
+          "AND i.indisvalid), "
+          "has_table_privilege(c.oid, 'SELECT'), pg_get_partkeydef(c.oid), "
+          "pg_get_expr(c.relpartbound, c.oid) "
+          "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+          "WHERE (c.relkind IN ('r', 'p') OR c.relkind = 'f' AND c.relispartition) "
+          "AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' "
+          "AND n.nspname NOT IN ('information_schema', 'pgflow') "
+          "AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass "
+          "AND d.objid = c.oid AND d.deptype = 'e')",
+          stop));
+  Relations relations;
+  for (int row = 0; row < rows.row_count(); ++row) {
+    Relation relation;
+    relation.oid = static_cast<Oid>(rows.integer(row, 0));
+    relation.name = {rows.text(row, 1), rows.text(row, 2)};
+    relation.kind = rows.at(row, 3)[0];
+    relation.persistence = rows.at(row, 4)[0];
+    relation.identity = static_cast<ReplicaIdentity>(rows.at(row, 5)[0]);
+    relation.filenode = static_cast<uint32_t>(rows.integer(row, 6));
+    relation.bytes = static_cast<uint64_t>(rows.integer(row, 7));
+    relation.rows_estimate = rows.integer(row, 8);
+    relation.parent = static_cast<Oid>(rows.integer(row, 9));
+    relation.has_primary_key = rows.boolean(row, 10);
+    relation.readable = rows.boolean(row, 11);
+    relation.partition_key = rows.text(row, 12);
+    relation.partition_bound = rows.text(row, 13);
+    // Before version 14, 0 stood for "never analysed" too.
+    if (relation.rows_estimate == 0 && relation.bytes > 0) relation.rows_estimate = -1;
+    relations.emplace(relation.oid, std::move(relation));
+  }
+  return relations;
+}
+
+bool RootIsChosen(const Relations& relations, const Relation& relation, const TableFilter& filter) {
+  for (auto parent = relations.find(relation.parent); parent != relations.end();
+       parent = relations.find(parent->second.parent)) {
+    if (filter.Matches(parent->second.name)) return true;
+  }
+  return false;
+}
+
+// Marks what is chosen. A publication of a partitioned table takes all of its partitions, so a
+// partition follows its root whatever the patterns say of its own name.
+void Choose(Relations& relations, const TableFilter& filter,
+            std::vector<CatalogProblem>& problems) {
+  for (auto& [oid, relation] : relations) {
+    const bool follows = RootIsChosen(relations, relation, filter);
+    if (!follows && !filter.Matches(relation.name)) continue;
+    const std::string subject = fmt::format("table {}", relation.name.ToString());
+    if (follows && filter.Excludes(relation.name)) {
+      problems.push_back(
+          {.fatal = true,
+           .subject = subject,
+           .text = "it is excluded, but its partitioned table is included, and a publication "
+                   "takes all partitions",
+           .remedy = "exclude the partitioned table and include the wanted partitions by name"});
+    }
+    if (relation.kind == 'f') {
+      problems.push_back({.fatal = false,
+                          .subject = subject,
+                          .text = "it is a foreign table: its rows are not in this server's log",
+                          .remedy = "exclude its partitioned table, or copy these rows yourself"});
+      continue;
+    }
+    if (relation.persistence == 'u') {
+      problems.push_back({.fatal = false,
+                          .subject = subject,
+                          .text = "it is unlogged, so its changes are in no log; it is left out",
+                          .remedy = fmt::format("ALTER TABLE {} SET LOGGED, or exclude it",
+                                                QuoteTable(relation.name))});
+      continue;
+    }
+    relation.chosen = true;
+    relation.published = !follows;
+  }
+}
+
+struct TableParts {
+  std::shared_ptr<TableSchema> schema;
+  TableDefinition definition;
+};
+
+constexpr std::string_view kColumnsQuery =
+    "SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, "
+    "format_type(a.atttypid, NULL), format_type(a.atttypid, a.atttypmod), a.attnotnull, "
+    "a.attidentity, a.attgenerated, pg_get_expr(d.adbin, d.adrelid), "
+    "(SELECT format('%I.%I', n.nspname, k.collname) FROM pg_collation k "
+    "JOIN pg_namespace n ON n.oid = k.collnamespace JOIN pg_type t ON t.oid = a.atttypid "
+    "WHERE k.oid = a.attcollation AND a.attcollation <> t.typcollation), "
+    // A deferrable key does not count as an identity (RelationGetIndexList).
+    "CASE c.relreplident WHEN 'f' THEN true "
+    "WHEN 'd' THEN EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary "
+    "AND i.indisvalid AND i.indimmediate AND a.attnum = ANY (i.indkey)) "
+    "WHEN 'i' THEN EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident "
+    "AND i.indisvalid AND i.indimmediate AND a.attnum = ANY (i.indkey)) ELSE false END "
+    "FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid "
+    "LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum "
+    "WHERE a.attrelid = ANY ('{}'::oid[]) AND a.attnum > 0 AND NOT a.attisdropped "
+    "ORDER BY a.attrelid, a.attnum";
+
+absl::Status ReadColumns(Connection& connection, const std::string& oids,
+                         std::map<Oid, TableParts>& tables, const std::stop_token& stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const Result rows,
+                          connection.Execute(fmt::format(fmt::runtime(kColumnsQuery), oids), stop));
+  for (int row = 0; row < rows.row_count(); ++row) {
+    TableParts& table = tables.at(static_cast<Oid>(rows.integer(row, 0)));
+    ColumnDefinition definition;
+    definition.attribute_number = static_cast<int16_t>(rows.integer(row, 1));
+    definition.name = rows.text(row, 2);
+    definition.type_sql = rows.text(row, 6);
+    definition.not_null = rows.boolean(row, 7);
+    if (!rows.at(row, 8).empty()) definition.identity = rows.at(row, 8)[0];
+    if (!rows.at(row, 9).empty()) definition.generated = rows.at(row, 9)[0];
+    definition.default_sql = rows.text(row, 10);
+    definition.collation_sql = rows.text(row, 11);
+    if (definition.generated == '\0') {
+      Column column;
+      column.name = definition.name;
+      column.type = static_cast<Oid>(rows.integer(row, 3));
+      column.type_modifier = static_cast<int32_t>(rows.integer(row, 4));
+      column.attribute_number = definition.attribute_number;
+      column.identity = rows.boolean(row, 12);
+      column.type_name = rows.text(row, 5);
+      table.schema->columns.push_back(std::move(column));
+    }
+    table.definition.columns.push_back(std::move(definition));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadKeys(Connection& connection, const std::string& oids,
+                      std::map<Oid, TableParts>& tables, const std::stop_token& stop) {
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result keys,
+      connection.Execute(
+          fmt::format(
+              "SELECT k.conrelid, k.conname, k.condeferrable, a.attnum FROM pg_constraint k "
+              "CROSS JOIN LATERAL unnest(k.conkey) WITH ORDINALITY a(attnum, place) "
+              "WHERE k.contype = 'p' AND k.conrelid = ANY ('{}'::oid[]) "
+              "ORDER BY k.conrelid, a.place",
+              oids),
+          stop));
+  for (int row = 0; row < keys.row_count(); ++row) {
+    std::optional<PrimaryKey>& key =
+        tables.at(static_cast<Oid>(keys.integer(row, 0))).definition.primary_key;
+    if (!key.has_value()) key = PrimaryKey{keys.text(row, 1), {}, keys.boolean(row, 2)};
+    key->attribute_numbers.push_back(static_cast<int16_t>(keys.integer(row, 3)));
+  }
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result indexes,
+      connection.Execute(
+          fmt::format("SELECT i.indrelid, pg_get_indexdef(i.indexrelid) FROM pg_index i "
+                      "JOIN pg_class c ON c.oid = i.indrelid WHERE c.relreplident = 'i' "
+                      "AND i.indisreplident AND i.indrelid = ANY ('{}'::oid[])",
+                      oids),
+          stop));
+  for (int row = 0; row < indexes.row_count(); ++row) {
+    tables.at(static_cast<Oid>(indexes.integer(row, 0))).definition.identity_index_sql =
+        indexes.text(row, 1);
+  }
+  return absl::OkStatus();
+}
+
+// How many chosen ancestors: parents are created before their partitions.
+int DepthOf(const Relations& relations, const Relation& relation) {
+  int depth = 0;
+  for (auto parent = relations.find(relation.parent);
+       parent != relations.end() && parent->second.chosen;
+       parent = relations.find(parent->second.parent)) {
+    ++depth;
+  }
+  return depth;
+}
+
+TableParts StartTable(const Relations& relations, const Relation& relation) {
+  TableParts parts;
+  parts.schema = std::make_shared<TableSchema>();
+  parts.schema->table = relation.name;
+  parts.schema->oid = relation.oid;
+  parts.schema->replica_identity = relation.identity;
+  parts.definition.table = relation.name;
+  parts.definition.partitioned = relation.kind == 'p';
+  parts.definition.partition_key_sql = relation.partition_key;
+  const auto parent = relations.find(relation.parent);
+  // A partition whose root is not chosen stands alone on the target.
+  if (parent != relations.end() && parent->second.chosen) {
+    parts.definition.parent = parent->second.name;
+    parts.definition.partition_bound_sql = relation.partition_bound;
+  }
+  return parts;
+}
+
+// Sets wire types; says why the table's rows cannot travel in binary form, if so.
+std::string ApplyTypes(const CatalogTypes& types, TableSchema& schema) {
+  std::string obstacle;
+  for (Column& column : schema.columns) {
+    const TypeFacts facts = types.FactsOf(column.type);
+    column.wire_type = facts.wire_type;
+    if (obstacle.empty() && !facts.binary_obstacle.empty()) {
+      obstacle = fmt::format("column {}: {}", column.name, facts.binary_obstacle);
+    }
+  }
+  return obstacle;
+}
+
+void FindTableProblems(const CatalogTable& table, std::vector<CatalogProblem>& problems) {
+  const std::string subject = fmt::format("table {}", table.schema->table.ToString());
+  const std::string name = QuoteTable(table.schema->table);
+  if (!table.readable) {
+    problems.push_back({.fatal = true,
+                        .subject = subject,
+                        .text = "the role may not read it",
+                        .remedy = fmt::format("GRANT SELECT ON {} TO <role of the url>", name)});
+  }
+  if (!table.schema->HasKey() && table.schema->replica_identity != ReplicaIdentity::kFull) {
+    problems.push_back(
+        {.fatal = false,
+         .subject = subject,
+         .text = "it has no replica identity: once it is published, UPDATE and DELETE on it fail "
+                 "on the source",
+         .remedy = fmt::format("give it a primary key, or ALTER TABLE {} REPLICA IDENTITY FULL, "
+                               "unless it only ever gets INSERT",
+                               name)});
+  }
+  if (!table.binary_obstacle.empty()) {
+    problems.push_back(
+        {.fatal = false,
+         .subject = subject,
+         .text = fmt::format("{}; it is copied and streamed as text, which is slower",
+                             table.binary_obstacle),
+         .remedy = ""});
+  }
+}
+
+absl::StatusOr<std::vector<Oid>> ReadUsedTypes(Connection& connection, const std::string& oids,
+                                               const std::stop_token& stop) {
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result rows,
+      connection.Execute(
+          fmt::format("SELECT DISTINCT atttypid FROM pg_attribute WHERE attrelid = ANY "
+                      "('{}'::oid[]) AND attnum > 0 AND NOT attisdropped ORDER BY 1",
+                      oids),
+          stop));
+  std::vector<Oid> types;
+  for (int row = 0; row < rows.row_count(); ++row) {
+    types.push_back(static_cast<Oid>(rows.integer(row, 0)));
+  }
+  return types;
+}
+
+absl::Status NothingChosen(const Relations& relations, const Connection& connection) {
+  return base::MakeStatus(absl::StatusCode::kNotFound,
+                          "no table of {} matches tables.include / tables.exclude ({} tables were "
+                          "looked at; patterns are schema.table, and case counts)",
+                          connection.display_name(), relations.size());
+}
+
+}  // namespace
+
+absl::StatusOr<Catalog> ReadCatalog(Connection& connection, const TableFilter& filter,
+                                    std::stop_token stop) {
+  Catalog catalog;
+  PGFLOW_ASSIGN_OR_RETURN(Relations relations, ReadRelations(connection, stop));
+  Choose(relations, filter, catalog.problems);
+  std::vector<const Relation*> chosen;
+  std::map<Oid, TableParts> parts;
+  std::vector<Oid> oids;
+  std::vector<TableName> names;
+  for (const auto& [oid, relation] : relations) {
+    names.push_back(relation.name);
+    if (!relation.chosen) continue;
+    chosen.push_back(&relation);
+    parts.emplace(oid, StartTable(relations, relation));
+    oids.push_back(oid);
+    if (relation.published) catalog.published.push_back(relation.name);
+  }
+  if (chosen.empty()) return NothingChosen(relations, connection);
+  for (const std::string& pattern : filter.PatternsWithout(names)) {
+    catalog.problems.push_back({.fatal = false,
+                                .subject = fmt::format("tables.include '{}'", pattern),
+                                .text = "no table matches it",
+                                .remedy = "check the spelling; case counts"});
+  }
+  std::ranges::sort(catalog.published);
+  const std::string oid_list = OidArray(oids);
+  PGFLOW_RETURN_IF_ERROR(ReadColumns(connection, oid_list, parts, stop));
+  PGFLOW_RETURN_IF_ERROR(ReadKeys(connection, oid_list, parts, stop));
+
+  PGFLOW_ASSIGN_OR_RETURN(const std::vector<Oid> type_oids,
+                          ReadUsedTypes(connection, oid_list, stop));
+  PGFLOW_ASSIGN_OR_RETURN(CatalogTypes types, CatalogTypes::Read(connection, type_oids, stop));
+  for (const Oid type : type_oids) types.Define(type, catalog.definition.types, catalog.problems);
+
+  std::ranges::sort(chosen, [&](const Relation* a, const Relation* b) {
+    return std::pair(DepthOf(relations, *a), a->name) < std::pair(DepthOf(relations, *b), b->name);
+  });
+  for (const Relation* relation : chosen) {
+    TableParts& table = parts.at(relation->oid);
+    catalog.definition.tables.push_back(std::move(table.definition));
+    if (relation->kind == 'p') continue;
+    CatalogTable leaf{.has_primary_key = relation->has_primary_key,
+                      .readable = relation->readable,
+                      .bytes = relation->bytes,
+                      .rows_estimate = relation->rows_estimate,
+                      .filenode = relation->filenode};
+    leaf.binary_obstacle = ApplyTypes(types, *table.schema);
+    leaf.schema = std::move(table.schema);
+    FindTableProblems(leaf, catalog.problems);
+    catalog.tables.push_back(std::move(leaf));
+  }
+  std::ranges::sort(catalog.tables, {},
+                    [](const CatalogTable& table) { return table.schema->table; });
+  return catalog;
+}
+
+absl::StatusOr<std::map<std::string, int16_t>> ReadAttributeNumbers(Connection& connection,
+                                                                    Oid relation,
+                                                                    std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result rows,
+      connection.Execute(fmt::format("SELECT attname, attnum FROM pg_attribute WHERE attrelid = {} "
+                                     "AND attnum > 0 AND NOT attisdropped",
+                                     relation),
+                         stop));
+  std::map<std::string, int16_t> numbers;
+  for (int row = 0; row < rows.row_count(); ++row) {
+    numbers.emplace(rows.text(row, 0), static_cast<int16_t>(rows.integer(row, 1)));
+  }
+  return numbers;
+}
+
+}  // namespace pgflow::schemas

@@ -1,0 +1,73 @@
+// The catalog reader: what a Postgres database says of the tables that a pipeline chose.
+//
+// Every function runs queries in the connection's current transaction (in a transaction with an
+// imported snapshot they see the tables as of that snapshot, except for what Postgres reads through
+// its caches: type names and expressions). Errors: those of the connection; kNotFound when no
+// table was chosen.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include <absl/status/statusor.h>
+
+#include "postgres/client/connection.h"
+#include "schemas/table_definition.h"
+#include "schemas/table_filter.h"
+#include "schemas/table_schema.h"
+
+namespace pgflow::schemas {
+
+// A table that holds rows: not partitioned itself.
+struct CatalogTable {
+  TableSchemaPtr schema{};
+  bool has_primary_key = false;
+  bool readable = true;        // The role may SELECT from it.
+  uint64_t bytes = 0;          // Of the heap.
+  int64_t rows_estimate = -1;  // -1: never analysed.
+  uint32_t filenode = 0;       // pg_class.relfilenode: changes with every rewrite and TRUNCATE.
+  // Why its rows cannot travel in binary form to a database with other OIDs; empty when they can.
+  std::string binary_obstacle{};
+};
+
+struct CatalogProblem {
+  bool fatal = false;  // The choice itself cannot work.
+  std::string subject;
+  std::string text;
+  std::string remedy;
+};
+
+struct Catalog {
+  std::vector<TableName> published;  // For a publication: partitioned roots and plain tables.
+  std::vector<CatalogTable> tables;  // By name.
+  DatabaseDefinition definition;
+  std::vector<CatalogProblem> problems;
+};
+
+// What a column's type is called and how it is sent.
+struct TypeFacts {
+  std::string name;             // format_type(oid, NULL).
+  postgres::Oid wire_type = 0;  // As in Column::wire_type.
+  std::string binary_obstacle;  // As in CatalogTable; without the column's name.
+};
+using TypeFactsByOid = std::map<postgres::Oid, TypeFacts>;
+
+// System schemas, the schema pgflow, tables of extensions, temporary, unlogged and foreign tables
+// and views are never chosen. Partitions follow their root.
+absl::StatusOr<Catalog> ReadCatalog(postgres::Connection& connection, const TableFilter& filter,
+                                    std::stop_token stop);
+
+// The facts of `types`, for those that exist.
+absl::StatusOr<TypeFactsByOid> ReadTypeFacts(postgres::Connection& connection,
+                                             std::span<const postgres::Oid> types,
+                                             std::stop_token stop);
+
+// The live columns of a relation now: attribute numbers by name. Empty when it is gone.
+absl::StatusOr<std::map<std::string, int16_t>> ReadAttributeNumbers(
+    postgres::Connection& connection, postgres::Oid relation, std::stop_token stop);
+
+}  // namespace pgflow::schemas

@@ -1,0 +1,75 @@
+// CatalogTypes: the types that columns use, with all that they are made of. Internal to this
+// folder.
+#pragma once
+
+#include <map>
+#include <set>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include <absl/status/statusor.h>
+
+#include "postgres/client/connection.h"
+#include "schemas/catalog.h"
+#include "schemas/table_definition.h"
+
+namespace pgflow::schemas {
+
+// Filled by Read; then a value. Thread-compatible.
+class CatalogTypes {
+ public:
+  static absl::StatusOr<CatalogTypes> Read(postgres::Connection& connection,
+                                           std::span<const postgres::Oid> roots,
+                                           std::stop_token stop);
+
+  TypeFacts FactsOf(postgres::Oid type) const;
+  // CREATE statements for `type` and what it needs, appended in order, each once. A type that
+  // cannot be created that way is named in `problems`.
+  void Define(postgres::Oid type, std::vector<TypeDefinition>& definitions,
+              std::vector<CatalogProblem>& problems);
+
+ private:
+  struct Field {
+    std::string name;
+    postgres::Oid type = 0;
+    std::string type_sql;
+  };
+  struct Entry {
+    TableName name;
+    std::string formatted;
+    char kind = 'b';            // pg_type.typtype.
+    postgres::Oid element = 0;  // Of a true array.
+    postgres::Oid base = 0;     // Of a domain.
+    postgres::Oid subtype = 0;  // Of a range; of a multirange: the range.
+    postgres::Oid array = 0;    // pg_type.typarray.
+    bool has_binary = true;
+    bool sent_as_text = false;  // Its send function writes the text itself.
+    bool row_of_table = false;  // A composite type that a table made.
+    std::string extension;
+    std::string extension_schema;
+    std::string detail_sql;     // What stands behind CREATE TYPE / DOMAIN name.
+    std::vector<Field> fields;  // Of a composite type.
+  };
+
+  absl::Status ReadEntries(postgres::Connection& connection, std::span<const postgres::Oid> roots,
+                           std::stop_token stop);
+  absl::Status ReadEnums(postgres::Connection& connection, std::stop_token stop);
+  absl::Status ReadFields(postgres::Connection& connection, std::stop_token stop);
+  absl::Status ReadDomains(postgres::Connection& connection, std::stop_token stop);
+  absl::Status ReadRanges(postgres::Connection& connection, std::stop_token stop);
+  std::string OidsOfKind(char kind) const;
+  const Entry* Find(postgres::Oid type) const;
+  postgres::Oid WireTypeOf(postgres::Oid type) const;
+  std::string BinaryObstacle(postgres::Oid type) const;
+  std::vector<postgres::Oid> PartsOf(const Entry& entry) const;
+
+  std::map<postgres::Oid, Entry> entries_;
+  std::set<postgres::Oid> defined_;
+};
+
+// `{1,2,3}`: an oid[] literal.
+std::string OidArray(std::span<const postgres::Oid> oids);
+
+}  // namespace pgflow::schemas
