@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -94,6 +95,13 @@ class Sink {
   // The sink's own store, kept with the data; null when the runtime has to keep it. Owned by the
   // sink, valid from Open on.
   virtual CheckpointStore* checkpoint_store() { return nullptr; }
+
+  // The checkpoint that the sink keeps itself, read without taking the sink over: a running pipeline
+  // is not disturbed. Called instead of Open. Nothing when it never began, or the runtime keeps it.
+  virtual absl::StatusOr<std::optional<SinkCheckpoint>> PeekCheckpoint(
+      const SinkContext& /*context*/, std::stop_token /*stop*/) {
+    return std::nullopt;
+  }
 
   // Connects and looks at what this sink needs to take those tables, and changes nothing. Called
   // instead of Open. An error: it could not look. Both are empty when the source could not be read.
