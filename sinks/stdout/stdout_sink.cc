@@ -1,0 +1,159 @@
+#include "sinks/stdout/stdout_sink.h"
+
+#include <fnmatch.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/status.h"
+#include "sinks/encoding/json_encoder.h"
+
+namespace pgflow::sinks {
+namespace {
+
+// Lines are handed over in runs of about this size, so that a large window needs no large buffer.
+constexpr size_t kFlushBytes = 256 * base::kKiB;
+
+}  // namespace
+
+// Encodes batches and writes the lines. One thread.
+class StdoutSink::Lines {
+ public:
+  // `tables` must outlive this.
+  Lines(std::shared_ptr<LineWriter> writer, const std::vector<std::string>& tables)
+      : writer_(std::move(writer)), tables_(tables) {}
+
+  absl::Status Append(engine::Batch& batch, std::stop_token stop) {
+    PGFLOW_ASSIGN_OR_RETURN(const std::span<const engine::ChangeEvent> events, batch.Events());
+    encoder_.StartBatch();
+    const schemas::TableSchema* table = nullptr;
+    bool wanted = false;
+    for (const engine::ChangeEvent& event : events) {
+      if (event.schema != table) {
+        table = event.schema;
+        wanted = Wants(table->table);
+      }
+      if (!wanted) continue;  // Not one of `tables`: another sink may take it.
+      absl::Status status = encoder_.AppendEvent(batch, event, buffer_);
+      if (!status.ok()) {
+        if (!batch.is_snapshot()) {
+          base::SetPayload(status, engine::kCulpritPayload, batch.PositionOf(event).ToString());
+        }
+        return status;
+      }
+      buffer_.push_back('\n');
+      if (buffer_.size() >= kFlushBytes) PGFLOW_RETURN_IF_ERROR(Flush(stop));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Flush(std::stop_token stop) {
+    const absl::Status status = writer_->Write(buffer_, stop);
+    buffer_.clear();
+    return status;
+  }
+
+ private:
+  bool Wants(const schemas::TableName& table) const {
+    if (tables_.empty()) return true;
+    const std::string name = table.ToString();
+    return std::any_of(tables_.begin(), tables_.end(), [&](const std::string& pattern) {
+      return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
+    });
+  }
+
+  std::shared_ptr<LineWriter> writer_;
+  const std::vector<std::string>& tables_;
+  JsonEncoder encoder_;
+  std::string buffer_;
+};
+
+class StdoutSink::Lane final : public engine::SnapshotLane {
+ public:
+  Lane(std::shared_ptr<LineWriter> writer, const std::vector<std::string>& tables)
+      : writer_(writer), lines_(std::move(writer), tables) {}
+
+  absl::Status BeginRange(const engine::TablePlan&, engine::BlockRange, RangeOptions) override {
+    return absl::OkStatus();
+  }
+  absl::StatusOr<engine::WriteResult> Write(engine::Batch& batch, std::stop_token stop) override {
+    PGFLOW_RETURN_IF_ERROR(lines_.Append(batch, stop));
+    PGFLOW_RETURN_IF_ERROR(lines_.Flush(stop));
+    return engine::WriteResult();
+  }
+  absl::Status FinishRange(std::stop_token) override { return writer_->Sync(); }
+  absl::Status FinishTable(const engine::TablePlan&, std::stop_token) override {
+    return absl::OkStatus();
+  }
+
+ private:
+  std::shared_ptr<LineWriter> writer_;
+  Lines lines_;
+};
+
+config::ConfigSpec<StdoutSinkConfig> StdoutSinkSpec() {
+  config::ConfigSpec<StdoutSinkConfig> spec;
+  spec.Field("file", &StdoutSinkConfig::file,
+             "Append to this file instead of writing to standard output. It is created when it is "
+             "missing.")
+      .Example("orders.jsonl");
+  spec.Field("tables", &StdoutSinkConfig::tables,
+             "Only tables whose schema.name matches one of these patterns (* and ?); all when it "
+             "is empty.")
+      .Example("[\"public.orders\", \"sales.*\"]");
+  return spec;
+}
+
+absl::StatusOr<std::unique_ptr<engine::Sink>> StdoutSink::Make(StdoutSinkConfig config) {
+  for (const std::string& pattern : config.tables) {
+    if (pattern != "*" && pattern.find('.') == std::string::npos) {
+      return base::MakeStatus(absl::StatusCode::kInvalidArgument,
+                              "tables: pattern '{}' names no schema; write 'public.{}' or '*.{}'",
+                              pattern, pattern, pattern);
+    }
+  }
+  return std::make_unique<StdoutSink>(std::move(config));
+}
+
+absl::Status StdoutSink::Open(const engine::SinkContext&, std::stop_token) {
+  if (config_.file.empty()) {
+    writer_ = LineWriter::ForDescriptor(STDOUT_FILENO, "standard output");
+  } else {
+    // Closed first: opening cuts an unfinished line, which an open writer could still be adding to.
+    lines_.reset();
+    writer_.reset();
+    PGFLOW_ASSIGN_OR_RETURN(writer_, LineWriter::OpenFile(config_.file));
+  }
+  lines_ = std::make_shared<Lines>(writer_, config_.tables);
+  written_ = {};
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<engine::SnapshotLane>> StdoutSink::OpenLane(std::stop_token) {
+  return std::make_unique<Lane>(writer_, config_.tables);
+}
+
+// A window that ends within a transaction is written too: each line stands for itself, and the
+// frontier stays where the transaction began.
+absl::StatusOr<engine::WriteResult> StdoutSink::Write(const engine::Window& window,
+                                                      std::stop_token stop) {
+  for (engine::Batch& batch : window.batches) PGFLOW_RETURN_IF_ERROR(lines_->Append(batch, stop));
+  PGFLOW_RETURN_IF_ERROR(lines_->Flush(stop));
+  if (window.ends_at_commit) written_ = window.end;
+  return engine::WriteResult();
+}
+
+absl::StatusOr<engine::StreamPoint> StdoutSink::Durable(std::stop_token) {
+  PGFLOW_RETURN_IF_ERROR(writer_->Sync());
+  return written_;
+}
+
+engine::ComponentType<engine::Sink> StdoutSinkType() {
+  return engine::MakeComponentType<engine::Sink, StdoutSinkConfig>(
+      "stdout", "Writes each change as one line of JSON, to standard output or a file.",
+      "at least once; every change carries its position", &StdoutSinkSpec, &StdoutSink::Make);
+}
+
+}  // namespace pgflow::sinks

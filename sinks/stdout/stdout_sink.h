@@ -1,0 +1,51 @@
+// StdoutSink: every change as one line of JSON (sinks/encoding/json_encoder.h), on standard output
+// or into a file. At least once: after a restart the changes since the last checkpoint come again,
+// with the same positions. Keeps no checkpoint of its own.
+//
+// Threads: as engine/api/sink.h says; lanes share the writer. Errors: those of LineWriter.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/config/config_spec.h"
+#include "engine/api/registry.h"
+#include "engine/api/sink.h"
+#include "sinks/stdout/line_writer.h"
+
+namespace pgflow::sinks {
+
+struct StdoutSinkConfig {
+  std::string file;
+  std::vector<std::string> tables;
+};
+
+config::ConfigSpec<StdoutSinkConfig> StdoutSinkSpec();
+
+class StdoutSink final : public engine::Sink {
+ public:
+  static absl::StatusOr<std::unique_ptr<engine::Sink>> Make(StdoutSinkConfig config);
+
+  explicit StdoutSink(StdoutSinkConfig config) : config_(std::move(config)) {}
+
+  absl::Status Open(const engine::SinkContext& context, std::stop_token stop) override;
+  // Lanes must not outlive the sink, nor be used across an Open.
+  absl::StatusOr<std::unique_ptr<engine::SnapshotLane>> OpenLane(std::stop_token stop) override;
+  absl::StatusOr<engine::WriteResult> Write(const engine::Window& window,
+                                            std::stop_token stop) override;
+  absl::StatusOr<engine::StreamPoint> Durable(std::stop_token stop) override;
+
+ private:
+  class Lines;
+  class Lane;
+
+  const StdoutSinkConfig config_;
+  std::shared_ptr<LineWriter> writer_;  // Shared with lanes of an earlier Open.
+  std::shared_ptr<Lines> lines_;
+  engine::StreamPoint written_;
+};
+
+engine::ComponentType<engine::Sink> StdoutSinkType();
+
+}  // namespace pgflow::sinks
