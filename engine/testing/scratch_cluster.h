@@ -1,0 +1,32 @@
+// What a scratch server is made of: binaries, a data directory, a port. For ScratchPostgres only.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include "engine/testing/subprocess.h"
+
+namespace pgflow::engine {
+
+// The directory of `postgres` and `initdb`.
+absl::StatusOr<std::string> FindPostgresBinaries();
+
+// A new cluster at `data_directory`, copied from a template that initdb makes once a machine.
+absl::Status CopyTemplateCluster(const std::string& bin, const RunAs& run_as,
+                                 const std::string& data_directory);
+
+// A port of 127.0.0.1 that is free now, below the range that outgoing connections are given.
+absl::StatusOr<int> FindFreePort();
+
+// Processes that work in `directory` (a server's all do), and `parent` with its children.
+std::vector<pid_t> FindProcesses(const std::string& directory, pid_t parent);
+
+// False for a process that is gone or only waits to be reaped.
+bool ProcessLives(pid_t pid);
+
+}  // namespace pgflow::engine
