@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/check.h"
 #include "base/status.h"
 
 namespace pgflow::engine {
@@ -39,6 +40,19 @@ std::span<schemas::Value> Batch::NewValues(size_t count) {
 
 void Batch::KeepAlive(schemas::TableSchemaPtr schema) {
   if (std::ranges::find(kept_, schema) == kept_.end()) kept_.push_back(std::move(schema));
+}
+
+schemas::TableSchemaPtr Batch::OwnerOf(const schemas::TableSchema* schema) const {
+  if (is_snapshot_ && rows_.schema.get() == schema) return rows_.schema;
+  for (const schemas::TableSchemaPtr& kept : kept_) {
+    if (kept.get() == schema) return kept;
+  }
+  if (chunk_ != nullptr) {
+    for (const schemas::TableSchemaPtr& table : chunk_->tables) {
+      if (table.get() == schema) return table;
+    }
+  }
+  PGFLOW_CHECK(false, "an event's schema must be kept alive by its batch");
 }
 
 void Batch::ReplaceSnapshotSchema(schemas::TableSchemaPtr schema) {

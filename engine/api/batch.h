@@ -30,7 +30,8 @@ struct CopyRows {
 // Move-only; owned by one thread at a time. Owns (or shares) every byte that its events point to.
 class Batch {
  public:
-  // A stream batch: `events` point into `chunk` and index `transactions`.
+  // A stream batch: `events` point into `chunk` (null: into bytes that outlive this batch) and index
+  // `transactions`.
   Batch(std::shared_ptr<const Chunk> chunk, std::vector<ChangeEvent> events,
         std::vector<TransactionSpan> transactions);
   // A snapshot batch.
@@ -63,13 +64,18 @@ class Batch {
 
   // Keeps a schema alive as long as this batch, for events that point to it.
   void KeepAlive(schemas::TableSchemaPtr schema);
+  // The owner of a schema that one of this batch's events points to.
+  schemas::TableSchemaPtr OwnerOf(const schemas::TableSchema* schema) const;
 
   // Memory that lives as long as the batch.
   std::string_view Store(std::string_view bytes);
   std::span<schemas::Value> NewValues(size_t count);
 
   uint64_t row_count() const { return raw_ ? rows_.row_count : events_.size(); }
-  uint64_t byte_count() const { return is_snapshot_ ? rows_.bytes.size() : chunk_->bytes.size(); }
+  uint64_t byte_count() const {
+    if (is_snapshot_) return rows_.bytes.size();
+    return chunk_ == nullptr ? 0 : chunk_->bytes.size();
+  }
 
  private:
   absl::Status IndexRows();

@@ -1,0 +1,67 @@
+#include "engine/runtime/batch_builder.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+namespace pgflow::engine {
+
+void BatchBuilder::Start(StreamPoint checkpoint, TableGates gates) {
+  checkpoint_ = checkpoint;
+  gates_ = std::move(gates);
+  next_ordinal_ = 0;
+}
+
+ChangeEvent BatchBuilder::ToEvent(const Chunk& chunk, const EventRecord& record) const {
+  const std::string_view bytes = chunk.bytes;
+  ChangeEvent event;
+  event.operation = record.operation;
+  event.before_image = record.before_image;
+  event.truncate_cascade = (record.truncate_flags & kTruncateCascade) != 0;
+  event.truncate_restart_identity = (record.truncate_flags & kTruncateRestartIdentity) != 0;
+  event.truncate_more = (record.truncate_flags & kTruncateMore) != 0;
+  event.schema = chunk.tables[record.table].get();
+  if (record.before_size > 0) {
+    event.before = schemas::RowView::Tuple(bytes.substr(record.before_offset, record.before_size));
+  }
+  if (record.after_size > 0) {
+    event.after = schemas::RowView::Tuple(bytes.substr(record.after_offset, record.after_size));
+  }
+  return event;
+}
+
+Batch BatchBuilder::Build(const Slice& slice) {
+  std::vector<ChangeEvent> events;
+  const Chunk& chunk = *slice.chunk;
+  // Records are in the order of their transactions.
+  auto begin = std::ranges::lower_bound(chunk.records, slice.first, {}, &EventRecord::transaction);
+  auto end = std::ranges::lower_bound(begin, chunk.records.end(), slice.last, {},
+                                      &EventRecord::transaction);
+  events.reserve(static_cast<size_t>(end - begin));
+  uint32_t transaction = UINT32_MAX;
+  for (auto record = begin; record != end; ++record) {
+    if (record->transaction != transaction) {
+      transaction = record->transaction;
+      if (slice.transactions[transaction].begins) next_ordinal_ = 0;
+    }
+    if (slice.aborted != nullptr && slice.aborted->contains(record->xid)) continue;
+    const Position position{slice.transactions[transaction].commit_lsn, next_ordinal_++};
+    if (position.commit_lsn <= checkpoint_.commit_lsn) continue;
+    TableGates::Verdict verdict = TableGates::Verdict::kApply;
+    if (position.commit_lsn < gates_.settled()) {
+      verdict = gates_.Judge(chunk.tables[record->table]->table, position.commit_lsn);
+    }
+    if (verdict == TableGates::Verdict::kSkip) continue;
+    if (!skipped_.empty() && skipped_.contains(position)) continue;
+    ChangeEvent event = ToEvent(chunk, *record);
+    event.catch_up = verdict == TableGates::Verdict::kCatchUp;
+    event.transaction = transaction - slice.first;
+    event.ordinal = position.ordinal;
+    events.push_back(event);
+  }
+  std::vector<TransactionSpan> transactions(slice.transactions.begin() + slice.first,
+                                            slice.transactions.begin() + slice.last);
+  return Batch(slice.chunk, std::move(events), std::move(transactions));
+}
+
+}  // namespace pgflow::engine

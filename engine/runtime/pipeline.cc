@@ -1,0 +1,315 @@
+#include "engine/runtime/pipeline.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <absl/time/clock.h>
+
+#include "base/log.h"
+#include "base/status.h"
+
+namespace pgflow::engine {
+namespace {
+
+constexpr absl::Duration kStandbyInterval = absl::Milliseconds(250);
+constexpr absl::Duration kSuperviseInterval = absl::Milliseconds(100);
+constexpr absl::Duration kHealthInterval = absl::Seconds(1);
+
+bool IsSlotInUse(const absl::Status& status) {
+  return !base::Payload(status, kSlotInUsePayload).empty();
+}
+
+}  // namespace
+
+Pipeline::Pipeline(PipelineOptions options, std::unique_ptr<Source> source,
+                   std::vector<std::unique_ptr<Transformer>> transformers,
+                   std::vector<SinkNode> sinks)
+    : options_(std::move(options)),
+      source_(std::move(source)),
+      transformers_(std::move(transformers)),
+      nodes_(std::move(sinks)),
+      log_(options_.log),
+      started_(absl::Now()) {
+  source_->set_telemetry(&telemetry_);
+  source_->set_pipeline(options_.name);
+}
+
+Pipeline::~Pipeline() {
+  for (std::jthread& thread : lane_threads_) thread.request_stop();
+  source_thread_.request_stop();
+}
+
+absl::Status Pipeline::Initialize(std::stop_token stop) {
+  PGFLOW_RETURN_IF_ERROR(source_->Open(stop).status());
+  return source_->OpenSlot(true, stop).status();
+}
+
+absl::Status Pipeline::Destroy(std::stop_token stop) {
+  absl::Status failed;
+  const auto note = [&](const absl::Status& status, std::string_view what) {
+    if (status.ok()) return;
+    failed = failed.ok() ? base::Annotate(status, what)
+                         : base::MakeStatus(failed.code(), "{}; {}: {}", base::Message(failed),
+                                            what, base::Message(status));
+  };
+  absl::StatusOr<SourceIdentity> identity = source_->Open(stop);
+  note(identity.ok() ? source_->DropSlot(stop) : identity.status(), "source");
+  absl::StatusOr<std::unique_ptr<SqliteDatabase>> state =
+      SqliteDatabase::Open(options_.state_directory);
+  note(state.status(), "state");
+  for (SinkNode& node : nodes_) {
+    absl::Status status = node.sink->Open({options_.name, node.name}, stop);
+    if (status.ok() && node.sink->checkpoint_store() != nullptr) {
+      status = node.sink->checkpoint_store()->Forget();
+    } else if (status.ok() && state.ok()) {
+      status = SqliteCheckpointStore(**state, options_.name, node.name).Forget();
+    }
+    note(status, node.name);
+  }
+  return failed;
+}
+
+absl::Status Pipeline::Start(std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(state_, SqliteDatabase::Open(options_.state_directory));
+  PGFLOW_ASSIGN_OR_RETURN(const SourceIdentity identity, source_->Open(stop));
+  SlotState slot;
+  if (!options_.snapshot_only) {
+    PGFLOW_ASSIGN_OR_RETURN(slot, source_->OpenSlot(true, stop));
+  }
+  context_ = std::make_unique<LaneContext>(LaneContext{
+      .pipeline = options_.name,
+      .log = log_,
+      .transformers = transformers_,
+      .state = *state_,
+      .identity = identity,
+      .slot = slot,
+      .plan = source_->plan(),
+      .snapshot_only = options_.snapshot_only,
+      .open_session = [this](postgres::Lsn newer_than,
+                             std::stop_token token) { return OpenSession(newer_than, token); },
+      .on_durable = [this] { MoveFrontier(); },
+      .options = options_.lane,
+  });
+  std::vector<std::unique_ptr<SinkLane>> lanes;
+  for (SinkNode& node : nodes_) {
+    lanes.push_back(std::make_unique<SinkLane>(*context_, std::move(node)));
+  }
+  absl::MutexLock lock(&mutex_);
+  lanes_ = std::move(lanes);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<SnapshotSession>> Pipeline::OpenSession(postgres::Lsn newer_than,
+                                                                       std::stop_token stop) {
+  absl::MutexLock lock(&source_mutex_);
+  if (std::shared_ptr<SnapshotSession> session = session_.lock();
+      session != nullptr && session->consistent_point() > newer_than) {
+    return session;
+  }
+  PGFLOW_ASSIGN_OR_RETURN(std::unique_ptr<SnapshotSession> opened, source_->OpenSnapshot(stop));
+  std::shared_ptr<SnapshotSession> session = std::move(opened);
+  session_ = session;
+  return session;
+}
+
+// The source's thread: reads, and connects again when the connection is lost.
+void Pipeline::ReadSource(std::stop_token stop) {
+  Backoff backoff({absl::Milliseconds(100), absl::Seconds(5)});
+  while (!stop.stop_requested()) {
+    const uint64_t received = telemetry_.received_lsn.load();
+    absl::Status status = source_->Run(log_, stop);
+    if (stop.stop_requested()) break;
+    log_.Cut();
+    if (telemetry_.received_lsn.load() != received) backoff.Reset();
+    if (IsSlotInUse(status)) {
+      {
+        absl::MutexLock lock(&mutex_);
+        if (phase_ == Phase::kStarting) {
+          phase_ = Phase::kStandby;
+          base::LogInfo("{}; standing by to take over", base::Message(status));
+        }
+      }
+      Pause(kStandbyInterval, stop);
+      continue;
+    }
+    if (status.ok()) status = absl::UnavailableError("the source ended the stream");
+    if (!base::IsRetryable(status)) {
+      absl::MutexLock lock(&mutex_);
+      source_error_ = base::Annotate(status, "source");
+      return;
+    }
+    telemetry_.reconnects.fetch_add(1, std::memory_order_relaxed);
+    const absl::Duration pause = backoff.Next();
+    base::LogWarning("source: {}; trying again in {}", base::Message(status),
+                     absl::FormatDuration(pause));
+    Pause(pause, stop);
+  }
+  log_.Cut();
+}
+
+absl::Status Pipeline::AwaitSlot(std::stop_token drain, std::stop_token stop) {
+  while (!log_.WaitStarted(kSuperviseInterval)) {
+    if (drain.stop_requested() || stop.stop_requested()) return absl::CancelledError("stopped");
+    absl::MutexLock lock(&mutex_);
+    if (!source_error_.ok()) return source_error_;
+  }
+  absl::MutexLock lock(&source_mutex_);
+  if (context_->slot.created) return absl::OkStatus();
+  // While we stood by, the one before us went on: what it acknowledged is no longer to be had.
+  PGFLOW_ASSIGN_OR_RETURN(context_->slot, source_->OpenSlot(false, stop));
+  return absl::OkStatus();
+}
+
+absl::Status Pipeline::StartLanes(std::stop_token stop) {
+  std::optional<postgres::Lsn> until = options_.until_lsn;
+  if (options_.until_current) {
+    absl::MutexLock lock(&source_mutex_);
+    PGFLOW_ASSIGN_OR_RETURN(until, source_->CurrentLsn(stop));
+  }
+  absl::MutexLock lock(&mutex_);
+  phase_ = Phase::kStreaming;
+  lanes_running_ = lanes_.size();
+  for (size_t i = 0; i < lanes_.size(); ++i) {
+    if (until.has_value()) lanes_[i]->StopBefore(*until);
+    lane_threads_.emplace_back(
+        [this, i](std::stop_token token) { OnLaneEnd(i, lanes_[i]->Run(token)); });
+  }
+  return absl::OkStatus();
+}
+
+void Pipeline::OnLaneEnd(size_t lane, absl::Status status) {
+  absl::MutexLock lock(&mutex_);
+  --lanes_running_;
+  const bool stopped = status.code() == absl::StatusCode::kCancelled;
+  if (status.ok()) base::LogInfo("sink {}: done", lanes_[lane]->name());
+  if (!status.ok() && !stopped && lane_error_.ok()) lane_error_ = std::move(status);
+}
+
+void Pipeline::StopSource() {
+  if (!source_thread_.joinable()) return;
+  source_thread_.request_stop();
+  source_thread_.join();
+}
+
+// No more comes in; what came is delivered. A snapshot is not waited for: it can be resumed.
+void Pipeline::BeginDrain() {
+  base::LogInfo("stopping: delivering what was received");
+  StopSource();
+  for (size_t i = 0; i < lanes_.size(); ++i) {
+    const Phase phase = lanes_[i]->status({}).phase;
+    if (phase == Phase::kSnapshot || phase == Phase::kStarting) lane_threads_[i].request_stop();
+    lanes_[i]->Finish();
+  }
+  absl::MutexLock lock(&mutex_);
+  phase_ = Phase::kStopping;
+}
+
+absl::Status Pipeline::Supervise(std::stop_token drain, std::stop_token stop) {
+  absl::Time next_health = absl::Now();
+  bool draining = false;
+  while (true) {
+    {
+      absl::MutexLock lock(&mutex_);
+      const auto changed = [this] {
+        mutex_.AssertReaderHeld();
+        return lanes_running_ == 0 || !lane_error_.ok() || !source_error_.ok();
+      };
+      mutex_.AwaitWithTimeout(absl::Condition(&changed), kSuperviseInterval);
+      if (!lane_error_.ok()) return lane_error_;
+      if (!source_error_.ok()) return source_error_;
+      if (lanes_running_ == 0) return absl::OkStatus();
+    }
+    if (stop.stop_requested()) return absl::OkStatus();
+    if (drain.stop_requested() && !std::exchange(draining, true)) BeginDrain();
+    if (!draining && absl::Now() >= next_health) {
+      RefreshHealth(stop);
+      next_health = absl::Now() + kHealthInterval;
+    }
+  }
+}
+
+void Pipeline::RefreshHealth(std::stop_token stop) {
+  if (!source_mutex_.TryLock()) return;  // A snapshot is being opened.
+  absl::StatusOr<SlotHealth> health = source_->Health(stop);
+  absl::Status reopened;
+  if (!health.ok() && base::IsRetryable(health.status())) {
+    absl::StatusOr<SourceIdentity> identity = source_->Open(stop);
+    if (identity.ok() && !(*identity == context_->identity)) {
+      reopened = base::MakeStatus(
+          absl::StatusCode::kFailedPrecondition,
+          "source: another server answers: system identifier {} timeline {}, not {} timeline {}; "
+          "a fail-over needs `pgflow destroy` and a new copy",
+          identity->system_identifier, identity->timeline, context_->identity.system_identifier,
+          context_->identity.timeline);
+    }
+  }
+  source_mutex_.Unlock();
+  absl::MutexLock lock(&mutex_);
+  if (health.ok()) health_ = *std::move(health);
+  if (!reopened.ok() && source_error_.ok()) source_error_ = reopened;
+}
+
+void Pipeline::MoveFrontier() {
+  postgres::Lsn frontier(UINT64_MAX);
+  for (const auto& lane : lanes_) frontier = std::min(frontier, lane->frontier());
+  if (frontier == postgres::Lsn(UINT64_MAX) || !frontier.valid()) return;
+  source_->Acknowledge(frontier);
+}
+
+absl::Status Pipeline::Run(std::stop_token drain, std::stop_token stop) {
+  PGFLOW_RETURN_IF_ERROR(Start(stop));
+  absl::Status status;
+  if (!options_.snapshot_only) {
+    source_thread_ = std::jthread([this](std::stop_token token) { ReadSource(token); });
+    status = AwaitSlot(drain, stop);
+  }
+  if (status.ok()) status = StartLanes(stop);
+  if (status.ok()) status = Supervise(drain, stop);
+  for (std::jthread& thread : lane_threads_) thread.request_stop();
+  for (std::jthread& thread : lane_threads_) thread.join();
+  lane_threads_.clear();
+  StopSource();
+  if (!base::Payload(status, kRecreatedSlotPayload).empty()) {
+    // The slot that this run made would only pin WAL.
+    const absl::Status dropped = source_->DropSlot(stop);
+    if (!dropped.ok()) base::LogWarning("{}", base::Message(dropped));
+  }
+  if (status.code() == absl::StatusCode::kCancelled) status = absl::OkStatus();
+  absl::MutexLock lock(&mutex_);
+  phase_ = status.ok() ? Phase::kStopping : Phase::kFailed;
+  return status;
+}
+
+PipelineStatus Pipeline::status() const {
+  PipelineStatus status;
+  status.pipeline = options_.name;
+  status.started = started_;
+  status.source = options_.source_name;
+  {
+    absl::MutexLock lock(&mutex_);
+    status.phase = phase_;
+    status.slot_wal_status = health_.wal_status;
+    status.retained_wal_bytes = health_.retained_wal_bytes;
+    status.server_lsn = std::max(health_.server_lsn, postgres::Lsn(telemetry_.server_lsn.load()));
+    const absl::Status& error = lane_error_.ok() ? source_error_ : lane_error_;
+    status.error = std::string(base::Message(error));
+    if (context_ != nullptr) status.slot = context_->identity.slot;
+    for (const auto& lane : lanes_) status.sinks.push_back(lane->status(status.server_lsn));
+  }
+  for (const SinkStatus& sink : status.sinks) {
+    if (status.phase == Phase::kStreaming) status.phase = std::min(status.phase, sink.phase);
+  }
+  status.received_lsn = postgres::Lsn(telemetry_.received_lsn.load());
+  status.acknowledged_lsn = postgres::Lsn(telemetry_.acknowledged_lsn.load());
+  status.events = telemetry_.events.load();
+  status.transactions = telemetry_.transactions.load();
+  status.bytes = telemetry_.bytes.load();
+  status.open_transactions = telemetry_.open_transactions.load();
+  status.source_reconnects = telemetry_.reconnects.load();
+  status.memory_bytes = log_.memory_bytes();
+  status.spool_bytes = log_.spool_bytes();
+  status.spool_bytes_written = log_.spool_bytes_written();
+  return status;
+}
+
+}  // namespace pgflow::engine

@@ -1,0 +1,97 @@
+// Pipeline: one source, its transformers and its sinks, running.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <absl/base/thread_annotations.h>
+#include <absl/synchronization/mutex.h>
+
+#include "engine/api/pipeline_status.h"
+#include "engine/api/source.h"
+#include "engine/api/transformer.h"
+#include "engine/runtime/sink_lane.h"
+#include "engine/runtime/sqlite_checkpoint_store.h"
+#include "engine/runtime/stream_log.h"
+
+namespace pgflow::engine {
+
+struct PipelineOptions {
+  std::string name = "pgflow";
+  std::string source_name;  // For status: host:port/database as user.
+  std::string state_directory = ".pgflow";
+  StreamLogOptions log;
+  LaneOptions lane;
+  bool snapshot_only = false;  // Copy, forget the checkpoint, end.
+  // End before the first transaction that commits at or behind this place; the second: as it is
+  // when the stream begins.
+  std::optional<postgres::Lsn> until_lsn;
+  bool until_current = false;
+};
+
+// Inert until Run. Run is called once and blocks; status() may be called by any thread meanwhile.
+class Pipeline {
+ public:
+  Pipeline(PipelineOptions options, std::unique_ptr<Source> source,
+           std::vector<std::unique_ptr<Transformer>> transformers, std::vector<SinkNode> sinks);
+  ~Pipeline();
+
+  // Until `drain` (what was received is delivered, then OK), `stop` (OK, at once), the point in the
+  // options (OK), or an error.
+  absl::Status Run(std::stop_token drain, std::stop_token stop);
+
+  // Creates publication and slot. OK when they exist.
+  absl::Status Initialize(std::stop_token stop);
+  // Removes slot, publication and every sink's checkpoint. Goes on after errors and reports them
+  // all.
+  absl::Status Destroy(std::stop_token stop);
+
+  PipelineStatus status() const;
+
+ private:
+  absl::Status Start(std::stop_token stop);
+  void ReadSource(std::stop_token stop);
+  absl::Status AwaitSlot(std::stop_token drain, std::stop_token stop);
+  absl::Status StartLanes(std::stop_token stop);
+  absl::Status Supervise(std::stop_token drain, std::stop_token stop);
+  void StopSource();
+  void BeginDrain();
+  void RefreshHealth(std::stop_token stop);
+  void MoveFrontier();
+  absl::StatusOr<std::shared_ptr<SnapshotSession>> OpenSession(postgres::Lsn newer_than,
+                                                               std::stop_token stop);
+  void OnLaneEnd(size_t lane, absl::Status status);
+
+  PipelineOptions options_;
+  std::unique_ptr<Source> source_;
+  std::vector<std::unique_ptr<Transformer>> transformers_;
+  std::vector<SinkNode> nodes_;  // Moved into the lanes by Run.
+  SourceTelemetry telemetry_;
+  StreamLog log_;
+  std::unique_ptr<SqliteDatabase> state_;
+  std::unique_ptr<LaneContext> context_;
+  const absl::Time started_;
+
+  absl::Mutex source_mutex_;  // The source's control calls come one at a time.
+  std::weak_ptr<SnapshotSession> session_ ABSL_GUARDED_BY(source_mutex_);
+
+  mutable absl::Mutex mutex_;
+  Phase phase_ ABSL_GUARDED_BY(mutex_) = Phase::kStarting;
+  absl::Status source_error_ ABSL_GUARDED_BY(mutex_);  // Final.
+  absl::Status lane_error_ ABSL_GUARDED_BY(mutex_);
+  size_t lanes_running_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
+  SlotHealth health_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::unique_ptr<SinkLane>> lanes_;  // Constant once phase_ left kStarting.
+
+  // Threads last: they are joined before anything they use goes.
+  std::vector<std::jthread> lane_threads_;
+  std::jthread source_thread_;
+};
+
+}  // namespace pgflow::engine

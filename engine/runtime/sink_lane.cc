@@ -1,0 +1,342 @@
+#include "engine/runtime/sink_lane.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <absl/time/clock.h>
+
+#include "base/log.h"
+#include "base/status.h"
+
+namespace pgflow::engine {
+namespace {
+
+// More than this is not held back just to write fewer checkpoints.
+constexpr uint64_t kHeldBytesMax = 8 << 20;
+
+absl::Status Mismatch(std::string_view sink, std::string_view what, std::string checkpoint,
+                      std::string source) {
+  return base::MakeStatus(
+      absl::StatusCode::kFailedPrecondition,
+      "the checkpoint of sink {} belongs to another source: {} {} there, {} here. Point the "
+      "pipeline at the source it began with, or run `pgflow destroy` to begin again",
+      sink, what, checkpoint, source);
+}
+
+}  // namespace
+
+SinkLane::SinkLane(const LaneContext& context, SinkNode node)
+    : context_(context),
+      node_(std::move(node)),
+      statistics_(node_.name, node_.type),
+      cursor_(context.log.OpenCursor()),
+      own_store_(context.state, context.pipeline, node_.name) {
+  frontier_ = context.slot.confirmed_flush.value();
+}
+
+void SinkLane::Finish() {
+  finish_ = true;
+  cursor_->Wake();
+}
+
+void SinkLane::StopBefore(postgres::Lsn lsn) {
+  stop_before_ = lsn.value();
+  cursor_->Wake();
+}
+
+absl::Status SinkLane::Run(std::stop_token stop) {
+  std::stop_callback wake(stop, [this] { cursor_->Wake(); });
+  Backoff backoff(node_.retry);
+  while (true) {
+    const absl::Status status = Attempt(stop);
+    if (status.ok()) return status;
+    if (stop.stop_requested()) return absl::CancelledError("stopped");
+    if (std::exchange(retry_now_, false)) continue;
+    // Before it ever worked, an error is a mistake in the configuration rather than an outage.
+    if (!base::IsRetryable(status) || !was_open_) {
+      statistics_.SetPhase(Phase::kFailed);
+      return base::Annotate(status, fmt::format("sink {}", node_.name));
+    }
+    if (std::exchange(progressed_, false)) backoff.Reset();
+    const absl::Duration pause = backoff.Next();
+    statistics_.OnRetry(status);
+    base::LogWarning("sink {}: {}; trying again in {}", node_.name, base::Message(status),
+                     absl::FormatDuration(pause));
+    Pause(pause, stop);
+  }
+}
+
+absl::Status SinkLane::Attempt(std::stop_token stop) {
+  if (!node_.dead_letter_path.empty() && dead_letter_ == nullptr) {
+    PGFLOW_ASSIGN_OR_RETURN(dead_letter_, DeadLetterFile::Open(node_.dead_letter_path));
+  }
+  PGFLOW_RETURN_IF_ERROR(node_.sink->Open({context_.pipeline, node_.name}, stop));
+  store_ = node_.sink->checkpoint_store();
+  if (store_ == nullptr) store_ = &own_store_;
+  PGFLOW_ASSIGN_OR_RETURN(SinkCheckpoint checkpoint, LoadCheckpoint());
+  if (was_open_ && checkpoint.stream.end_lsn < durable_.end_lsn) {
+    return base::MakeStatus(absl::StatusCode::kDataLoss,
+                            "the checkpoint went back from {} to {}: the target lost what it had "
+                            "confirmed (restored from a backup?)",
+                            durable_.end_lsn, checkpoint.stream.end_lsn);
+  }
+  was_open_ = true;
+  statistics_.ClearError();
+  if (!checkpoint.snapshot_complete) PGFLOW_RETURN_IF_ERROR(CopySnapshot(checkpoint, stop));
+  if (context_.snapshot_only) return store_->Forget();
+  TableGates gates(checkpoint);
+  const bool settled = checkpoint.stream.end_lsn >= gates.settled();
+  builder_.Start(checkpoint.stream, std::move(gates));
+  written_ = position_ = checkpoint.stream;
+  inside_window_ = false;
+  last_window_time_ = absl::Now();
+  SetFrontier(checkpoint.stream);
+  statistics_.SetPhase(settled ? Phase::kStreaming : Phase::kCatchUp);
+  cursor_->Rewind();
+  cursor_->Activate();
+  return Stream(stop);
+}
+
+absl::StatusOr<SinkCheckpoint> SinkLane::LoadCheckpoint() {
+  PGFLOW_ASSIGN_OR_RETURN(std::optional<SinkCheckpoint> checkpoint, store_->Load());
+  if (checkpoint.has_value()) {
+    PGFLOW_RETURN_IF_ERROR(CheckIdentity(*checkpoint));
+    return *std::move(checkpoint);
+  }
+  PGFLOW_RETURN_IF_ERROR(
+      store_->Begin(context_.identity, {postgres::Lsn(), context_.slot.confirmed_flush}));
+  if (context_.plan.mode == SourcePlan::Mode::kStream && !context_.snapshot_only) {
+    PGFLOW_RETURN_IF_ERROR(store_->FinishSnapshot());
+  }
+  PGFLOW_ASSIGN_OR_RETURN(checkpoint, store_->Load());
+  if (!checkpoint.has_value()) return absl::InternalError("the new checkpoint cannot be read back");
+  return *std::move(checkpoint);
+}
+
+absl::Status SinkLane::CheckIdentity(const SinkCheckpoint& checkpoint) const {
+  const SourceIdentity& there = checkpoint.identity;
+  const SourceIdentity& here = context_.identity;
+  if (there.system_identifier != here.system_identifier) {
+    return Mismatch(node_.name, "system identifier", std::to_string(there.system_identifier),
+                    std::to_string(here.system_identifier));
+  }
+  if (there.timeline != here.timeline) {
+    return Mismatch(node_.name, "timeline", std::to_string(there.timeline),
+                    std::to_string(here.timeline));
+  }
+  if (there.database != here.database) {
+    return Mismatch(node_.name, "database", there.database, here.database);
+  }
+  if (context_.snapshot_only) return absl::OkStatus();
+  if (there.slot != here.slot) return Mismatch(node_.name, "slot", there.slot, here.slot);
+  if (context_.slot.created) {
+    absl::Status status = base::MakeStatus(
+        absl::StatusCode::kFailedPrecondition,
+        "replication slot {} did not exist, but the checkpoint of sink {} continues at {}: the "
+        "changes since then are gone with the slot. Run `pgflow destroy` and copy again",
+        here.slot, node_.name, checkpoint.stream.end_lsn);
+    base::SetPayload(status, kRecreatedSlotPayload, "1");
+    return status;
+  }
+  if (context_.slot.confirmed_flush > checkpoint.stream.end_lsn) {
+    return base::MakeStatus(
+        absl::StatusCode::kFailedPrecondition,
+        "replication slot {} has moved to {}, past {} where sink {} continues: it was recreated, "
+        "or "
+        "somebody else reads it. The changes in between are gone. Run `pgflow destroy` and copy "
+        "again",
+        here.slot, context_.slot.confirmed_flush, checkpoint.stream.end_lsn, node_.name);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SinkLane::CopySnapshot(SinkCheckpoint& checkpoint, std::stop_token stop) {
+  statistics_.SetPhase(Phase::kSnapshot);
+  SnapshotRunner runner({.sink = *node_.sink,
+                         .store = *store_,
+                         .names = {context_.pipeline, node_.name},
+                         .transformers = context_.transformers,
+                         .open_session = context_.open_session,
+                         .statistics = statistics_,
+                         .dead_letter = dead_letter_.get(),
+                         .retry = node_.retry,
+                         .workers = context_.plan.snapshot_workers});
+  PGFLOW_RETURN_IF_ERROR(runner.Run(checkpoint, stop));
+  PGFLOW_ASSIGN_OR_RETURN(checkpoint, LoadCheckpoint());
+  base::LogInfo("sink {}: the snapshot is complete", node_.name);
+  return absl::OkStatus();
+}
+
+absl::Status SinkLane::Stream(std::stop_token stop) {
+  while (!stop.stop_requested()) {
+    const bool lags = durable_.end_lsn < written_.end_lsn;
+    const absl::Time deadline =
+        absl::Now() + (lags ? context_.options.durable_interval : absl::Seconds(1));
+    PGFLOW_ASSIGN_OR_RETURN(Take take, cursor_->Read(context_.options.window_bytes_max,
+                                                     postgres::Lsn(stop_before_.load()), deadline));
+    const bool finished = take.slices.empty() && Finished(take);
+    if (!take.slices.empty()) PGFLOW_RETURN_IF_ERROR(WriteTake(std::move(take), stop));
+    const bool held = cursor_->held_bytes() > kHeldBytesMax;
+    const bool due = absl::Now() - last_window_time_ > context_.options.idle_checkpoint_interval;
+    if (position_.end_lsn > written_.end_lsn && (finished || due || held)) {
+      PGFLOW_RETURN_IF_ERROR(WritePosition(stop));
+    }
+    PGFLOW_RETURN_IF_ERROR(UpdateDurable(finished || held, stop));
+    if (!finished) continue;
+    if (durable_.end_lsn >= written_.end_lsn) return node_.sink->Close(stop);
+    Pause(context_.options.durable_interval, stop);
+  }
+  return absl::CancelledError("stopped");
+}
+
+bool SinkLane::Finished(const Take& take) {
+  if (take.reached_stop) return true;
+  return finish_.load() && cursor_->AtEnd();
+}
+
+absl::Status SinkLane::WriteTake(Take take, std::stop_token stop) {
+  std::vector<Batch> batches;
+  size_t events = 0;
+  for (const Slice& slice : take.slices) {
+    if (slice.chunk == nullptr) continue;
+    Batch batch = builder_.Build(slice);
+    for (const auto& transformer : context_.transformers) {
+      PGFLOW_RETURN_IF_ERROR(transformer->Transform(batch));
+    }
+    events += batch.row_count();
+    if (!batch.transactions().empty()) {
+      written_commit_time_ = batch.transactions().back().commit_time;
+    }
+    batches.push_back(std::move(batch));
+  }
+  if (events == 0 && !inside_window_) {
+    if (take.ends_at_commit) {
+      position_ = {std::max(position_.commit_lsn, take.end.commit_lsn),
+                   std::max(position_.end_lsn, take.end.end_lsn)};
+    }
+    return absl::OkStatus();
+  }
+  if (isolate_until_.has_value()) return WriteOneByOne(batches, take, stop);
+  return WriteWindow({batches, take.ends_at_commit, take.end}, stop);
+}
+
+absl::Status SinkLane::WriteWindow(const Window& window, std::stop_token stop) {
+  const absl::Time start = absl::Now();
+  absl::StatusOr<WriteResult> result = node_.sink->Write(window, stop);
+  if (!result.ok()) return OnRefused(result.status(), window);
+  statistics_.OnWritten(window, absl::Now() - start);
+  for (const Rejection& rejection : result->rejections) {
+    absl::Status buried = rejection.error;  // Of an event that is not in the window.
+    for (Batch& batch : window.batches) {
+      PGFLOW_ASSIGN_OR_RETURN(const std::span<const ChangeEvent> events, batch.Events());
+      for (const ChangeEvent& event : events) {
+        if (batch.PositionOf(event) != rejection.position) continue;
+        if (dead_letter_ == nullptr) return rejection.error;
+        buried = Bury(batch, event, rejection.error);
+      }
+    }
+    PGFLOW_RETURN_IF_ERROR(buried);
+  }
+  progressed_ = true;
+  inside_window_ = !window.ends_at_commit;
+  if (!window.ends_at_commit) return absl::OkStatus();
+  last_window_time_ = absl::Now();
+  written_ = position_ = window.end;
+  if (builder_.settled(written_.commit_lsn)) statistics_.SetPhase(Phase::kStreaming);
+  if (isolate_until_.has_value() && written_.commit_lsn >= *isolate_until_) isolate_until_.reset();
+  return absl::OkStatus();
+}
+
+absl::Status SinkLane::WritePosition(std::stop_token stop) {
+  return WriteWindow({{}, true, position_}, stop);
+}
+
+// The way to the one bad event of a sink that cannot name it: everything once more, one by one.
+absl::Status SinkLane::WriteOneByOne(std::span<Batch> batches, const Take& take,
+                                     std::stop_token stop) {
+  for (Batch& batch : batches) {
+    PGFLOW_ASSIGN_OR_RETURN(const std::span<const ChangeEvent> events, batch.Events());
+    for (const ChangeEvent& event : events) {
+      Batch single(nullptr, {event}, {batch.transactions().begin(), batch.transactions().end()});
+      PGFLOW_RETURN_IF_ERROR(WriteWindow({{&single, 1}, false, {}}, stop));
+    }
+  }
+  return WriteWindow({{}, take.ends_at_commit, take.end}, stop);
+}
+
+absl::Status SinkLane::OnRefused(const absl::Status& error, const Window& window) {
+  if (error.code() != absl::StatusCode::kInvalidArgument || dead_letter_ == nullptr) return error;
+  const std::string culprit = base::Payload(error, kCulpritPayload);
+  const bool single = window.batches.size() == 1 && window.batches.front().row_count() == 1;
+  const Batch* found_in = nullptr;
+  const ChangeEvent* found = nullptr;
+  for (Batch& batch : window.batches) {
+    PGFLOW_ASSIGN_OR_RETURN(const std::span<const ChangeEvent> events, batch.Events());
+    for (const ChangeEvent& event : events) {
+      if (!single && batch.PositionOf(event).ToString() != culprit) continue;
+      found = &event;
+      found_in = &batch;
+    }
+  }
+  if (found != nullptr) {
+    PGFLOW_RETURN_IF_ERROR(Bury(*found_in, *found, error));
+  } else if (isolate_until_.has_value() || window.batches.empty()) {
+    return error;  // Nothing of it can be singled out.
+  } else {
+    isolate_until_ = window.batches.back().transactions().back().commit_lsn;
+  }
+  retry_now_ = true;  // Once more, without the event, or to find it.
+  return error;
+}
+
+// Records the event, so that it is not delivered again.
+absl::Status SinkLane::Bury(const Batch& batch, const ChangeEvent& event,
+                            const absl::Status& error) {
+  const Position position = batch.PositionOf(event);
+  PGFLOW_RETURN_IF_ERROR(dead_letter_->Append(
+      node_.name, position, &batch.transactions()[event.transaction], event, error));
+  builder_.Skip(position);
+  statistics_.OnRejection();
+  base::LogWarning("sink {}: {} of {} at {} went to the dead letter: {}", node_.name,
+                   OperationName(event.operation), event.schema->table.ToString(),
+                   position.ToString(), base::Message(error));
+  return absl::OkStatus();
+}
+
+absl::Status SinkLane::UpdateDurable(bool force, std::stop_token stop) {
+  if (durable_.end_lsn >= written_.end_lsn) return absl::OkStatus();
+  const absl::Time now = absl::Now();
+  const absl::Duration interval =
+      store_ == &own_store_ ? context_.options.save_interval : context_.options.durable_interval;
+  if (!force && now - last_durable_time_ < interval) return absl::OkStatus();
+  last_durable_time_ = now;
+  PGFLOW_ASSIGN_OR_RETURN(const StreamPoint point, node_.sink->Durable(stop));
+  if (point.end_lsn <= durable_.end_lsn) return absl::OkStatus();
+  if (store_ == &own_store_) PGFLOW_RETURN_IF_ERROR(store_->AdvanceStream(point));
+  SetFrontier(point);
+  return absl::OkStatus();
+}
+
+void SinkLane::SetFrontier(StreamPoint point) {
+  durable_ = point;
+  const bool current = point.end_lsn >= written_.end_lsn;
+  statistics_.OnDurable(point, current ? written_commit_time_ : absl::UnixEpoch());
+  cursor_->Release(point);
+  frontier_ = point.end_lsn.value();
+  context_.on_durable();
+}
+
+SinkStatus SinkLane::status(postgres::Lsn server_lsn) const {
+  SinkStatus status = statistics_.Snapshot();
+  status.queue_bytes = cursor_->held_bytes();
+  const uint64_t frontier = frontier_.load();
+  status.durable_lsn = postgres::Lsn(frontier);
+  status.lag_bytes = server_lsn.value() > frontier ? server_lsn.value() - frontier : 0;
+  const absl::Time oldest = cursor_->oldest_commit_time();
+  if (oldest != absl::InfiniteFuture()) {
+    status.lag = std::max(absl::ZeroDuration(), absl::Now() - oldest);
+  }
+  return status;
+}
+
+}  // namespace pgflow::engine

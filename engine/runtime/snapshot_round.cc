@@ -1,0 +1,263 @@
+#include "engine/runtime/snapshot_round.h"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "base/log.h"
+#include "base/status.h"
+
+namespace pgflow::engine {
+
+SnapshotRound::SnapshotRound(SnapshotContext& context, SnapshotSession& session,
+                             const SnapshotPlan& plan)
+    : context_(context), session_(session), plan_(plan) {
+  FillQueue();
+}
+
+void SnapshotRound::FillQueue() {
+  absl::MutexLock lock(&mutex_);
+  remaining_.resize(plan_.tables.size());
+  for (size_t i = 0; i < plan_.tables.size(); ++i) {
+    const PlannedTable& table = plan_.tables[i];
+    if (table.start == PlannedTable::Start::kComplete) continue;
+    for (const BlockRange& range : table.ranges) queue_.push_back({Task::Kind::kRange, i, range});
+    remaining_[i] = table.ranges.size();
+    if (table.start == PlannedTable::Start::kResume) {
+      for (const BlockRange& range : table.progress.finished) {
+        queue_.push_back({Task::Kind::kNewerRows, i, range});
+      }
+      remaining_[i] += table.progress.finished.size();
+    }
+    if (remaining_[i] == 0) queue_.push_back({Task::Kind::kFinishTable, i, {}});
+  }
+}
+
+absl::Status SnapshotRound::Run(std::stop_token stop) {
+  std::stop_callback forward(stop, [this] { abort_.request_stop(); });
+  {
+    std::vector<std::jthread> workers;
+    size_t tasks = 0;
+    {
+      absl::MutexLock lock(&mutex_);
+      tasks = queue_.size();
+    }
+    const size_t count = std::min(tasks, static_cast<size_t>(std::max(1, context_.workers)));
+    for (size_t i = 0; i < count; ++i) workers.emplace_back([this] { Work(abort_.get_token()); });
+  }
+  absl::MutexLock lock(&mutex_);
+  if (!error_.ok()) return error_;
+  if (stop.stop_requested()) return absl::CancelledError("stopped");
+  return absl::OkStatus();
+}
+
+bool SnapshotRound::session_lost() const {
+  absl::MutexLock lock(&mutex_);
+  return session_lost_;
+}
+
+std::set<schemas::TableName> SnapshotRound::changed() const {
+  absl::MutexLock lock(&mutex_);
+  std::set<schemas::TableName> names;
+  for (size_t table : changed_) names.insert(plan_.tables[table].plan.source_table);
+  return names;
+}
+
+std::optional<SnapshotRound::Task> SnapshotRound::Next(std::stop_token stop) {
+  absl::MutexLock lock(&mutex_);
+  while (!stop.stop_requested() && !session_lost_) {
+    while (!queue_.empty() && changed_.contains(queue_.front().table)) queue_.pop_front();
+    if (!queue_.empty()) {
+      Task task = queue_.front();
+      queue_.pop_front();
+      ++in_flight_;
+      return task;
+    }
+    // A task of another worker may still come back to the queue.
+    if (in_flight_ == 0) return std::nullopt;
+    const auto changed = [this] {
+      mutex_.AssertReaderHeld();
+      return !queue_.empty() || in_flight_ == 0 || session_lost_;
+    };
+    mutex_.AwaitWithTimeout(absl::Condition(&changed), absl::Milliseconds(200));
+  }
+  return std::nullopt;
+}
+
+void SnapshotRound::Work(std::stop_token stop) {
+  Worker worker;
+  Backoff backoff(context_.retry);
+  while (std::optional<Task> task = Next(stop)) {
+    const absl::Status status = Perform(*task, worker, stop);
+    if (status.ok()) {
+      backoff.Reset();
+      OnDone(*task);
+      continue;
+    }
+    worker = {};
+    if (!OnError(*task, status, backoff.Next(), stop)) return;
+  }
+}
+
+absl::Status SnapshotRound::Perform(const Task& task, Worker& worker, std::stop_token stop) {
+  const PlannedTable& table = plan_.tables[task.table];
+  if (worker.lane == nullptr) {
+    PGFLOW_ASSIGN_OR_RETURN(worker.lane, context_.sink.OpenLane(stop));
+  }
+  if (task.kind == Task::Kind::kFinishTable) {
+    PGFLOW_RETURN_IF_ERROR(worker.lane->FinishTable(table.plan, stop));
+    absl::MutexLock lock(&store_mutex_);
+    return context_.store.FinishTable(table.plan.source_table);
+  }
+  if (task.again) {
+    PGFLOW_ASSIGN_OR_RETURN(const bool recorded, IsRecorded(task));
+    if (recorded) return absl::OkStatus();
+  }
+  if (worker.reader == nullptr) {
+    PGFLOW_ASSIGN_OR_RETURN(worker.reader, session_.OpenReader(stop));
+  }
+  PGFLOW_ASSIGN_OR_RETURN(const RangeOutcome outcome, CopyRange(task, worker, stop));
+  if (outcome == RangeOutcome::kDone) return absl::OkStatus();
+  base::LogWarning(
+      "table {} was rewritten, truncated or dropped during the snapshot: "
+      "it is copied again at a later point",
+      table.plan.source_table.ToString());
+  worker.lane = nullptr;  // It is inside the range's transaction.
+  absl::MutexLock lock(&mutex_);
+  changed_.insert(task.table);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<RangeOutcome> SnapshotRound::CopyRange(const Task& task, Worker& worker,
+                                                      std::stop_token stop) {
+  const PlannedTable& table = plan_.tables[task.table];
+  RangeRequest request{table.source, task.range, {}};
+  if (task.kind == Task::Kind::kNewerRows) request.only_newer_than = table.older_snapshot;
+  PGFLOW_RETURN_IF_ERROR(
+      worker.lane->BeginRange(table.plan, task.range,
+                              {.upsert = table.start == PlannedTable::Start::kResume,
+                               .record = task.kind == Task::Kind::kRange,
+                               .mode = task.mode}));
+  uint64_t rows = 0;
+  uint64_t bytes = 0;
+  const auto consume = [&](Batch batch) {
+    rows += batch.row_count();
+    bytes += batch.byte_count();
+    context_.statistics.AddRows(task.table, batch.row_count(), batch.byte_count());
+    return WriteBatch(task, worker, std::move(batch), stop);
+  };
+  absl::StatusOr<RangeOutcome> outcome = worker.reader->Read(request, consume, stop);
+  absl::Status status = outcome.status();
+  if (status.ok() && *outcome == RangeOutcome::kDone) {
+    status = worker.lane->FinishRange(stop);
+    if (status.ok()) status = Record(task);
+  }
+  if (!status.ok() || *outcome != RangeOutcome::kDone) {
+    context_.statistics.TakeRowsBack(task.table, rows, bytes);
+  }
+  if (!status.ok()) return status;
+  return outcome;
+}
+
+absl::Status SnapshotRound::WriteBatch(const Task& task, Worker& worker, Batch batch,
+                                       std::stop_token stop) {
+  for (const auto& transformer : context_.transformers) {
+    PGFLOW_RETURN_IF_ERROR(transformer->Transform(batch));
+  }
+  PGFLOW_ASSIGN_OR_RETURN(const WriteResult result, worker.lane->Write(batch, stop));
+  if (result.rejections.empty()) return absl::OkStatus();
+  PGFLOW_ASSIGN_OR_RETURN(const std::span<const ChangeEvent> events, batch.Events());
+  for (const Rejection& rejection : result.rejections) {
+    if (context_.dead_letter == nullptr) return rejection.error;
+    PGFLOW_RETURN_IF_ERROR(context_.dead_letter->Append(
+        context_.names.sink, {session_.consistent_point(), rejection.position.ordinal}, nullptr,
+        events[rejection.event], rejection.error));
+    context_.statistics.OnRejection();
+    base::LogWarning("sink {}: a row of {} went to the dead letter: {}", context_.names.sink,
+                     plan_.tables[task.table].plan.source_table.ToString(),
+                     base::Message(rejection.error));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> SnapshotRound::IsRecorded(const Task& task) {
+  if (task.kind != Task::Kind::kRange) return false;
+  absl::MutexLock lock(&store_mutex_);
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<SinkCheckpoint> checkpoint, context_.store.Load());
+  if (!checkpoint.has_value()) return false;
+  const schemas::TableName& name = plan_.tables[task.table].plan.source_table;
+  for (const TableProgress& table : checkpoint->tables) {
+    if (table.table == name)
+      return std::ranges::find(table.finished, task.range) != table.finished.end();
+  }
+  return false;
+}
+
+absl::Status SnapshotRound::Record(const Task& task) {
+  // A sink with its own store has recorded the range in the transaction of its rows. Newer rows of
+  // a finished range change nothing in the ledger: after another crash they are read again.
+  if (task.kind != Task::Kind::kRange || context_.sink.checkpoint_store() != nullptr) {
+    return absl::OkStatus();
+  }
+  absl::MutexLock lock(&store_mutex_);
+  return context_.store.FinishRange(plan_.tables[task.table].plan.source_table, task.range);
+}
+
+void SnapshotRound::OnDone(const Task& task) {
+  absl::MutexLock lock(&mutex_);
+  --in_flight_;
+  if (changed_.contains(task.table)) return;
+  if (task.kind == Task::Kind::kFinishTable) {
+    context_.statistics.FinishTable(task.table);
+    return;
+  }
+  context_.statistics.FinishRange(task.table);
+  if (--remaining_[task.table] == 0) {
+    // In front: building keys takes long and leaves the other workers the other tables.
+    queue_.push_front({Task::Kind::kFinishTable, task.table, {}});
+  }
+}
+
+bool SnapshotRound::OnError(Task task, const absl::Status& error, absl::Duration pause,
+                            std::stop_token stop) {
+  bool retry = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    --in_flight_;
+    if (stop.stop_requested()) return false;
+    if (!base::Payload(error, kSnapshotLostPayload).empty()) {
+      session_lost_ = true;
+      return false;
+    }
+    const bool refused = error.code() == absl::StatusCode::kInvalidArgument;
+    if (refused && context_.dead_letter != nullptr && task.mode == SnapshotLane::Mode::kFast) {
+      task.mode = SnapshotLane::Mode::kCareful;
+      pause = absl::ZeroDuration();
+      retry = true;
+    } else {
+      retry = base::IsRetryable(error);
+    }
+    if (retry) {
+      task.again = true;
+      queue_.push_back(task);
+    } else if (error_.ok()) {
+      error_ = base::Annotate(
+          error,
+          fmt::format("snapshot of {}", plan_.tables[task.table].plan.source_table.ToString()));
+    }
+  }
+  if (!retry) {
+    abort_.request_stop();
+    return false;
+  }
+  if (pause > absl::ZeroDuration()) {
+    context_.statistics.OnRetry(error);
+    base::LogWarning("snapshot of {}: {}; trying again in {}",
+                     plan_.tables[task.table].plan.source_table.ToString(), base::Message(error),
+                     absl::FormatDuration(pause));
+    Pause(pause, stop);
+  }
+  return true;
+}
+
+}  // namespace pgflow::engine

@@ -1,0 +1,69 @@
+// SnapshotRound: the workers of one snapshot session, and the queue that they share.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <set>
+#include <stop_token>
+#include <vector>
+
+#include <absl/base/thread_annotations.h>
+#include <absl/synchronization/mutex.h>
+
+#include "engine/runtime/snapshot_runner.h"
+
+namespace pgflow::engine {
+
+// Used once. Everything given must outlive it. Run blocks until the workers are done.
+class SnapshotRound {
+ public:
+  SnapshotRound(SnapshotContext& context, SnapshotSession& session, const SnapshotPlan& plan);
+
+  // OK also when the session was lost or tables changed: see the accessors.
+  absl::Status Run(std::stop_token stop);
+
+  bool session_lost() const;
+  std::set<schemas::TableName> changed() const;
+
+ private:
+  struct Task {
+    enum class Kind { kRange, kNewerRows, kFinishTable };
+    Kind kind = Kind::kRange;
+    size_t table = 0;  // Index in the plan.
+    BlockRange range;
+    SnapshotLane::Mode mode = SnapshotLane::Mode::kFast;
+    bool again = false;  // An earlier attempt failed, perhaps after it had committed.
+  };
+  struct Worker {
+    std::unique_ptr<RangeReader> reader;
+    std::unique_ptr<SnapshotLane> lane;
+  };
+
+  void FillQueue();
+  void Work(std::stop_token stop);
+  std::optional<Task> Next(std::stop_token stop);
+  absl::Status Perform(const Task& task, Worker& worker, std::stop_token stop);
+  absl::StatusOr<RangeOutcome> CopyRange(const Task& task, Worker& worker, std::stop_token stop);
+  absl::Status WriteBatch(const Task& task, Worker& worker, Batch batch, std::stop_token stop);
+  absl::StatusOr<bool> IsRecorded(const Task& task);
+  absl::Status Record(const Task& task);
+  void OnDone(const Task& task);
+  // What to do about a failed task; true: the worker goes on after `pause`.
+  bool OnError(Task task, const absl::Status& error, absl::Duration pause, std::stop_token stop);
+
+  SnapshotContext& context_;
+  SnapshotSession& session_;
+  const SnapshotPlan& plan_;
+  std::stop_source abort_;  // Ends the other workers after a fatal error.
+
+  absl::Mutex store_mutex_;  // The store takes one thread at a time.
+  mutable absl::Mutex mutex_;
+  std::deque<Task> queue_ ABSL_GUARDED_BY(mutex_);
+  size_t in_flight_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<size_t> remaining_ ABSL_GUARDED_BY(mutex_);  // Tasks a table, the finish not counted.
+  std::set<size_t> changed_ ABSL_GUARDED_BY(mutex_);
+  bool session_lost_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status error_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace pgflow::engine
