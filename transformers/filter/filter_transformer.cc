@@ -1,0 +1,215 @@
+#include "transformers/filter/filter_transformer.h"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "base/status.h"
+#include "transformers/filter/row_decision.h"
+
+namespace pgflow::transformers {
+
+using engine::ChangeEvent;
+using engine::Operation;
+
+namespace {
+
+constexpr std::array kOperations = {Operation::kRead, Operation::kInsert, Operation::kUpdate,
+                                    Operation::kDelete, Operation::kTruncate};
+
+unsigned BitOf(Operation operation) { return 1U << static_cast<unsigned>(operation); }
+
+bool MatchesAny(const std::vector<std::string>& patterns, const std::string& name) {
+  return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
+    return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
+  });
+}
+
+absl::Status CheckPatterns(std::string_view field, const std::vector<std::string>& patterns) {
+  for (const std::string& pattern : patterns) {
+    if (pattern == "*" || pattern.find('.') != std::string::npos) continue;
+    return base::MakeStatus(absl::StatusCode::kInvalidArgument,
+                            "{}: pattern '{}' names no schema; write 'public.{}' or '*.{}'", field,
+                            pattern, pattern, pattern);
+  }
+  return absl::OkStatus();
+}
+
+config::ConfigSpec<TableChoice> TableChoiceSpec() {
+  config::ConfigSpec<TableChoice> spec;
+  spec.Field("include", &TableChoice::include,
+             "Patterns (* and ?) of schema.name that pass; all when it is empty.")
+      .Example("[\"public.*\"]");
+  spec.Field("exclude", &TableChoice::exclude,
+             "Patterns of those that do not, whatever `include` "
+             "says.")
+      .Example("[\"public.audit_*\"]");
+  return spec;
+}
+
+config::ConfigSpec<ConditionConfig> ConditionSpec() {
+  config::ConfigSpec<ConditionConfig> spec;
+  spec.Field("column", &ConditionConfig::column, "The column's name.").Required();
+  spec.Field("operator", &ConditionConfig::comparison,
+             "Numbers are compared as numbers, everything else as text. A comparison with NULL is "
+             "not true.")
+      .Choice({{"=", Comparison::kEqual},
+               {"!=", Comparison::kNotEqual},
+               {"<", Comparison::kLess},
+               {"<=", Comparison::kLessOrEqual},
+               {">", Comparison::kGreater},
+               {">=", Comparison::kGreaterOrEqual},
+               {"in", Comparison::kIn},
+               {"is null", Comparison::kIsNull},
+               {"is not null", Comparison::kIsNotNull}});
+  spec.Field("value", &ConditionConfig::value, "What to compare with.").Example("paid");
+  spec.Field("values", &ConditionConfig::values, "What to compare with, for `in`.")
+      .Example("[paid, shipped]");
+  return spec;
+}
+
+// One TRUNCATE of several tables is a run of events of which all but the last say that more
+// follow. Keeps that true when some of them are dropped.
+class TruncateRun {
+ public:
+  void Seen(const ChangeEvent& event, bool kept, std::vector<ChangeEvent>& out) {
+    if (kept) last_kept_ = out.size() - 1;
+    if (event.truncate_more) return;
+    if (last_kept_.has_value()) out[*last_kept_].truncate_more = false;
+    last_kept_.reset();
+  }
+
+ private:
+  std::optional<size_t> last_kept_;
+};
+
+}  // namespace
+
+config::ConfigSpec<FilterConfig> FilterSpec() {
+  config::ConfigSpec<FilterConfig> spec;
+  spec.Section("tables", &FilterConfig::tables, TableChoiceSpec(), "Which tables pass at all.");
+  spec.Field("for_tables", &FilterConfig::for_tables,
+             "Patterns of the tables that `operations` and `where` look at; the rows of others "
+             "pass. All when it is empty.")
+      .Example("[\"public.orders\"]");
+  spec.Field("operations", &FilterConfig::operations,
+             "What passes: read (a snapshot row), insert, update, delete, truncate; all when it is "
+             "empty. An update that moves a row into or out of `where` counts as an insert or a "
+             "delete.")
+      .Example("[read, insert]");
+  spec.Section("where", &FilterConfig::where, ConditionSpec(),
+               "Conditions on the row, which must all hold. For a delete they see the old row: "
+               "all of it with REPLICA IDENTITY FULL, else its key (a delete that they cannot "
+               "judge passes).");
+  return spec;
+}
+
+absl::StatusOr<std::unique_ptr<engine::Transformer>> FilterTransformer::Make(FilterConfig config) {
+  PGFLOW_RETURN_IF_ERROR(CheckPatterns("tables.include", config.tables.include));
+  PGFLOW_RETURN_IF_ERROR(CheckPatterns("tables.exclude", config.tables.exclude));
+  PGFLOW_RETURN_IF_ERROR(CheckPatterns("for_tables", config.for_tables));
+  for (const std::string& name : config.operations) {
+    const bool known = std::any_of(kOperations.begin(), kOperations.end(), [&](Operation each) {
+      return engine::OperationName(each) == name;
+    });
+    if (!known) {
+      return base::MakeStatus(absl::StatusCode::kInvalidArgument,
+                              "operations: '{}' is none of read, insert, update, delete, truncate",
+                              name);
+    }
+  }
+  for (const ConditionConfig& condition : config.where) {
+    PGFLOW_RETURN_IF_ERROR(RowCondition::Validate(condition));
+  }
+  return std::make_unique<FilterTransformer>(std::move(config));
+}
+
+FilterTransformer::FilterTransformer(FilterConfig config) : config_(std::move(config)) {
+  for (const Operation operation : kOperations) {
+    const std::string name(engine::OperationName(operation));
+    const auto& wanted = config_.operations;
+    if (wanted.empty() || std::find(wanted.begin(), wanted.end(), name) != wanted.end()) {
+      operations_ |= BitOf(operation);
+    }
+  }
+}
+
+absl::StatusOr<FilterTransformer::Plan> FilterTransformer::Derive(
+    const schemas::TableSchema& schema) const {
+  const std::string name = schema.table.ToString();
+  Plan plan;
+  plan.dropped = (!config_.tables.include.empty() && !MatchesAny(config_.tables.include, name)) ||
+                 MatchesAny(config_.tables.exclude, name);
+  if (plan.dropped) return plan;
+  if (!config_.for_tables.empty() && !MatchesAny(config_.for_tables, name)) return plan;
+  for (const ConditionConfig& condition : config_.where) {
+    PGFLOW_ASSIGN_OR_RETURN(RowCondition bound, RowCondition::Bind(condition, schema));
+    plan.conditions.push_back(std::move(bound));
+  }
+  plan.examined = !plan.conditions.empty() || !config_.operations.empty();
+  for (const schemas::Column& column : schema.columns) plan.identity.push_back(column.identity);
+  return plan;
+}
+
+absl::StatusOr<FilterTransformer::PlanPtr> FilterTransformer::PlanOf(
+    const schemas::TableSchemaPtr& schema) {
+  return plans_.Get(schema, [this](const schemas::TableSchemaPtr& seen) { return Derive(*seen); });
+}
+
+absl::StatusOr<schemas::TableSchemaPtr> FilterTransformer::TransformSchema(
+    const schemas::TableSchemaPtr& schema) {
+  PGFLOW_ASSIGN_OR_RETURN(const PlanPtr plan, PlanOf(schema));
+  return plan->dropped ? nullptr : schema;
+}
+
+absl::Status FilterTransformer::Transform(engine::Batch& batch) {
+  if (batch.is_snapshot()) {
+    PGFLOW_ASSIGN_OR_RETURN(const PlanPtr plan, PlanOf(batch.snapshot_schema()));
+    if (!plan->dropped && !plan->examined) return absl::OkStatus();
+  }
+  PGFLOW_ASSIGN_OR_RETURN(std::vector<ChangeEvent> * events, batch.MutableEvents());
+  std::vector<ChangeEvent> passed;
+  passed.reserve(events->size());
+  std::vector<ChangeEvent> turned;
+  TruncateRun truncates;
+  const schemas::TableSchema* schema = nullptr;
+  PlanPtr plan;
+  std::optional<RowDecision> decision;
+  for (const ChangeEvent& event : *events) {
+    if (event.schema != schema) {
+      schema = event.schema;
+      PGFLOW_ASSIGN_OR_RETURN(plan, PlanOf(batch.OwnerOf(schema)));
+      decision.emplace(batch, plan->conditions, plan->identity);
+    }
+    const size_t before = passed.size();
+    if (!plan->dropped && !plan->examined) {
+      passed.push_back(event);
+    } else if (!plan->dropped) {
+      turned.clear();
+      absl::Status status = decision->Decide(event, turned);
+      if (!status.ok() && !batch.is_snapshot()) {
+        base::SetPayload(status, engine::kCulpritPayload, batch.PositionOf(event).ToString());
+      }
+      PGFLOW_RETURN_IF_ERROR(status);
+      for (const ChangeEvent& each : turned) {
+        if ((operations_ & BitOf(each.operation)) != 0) passed.push_back(each);
+      }
+    }
+    if (event.operation == Operation::kTruncate) {
+      truncates.Seen(event, passed.size() > before, passed);
+    }
+  }
+  *events = std::move(passed);
+  return absl::OkStatus();
+}
+
+engine::ComponentType<engine::Transformer> FilterType() {
+  return engine::MakeComponentType<engine::Transformer, FilterConfig>(
+      "filter", "Lets only some tables, operations and rows pass.", "", &FilterSpec,
+      &FilterTransformer::Make);
+}
+
+}  // namespace pgflow::transformers
