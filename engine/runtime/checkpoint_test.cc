@@ -1,0 +1,124 @@
+// What is kept on disk: the state store and the dead letter.
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "base/status.h"
+#include "engine/runtime/dead_letter.h"
+#include "engine/runtime/sqlite_checkpoint_store.h"
+#include "engine/runtime/table_gates.h"
+#include "engine/testing/event_builder.h"
+
+namespace pgflow::engine {
+namespace {
+
+class CheckpointTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string path = (std::filesystem::temp_directory_path() / "state_XXXXXX").string();
+    ASSERT_NE(::mkdtemp(path.data()), nullptr);
+    directory_ = path;
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+  std::string directory_;
+};
+
+TEST_F(CheckpointTest, AStoreRemembersAcrossProcesses) {
+  const SourceIdentity identity{7123456789012345678, 2, "shop", "pgflow"};
+  const schemas::TableName table{"public", "Odd \"name\""};
+  {
+    auto database = SqliteDatabase::Open(directory_ + "/made");
+    ASSERT_TRUE(database.ok()) << database.status();
+    SqliteCheckpointStore store(**database, "shop", "stdout");
+    EXPECT_FALSE(store.Load()->has_value());
+    ASSERT_TRUE(store.Begin(identity, {postgres::Lsn(), postgres::Lsn(0x10)}).ok());
+    ASSERT_TRUE(store.BeginTable({table, postgres::Lsn(0x20), "1@5:6:", {}, false, {}}).ok());
+    ASSERT_TRUE(store.FinishRange(table, {0, 8}).ok());
+    ASSERT_TRUE(store.FinishRange(table, {8, BlockRange::kOpenEnd}).ok());
+    ASSERT_TRUE(store.FinishTable(table).ok());
+    ASSERT_TRUE(store.FinishSnapshot().ok());
+    ASSERT_TRUE(store.AdvanceStream({postgres::Lsn(0x30), postgres::Lsn(0x38)}).ok());
+  }
+  auto database = SqliteDatabase::Open(directory_ + "/made");
+  SqliteCheckpointStore other(**database, "shop", "other");
+  EXPECT_FALSE(other.Load()->has_value());
+  SqliteCheckpointStore store(**database, "shop", "stdout");
+  const std::optional<SinkCheckpoint> checkpoint = *store.Load();
+  ASSERT_TRUE(checkpoint.has_value());
+  EXPECT_EQ(checkpoint->identity, identity);
+  EXPECT_EQ(checkpoint->stream, (StreamPoint{postgres::Lsn(0x30), postgres::Lsn(0x38)}));
+  EXPECT_TRUE(checkpoint->snapshot_complete);
+  ASSERT_EQ(checkpoint->tables.size(), 1u);
+  EXPECT_EQ(checkpoint->tables[0].table, table);
+  EXPECT_EQ(checkpoint->tables[0].snapshot, "1@5:6:");
+  EXPECT_TRUE(checkpoint->tables[0].complete);
+  EXPECT_EQ(checkpoint->tables[0].finished,
+            (std::vector<BlockRange>{{0, 8}, {8, BlockRange::kOpenEnd}}));
+  ASSERT_TRUE(store.Forget().ok());
+  EXPECT_FALSE(store.Load()->has_value());
+}
+
+TEST_F(CheckpointTest, AnUnwritableDirectoryIsNamed) {
+  std::ofstream(directory_ + "/file") << "x";
+  const absl::Status status = SqliteDatabase::Open(directory_ + "/file").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_NE(base::Message(status).find("state.directory"), std::string::npos);
+}
+
+TEST(TableGatesTest, AChangeAtTheConsistentPointIsBehindTheSnapshot) {
+  SinkCheckpoint checkpoint;
+  checkpoint.tables = {{{"a", "plain"}, postgres::Lsn(100), "", {}, true, {}},
+                       {{"a", "resumed"}, postgres::Lsn(50), "", {}, true, postgres::Lsn(200)}};
+  const TableGates gates(checkpoint);
+  using Verdict = TableGates::Verdict;
+  EXPECT_EQ(gates.Judge({"a", "plain"}, postgres::Lsn(99)), Verdict::kSkip);
+  EXPECT_EQ(gates.Judge({"a", "plain"}, postgres::Lsn(100)), Verdict::kApply);
+  EXPECT_EQ(gates.Judge({"a", "resumed"}, postgres::Lsn(49)), Verdict::kSkip);
+  EXPECT_EQ(gates.Judge({"a", "resumed"}, postgres::Lsn(50)), Verdict::kCatchUp);
+  EXPECT_EQ(gates.Judge({"a", "resumed"}, postgres::Lsn(200)), Verdict::kApply);
+  EXPECT_EQ(gates.Judge({"a", "other"}, postgres::Lsn(1)), Verdict::kApply);
+  EXPECT_EQ(gates.settled(), postgres::Lsn(200));
+}
+
+TEST_F(CheckpointTest, ADeadLetterComesBackAsItWas) {
+  EventBuilder events;
+  events.Table("shop.items (id int4 key, name text, note text)");
+  const std::string path = directory_ + "/dead.jsonl";
+  auto file = DeadLetterFile::Open(path);
+  ASSERT_TRUE(file.ok());
+  Batch batch = events.StreamBatch(
+      "begin lsn=0/100\ninsert items 1 'quo\"te' null\nupdate items old(1) 2 b unchanged\ncommit");
+  const std::vector<std::string> before = Describe(batch);
+  const std::span<const ChangeEvent> changes = *batch.Events();
+  for (const ChangeEvent& event : changes) {
+    ASSERT_TRUE((*file)
+                    ->Append("pg", batch.PositionOf(event), &batch.transactions()[0], event,
+                             absl::InvalidArgumentError("refused"))
+                    .ok());
+  }
+  auto letters = ReadDeadLetters(path);
+  ASSERT_TRUE(letters.ok()) << letters.status();
+  ASSERT_EQ(letters->size(), 2u);
+  EXPECT_EQ((*letters)[1].position, (Position{postgres::Lsn(0x100), 1}));
+  EXPECT_EQ((*letters)[1].error, "refused");
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(Describe((*letters)[i].batch), (std::vector<std::string>{before[i]}));
+    const std::span<const ChangeEvent> events_again = *(*letters)[i].batch.Events();
+    EXPECT_TRUE(events_again[0].catch_up);
+  }
+}
+
+TEST_F(CheckpointTest, AMalformedDeadLetterIsNamed) {
+  const std::string path = directory_ + "/dead.jsonl";
+  std::ofstream(path) << "\n{\"sink\":";
+  const absl::Status status = ReadDeadLetters(path).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_NE(base::Message(status).find("dead.jsonl:2"), std::string::npos) << status;
+}
+
+}  // namespace
+}  // namespace pgflow::engine

@@ -1,0 +1,90 @@
+#include "engine/runtime/snapshot_plan.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace pgflow::engine {
+namespace {
+
+constexpr uint32_t kOpen = BlockRange::kOpenEnd;
+
+TEST(UnfinishedRangesTest, CoversExactlyTheRest) {
+  using Ranges = std::vector<BlockRange>;
+  EXPECT_EQ(UnfinishedRanges({}, 10), (Ranges{{0, kOpen}}));
+  EXPECT_EQ(UnfinishedRanges({{0, 10}, {20, 30}}, 10), (Ranges{{10, 20}, {30, kOpen}}));
+  EXPECT_EQ(UnfinishedRanges({{20, 45}}, 10), (Ranges{{0, 10}, {10, 20}, {45, kOpen}}));
+  EXPECT_EQ(UnfinishedRanges({{20, kOpen}, {0, 20}}, 10), (Ranges{}));
+  EXPECT_EQ(UnfinishedRanges({{20, kOpen}}, 15), (Ranges{{0, 15}, {15, 20}}));
+}
+
+class FakeSession final : public SnapshotSession {
+ public:
+  postgres::Lsn consistent_point() const override { return postgres::Lsn(0x2000); }
+  const std::string& snapshot() const override { return snapshot_; }
+  std::span<const SnapshotTable> tables() const override { return tables_; }
+  const schemas::DatabaseDefinition& definition() const override { return definition_; }
+  absl::StatusOr<std::unique_ptr<RangeReader>> OpenReader(std::stop_token) override {
+    return absl::UnimplementedError("");
+  }
+
+  void Add(const std::string& name, uint64_t bytes, uint64_t storage, bool primary_key) {
+    auto schema = std::make_shared<schemas::TableSchema>();
+    schema->table = {"public", name};
+    SnapshotTable table;
+    table.schema = std::move(schema);
+    table.bytes = bytes;
+    table.storage = storage;
+    table.has_primary_key = primary_key;
+    table.ranges = {{0, 10}, {10, 20}, {20, kOpen}};
+    tables_.push_back(std::move(table));
+  }
+
+ private:
+  std::string snapshot_ = "20:20:";
+  std::vector<SnapshotTable> tables_;
+  schemas::DatabaseDefinition definition_;
+};
+
+TableProgress Earlier(const std::string& name, const std::string& snapshot, bool complete) {
+  return {{"public", name}, postgres::Lsn(0x1000), snapshot, {{0, 10}}, complete, {}};
+}
+
+TEST(PlanSnapshotTest, ContinuesFromTheLedger) {
+  FakeSession session;
+  session.Add("fresh", 1, 1, true);
+  session.Add("complete", 2, 2, true);
+  session.Add("resumed", 3, 3, true);
+  session.Add("keyless", 4, 4, false);
+  session.Add("rewritten", 5, 5, true);
+  session.Add("changed", 6, 6, true);
+  SinkCheckpoint checkpoint;
+  checkpoint.tables = {Earlier("complete", "2@10:10:", true), Earlier("resumed", "3@10:10:", false),
+                       Earlier("keyless", "4@10:10:", false),
+                       Earlier("rewritten", "77@10:10:", false),
+                       Earlier("changed", "6@10:10:", true)};
+  absl::StatusOr<SnapshotPlan> plan =
+      PlanSnapshot(session, checkpoint, {{"public", "changed"}}, {});
+  ASSERT_TRUE(plan.ok());
+  using Start = PlannedTable::Start;
+  std::vector<std::pair<std::string, Start>> starts;
+  for (const PlannedTable& table : plan->tables) {
+    starts.emplace_back(table.plan.source_table.name, table.start);
+  }
+  EXPECT_EQ(starts, (std::vector<std::pair<std::string, Start>>{{"changed", Start::kReset},
+                                                                {"rewritten", Start::kReset},
+                                                                {"keyless", Start::kReset},
+                                                                {"resumed", Start::kResume},
+                                                                {"complete", Start::kComplete},
+                                                                {"fresh", Start::kFresh}}));
+  const PlannedTable& resumed = plan->tables[3];
+  EXPECT_EQ(resumed.older_snapshot, "10:10:");
+  EXPECT_EQ(resumed.progress.snapshot_lsn, postgres::Lsn(0x1000));
+  EXPECT_EQ(resumed.progress.catch_up_until, postgres::Lsn(0x2000));
+  EXPECT_EQ(resumed.ranges, (std::vector<BlockRange>{{10, kOpen}}));
+  EXPECT_EQ(plan->tables[5].progress.snapshot, "1@20:20:");
+  EXPECT_EQ(plan->tables[5].progress.snapshot_lsn, postgres::Lsn(0x2000));
+}
+
+}  // namespace
+}  // namespace pgflow::engine
