@@ -1,0 +1,30 @@
+// FakeClock: a clock that stands still until a test moves it.
+#pragma once
+
+#include <absl/base/thread_annotations.h>
+#include <absl/synchronization/mutex.h>
+
+#include "base/clock.h"
+
+namespace pgflow::engine {
+
+// Thread-safe.
+class FakeClock final : public base::Clock {
+ public:
+  explicit FakeClock(absl::Time now = absl::FromUnixSeconds(1767225600)) : now_(now) {}
+
+  absl::Time Now() const override {
+    absl::MutexLock lock(&mutex_);
+    return now_;
+  }
+  void Advance(absl::Duration by) {
+    absl::MutexLock lock(&mutex_);
+    now_ += by;
+  }
+
+ private:
+  mutable absl::Mutex mutex_;
+  absl::Time now_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace pgflow::engine

@@ -1,0 +1,83 @@
+#include "engine/testing/memory_checkpoint_store.h"
+
+#include <algorithm>
+
+#include "base/status.h"
+
+namespace pgflow::engine {
+namespace {
+
+absl::Status NotBegun() {
+  return absl::Status(absl::StatusCode::kFailedPrecondition, "the checkpoint was not begun");
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<SinkCheckpoint>> MemoryCheckpointStore::Load() {
+  absl::MutexLock lock(&mutex_);
+  return checkpoint_;
+}
+
+absl::Status MemoryCheckpointStore::Begin(const SourceIdentity& identity, StreamPoint start) {
+  absl::MutexLock lock(&mutex_);
+  checkpoint_.emplace();
+  checkpoint_->identity = identity;
+  checkpoint_->stream = start;
+  return absl::OkStatus();
+}
+
+absl::Status MemoryCheckpointStore::BeginTable(const TableProgress& progress) {
+  absl::MutexLock lock(&mutex_);
+  if (!checkpoint_.has_value()) return NotBegun();
+  std::erase_if(checkpoint_->tables,
+                [&progress](const TableProgress& table) { return table.table == progress.table; });
+  checkpoint_->tables.push_back(progress);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<TableProgress*> MemoryCheckpointStore::Find(const schemas::TableName& table) {
+  if (!checkpoint_.has_value()) return NotBegun();
+  for (TableProgress& progress : checkpoint_->tables) {
+    if (progress.table == table) return &progress;
+  }
+  return base::MakeStatus(absl::StatusCode::kFailedPrecondition, "table {} was not begun",
+                          table.ToString());
+}
+
+absl::Status MemoryCheckpointStore::FinishRange(const schemas::TableName& table, BlockRange range) {
+  absl::MutexLock lock(&mutex_);
+  PGFLOW_ASSIGN_OR_RETURN(TableProgress * progress, Find(table));
+  if (std::ranges::find(progress->finished, range) == progress->finished.end()) {
+    progress->finished.push_back(range);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MemoryCheckpointStore::FinishTable(const schemas::TableName& table) {
+  absl::MutexLock lock(&mutex_);
+  PGFLOW_ASSIGN_OR_RETURN(TableProgress * progress, Find(table));
+  progress->complete = true;
+  return absl::OkStatus();
+}
+
+absl::Status MemoryCheckpointStore::FinishSnapshot() {
+  absl::MutexLock lock(&mutex_);
+  if (!checkpoint_.has_value()) return NotBegun();
+  checkpoint_->snapshot_complete = true;
+  return absl::OkStatus();
+}
+
+absl::Status MemoryCheckpointStore::AdvanceStream(StreamPoint point) {
+  absl::MutexLock lock(&mutex_);
+  if (!checkpoint_.has_value()) return NotBegun();
+  checkpoint_->stream = point;
+  return absl::OkStatus();
+}
+
+absl::Status MemoryCheckpointStore::Forget() {
+  absl::MutexLock lock(&mutex_);
+  checkpoint_.reset();
+  return absl::OkStatus();
+}
+
+}  // namespace pgflow::engine

@@ -1,0 +1,31 @@
+// MemoryCheckpointStore: a CheckpointStore that lives as long as the test wants.
+#pragma once
+
+#include <absl/base/thread_annotations.h>
+#include <absl/synchronization/mutex.h>
+
+#include "engine/api/checkpoint.h"
+
+namespace pgflow::engine {
+
+// Thread-safe. Everything except Load, Begin and Forget is kFailedPrecondition before Begin.
+class MemoryCheckpointStore final : public CheckpointStore {
+ public:
+  absl::StatusOr<std::optional<SinkCheckpoint>> Load() override;
+  absl::Status Begin(const SourceIdentity& identity, StreamPoint start) override;
+  absl::Status BeginTable(const TableProgress& progress) override;
+  absl::Status FinishRange(const schemas::TableName& table, BlockRange range) override;
+  absl::Status FinishTable(const schemas::TableName& table) override;
+  absl::Status FinishSnapshot() override;
+  absl::Status AdvanceStream(StreamPoint point) override;
+  absl::Status Forget() override;
+
+ private:
+  absl::StatusOr<TableProgress*> Find(const schemas::TableName& table)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  absl::Mutex mutex_;
+  std::optional<SinkCheckpoint> checkpoint_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace pgflow::engine
