@@ -20,6 +20,10 @@ if(PGFLOW_SANITIZE)
 endif()
 
 option(PGFLOW_FUZZ "Build the fuzz targets (clang only)" OFF)
+if(PGFLOW_FUZZ)
+  # The libraries too: the fuzzer follows the branches of the code under test, not of its target.
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
 
 # pgflow_library(NAME engine_api SRCS a.cc HDRS a.h DEPS pgflow::base
 #                PRIVATE_DEPS PostgreSQL::PostgreSQL)
