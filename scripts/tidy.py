@@ -16,6 +16,7 @@ FUNCTION_LINES, FILE_LINES, HEADER_LINES, COLUMNS = 70, 600, 150, 100
 
 # Headers longer than HEADER_LINES, and why.
 LONG_HEADERS = {
+    "engine/runtime/stream_log.h": "the log and its cursor share one mutex and each other's state",
     "postgres/client/connection.h": "one class with the whole of a session's calls, read together",
     "postgres/wire/pgoutput.h": "one struct for each message of the protocol, in its order",
 }
@@ -67,7 +68,7 @@ FILE_NAMES = {**NAMES, "common": "the noun it holds", "data": "what the bytes ar
               "info": "what it tells"}
 VERBS = {"Do": "the verb itself", "Process": "the verb that says what becomes of it",
          "Handle": "On<Event>, or the verb that says what becomes of it"}
-GOOD_NAMES = {"ProcessEnvironment"}  # The environment of a process: a noun.
+GOOD_NAMES = {"ProcessEnvironment", "ProcessLine", "ProcessLives"}  # Here it is the noun.
 VARIABLES = {"data": "bytes, rows, payload, ...", "info": "what it tells", "tmp": "what it holds"}
 
 MARKER = re.compile(r"\b(" + "TO" + "DO|FIX" + "ME|X" + r"XX)\b")
