@@ -1,0 +1,61 @@
+// BulkWriter: the net effect of a table's changes, written with few statements.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <absl/status/statusor.h>
+
+#include "engine/api/change_event.h"
+#include "sinks/postgres/apply_pipeline.h"
+#include "sinks/postgres/array_columns.h"
+#include "sinks/postgres/copy_rows.h"
+#include "sinks/postgres/net_effect.h"
+#include "sinks/postgres/statement_cache.h"
+
+namespace pgflow::sinks {
+
+// One thread; as long as one session. False from the calls: these values cannot be written in bulk.
+class BulkWriter {
+ public:
+  BulkWriter(postgres::Connection& connection, StatementCache& statements, bool check_counts)
+      : connection_(connection), statements_(statements), check_counts_(check_counts) {}
+
+  // Queues deletes, then updates; inserts that no COPY takes too.
+  absl::StatusOr<bool> QueueChanges(ApplyPipeline& pipeline, const NetEffect& net);
+  // COPYs what is to be inserted. Outside of pipeline mode, after the queued changes succeeded.
+  // An error with a SQLSTATE is the server's refusal.
+  absl::Status CopyInserts(const NetEffect& net, std::stop_token stop);
+
+  // COPYs the rows of INSERT events.
+  absl::StatusOr<bool> CopyEvents(const TableBinding& binding,
+                                  std::span<const engine::ChangeEvent* const> events,
+                                  std::stop_token stop);
+
+ private:
+  using Rows = std::vector<const NetEffect::Row*>;
+
+  absl::StatusOr<bool> QueueDeletes(ApplyPipeline& pipeline, const TableBinding& binding,
+                                    const Rows& rows);
+  absl::StatusOr<bool> QueueUpdates(ApplyPipeline& pipeline, const TableBinding& binding,
+                                    const Rows& rows);
+  absl::StatusOr<bool> QueueInserts(ApplyPipeline& pipeline, const TableBinding& binding,
+                                    const Rows& rows);
+  // `sql` once for every slice of the rows that is not too large.
+  absl::Status QueueSlices(ApplyPipeline& pipeline, const std::string& sql, const Rows& rows);
+  absl::Status CheckTypes(const TableBinding& binding, const Rows& rows);
+  template <typename ValuesAt>
+  absl::Status Copy(const TableBinding& binding, RowFormat format, size_t count,
+                    const ValuesAt& values_at, std::stop_token stop);
+
+  postgres::Connection& connection_;
+  StatementCache& statements_;
+  const bool check_counts_;
+  ArrayColumns arrays_;
+  std::string buffer_;
+  std::vector<schemas::Value> values_;
+};
+
+}  // namespace pgflow::sinks

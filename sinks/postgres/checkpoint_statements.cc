@@ -1,0 +1,77 @@
+#include <utility>
+
+#include "base/status.h"
+#include "postgres/types/sql_state.h"
+#include "sinks/postgres/checkpoint_store.h"
+
+namespace pgflow::sinks {
+
+using engine::BlockRange;
+using engine::StreamPoint;
+using postgres::Parameter;
+
+const std::array<postgres::Oid, 6> CheckpointStatements::kAdvanceTypes = {
+    postgres::oid::kPgLsn, postgres::oid::kPgLsn, postgres::oid::kTimestamptz,
+    postgres::oid::kInt8,  postgres::oid::kText,  postgres::oid::kText};
+
+CheckpointStatements::CheckpointStatements(std::string schema, std::string pipeline,
+                                           std::string sink)
+    : schema_(schemas::QuoteIdentifier(schema)),
+      pipeline_(std::move(pipeline)),
+      sink_(std::move(sink)) {
+  advance_sql_ = fmt::format(
+      "UPDATE {}.checkpoint SET commit_lsn = $1, end_lsn = $2, commit_time = $3,"
+      " updated_at = now(), epoch = CASE WHEN epoch = $4 THEN epoch END"
+      " WHERE pipeline = $5 AND sink = $6",
+      schema_);
+}
+
+void CheckpointStatements::Fill(StreamPoint point, absl::Time commit_time, Advance& out) const {
+  out.texts = {point.commit_lsn.ToString(),
+               point.end_lsn.ToString(),
+               absl::FormatTime("%Y-%m-%dT%H:%M:%E6S+00", commit_time, absl::UTCTimeZone()),
+               std::to_string(epoch()),
+               pipeline_,
+               sink_};
+  for (size_t i = 0; i < out.texts.size(); ++i) {
+    out.parameters[i] = Parameter::Text(out.texts[i]);
+  }
+  const bool known = commit_time > absl::UnixEpoch() && commit_time < absl::InfiniteFuture();
+  if (!known) out.parameters[2] = Parameter::Null();
+}
+
+std::string CheckpointStatements::RangeSql(const postgres::Connection& connection,
+                                           const schemas::TableName& table,
+                                           BlockRange range) const {
+  // FOR SHARE: lanes finish ranges side by side, while nobody can take the sink over under them.
+  return fmt::format(
+      "INSERT INTO {0}.finished_range (pipeline, sink, schema_name, table_name, first_block,"
+      " end_block) SELECT pipeline, sink, {1}, {2}, {3}, {4} FROM (SELECT pipeline, sink, epoch"
+      " FROM {0}.checkpoint WHERE pipeline = {5} AND sink = {6} FOR SHARE) c WHERE epoch = {7}"
+      " ON CONFLICT (pipeline, sink, schema_name, table_name, first_block)"
+      " DO UPDATE SET end_block = EXCLUDED.end_block",
+      schema_, connection.QuoteLiteral(table.schema), connection.QuoteLiteral(table.name),
+      range.first, range.end, connection.QuoteLiteral(pipeline_), connection.QuoteLiteral(sink_),
+      epoch());
+}
+
+std::string CheckpointStatements::FenceSql(const postgres::Connection& connection) const {
+  return fmt::format(
+      "SELECT FROM {}.checkpoint WHERE pipeline = {} AND sink = {} AND epoch = {} FOR SHARE",
+      schema_, connection.QuoteLiteral(pipeline_), connection.QuoteLiteral(sink_), epoch());
+}
+
+absl::Status CheckpointStatements::TakenOver() const {
+  return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                          "another pgflow has taken over sink {} of pipeline {} (or its checkpoint "
+                          "was removed from {}.checkpoint): this one stops",
+                          sink_, pipeline_, schema_);
+}
+
+absl::Status CheckpointStatements::Explain(const absl::Status& status) const {
+  if (postgres::SqlStateOf(status) != "23502") return status;
+  if (base::Message(status).find("\"epoch\"") == std::string_view::npos) return status;
+  return TakenOver();
+}
+
+}  // namespace pgflow::sinks

@@ -1,0 +1,280 @@
+#include "sinks/postgres/checkpoint_store.h"
+
+#include <utility>
+
+#include "base/status.h"
+#include "postgres/types/sql_state.h"
+#include "sinks/postgres/target_session.h"
+
+namespace pgflow::sinks {
+namespace {
+
+using engine::BlockRange;
+using engine::SinkCheckpoint;
+using engine::StreamPoint;
+using engine::TableProgress;
+using postgres::Lsn;
+
+Lsn ToLsn(std::string_view text) { return Lsn::Parse(text).value_or(Lsn()); }
+
+// fillfactor: the row is updated by every window, and must find room for that on its page.
+constexpr const char* kTablesSql =
+    "CREATE TABLE IF NOT EXISTS {0}.checkpoint ("
+    " pipeline text NOT NULL, sink text NOT NULL, system_identifier numeric(20) NOT NULL,"
+    " timeline bigint NOT NULL, database text NOT NULL, slot text NOT NULL,"
+    " commit_lsn pg_lsn NOT NULL, end_lsn pg_lsn NOT NULL, commit_time timestamptz,"
+    " snapshot_complete boolean NOT NULL DEFAULT false, epoch bigint NOT NULL,"
+    " updated_at timestamptz NOT NULL DEFAULT now(),"
+    " PRIMARY KEY (pipeline, sink)) WITH (fillfactor = 10);"
+    "CREATE TABLE IF NOT EXISTS {0}.table_progress ("
+    " pipeline text NOT NULL, sink text NOT NULL, schema_name text NOT NULL,"
+    " table_name text NOT NULL, snapshot_lsn pg_lsn NOT NULL, snapshot text NOT NULL,"
+    " complete boolean NOT NULL DEFAULT false, catch_up_until pg_lsn NOT NULL,"
+    " PRIMARY KEY (pipeline, sink, schema_name, table_name));"
+    "CREATE TABLE IF NOT EXISTS {0}.finished_range ("
+    " pipeline text NOT NULL, sink text NOT NULL, schema_name text NOT NULL,"
+    " table_name text NOT NULL, first_block bigint NOT NULL, end_block bigint NOT NULL,"
+    " PRIMARY KEY (pipeline, sink, schema_name, table_name, first_block))";
+
+}  // namespace
+
+PostgresCheckpointStore::PostgresCheckpointStore(std::string url,
+                                                 std::shared_ptr<CheckpointStatements> statements)
+    : url_(std::move(url)), statements_(std::move(statements)) {}
+
+absl::Status PostgresCheckpointStore::Connect() {
+  if (connection_ != nullptr && connection_->healthy()) return absl::OkStatus();
+  connection_.reset();
+  PGFLOW_ASSIGN_OR_RETURN(
+      TargetSession session,
+      OpenTargetSession(
+          url_, SessionJob::kCheckpoint,
+          fmt::format("pgflow {} {} checkpoint", statements_->pipeline(), statements_->sink()), "",
+          stop_));
+  connection_ = std::move(session.connection);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<postgres::Result> PostgresCheckpointStore::Run(const std::string& sql) {
+  auto result = connection_->Execute(sql, stop_);
+  if (!result.ok()) {
+    // What state the session is in is not worth knowing.
+    connection_.reset();
+    return base::Annotate(statements_->Explain(result.status()), "checkpoint in the target");
+  }
+  return result;
+}
+
+absl::Status PostgresCheckpointStore::Open(std::stop_token stop) {
+  const std::lock_guard lock(mutex_);
+  stop_ = std::move(stop);
+  PGFLOW_RETURN_IF_ERROR(Connect());
+  PGFLOW_RETURN_IF_ERROR(CreateTables());
+  // Waits for a transaction of the pgflow that we replace, if one is committing right now.
+  PGFLOW_ASSIGN_OR_RETURN(
+      const postgres::Result taken,
+      Run(fmt::format("UPDATE {}.checkpoint SET epoch = epoch + 1 WHERE {} RETURNING epoch",
+                      statements_->schema(), Mine())));
+  statements_->set_epoch(taken.row_count() == 0 ? 0 : taken.integer(0, 0));
+  return absl::OkStatus();
+}
+
+absl::Status PostgresCheckpointStore::CreateTables() {
+  const std::string& schema = statements_->schema();
+  // CREATE ... IF NOT EXISTS asks for the privilege to create even when there is nothing to do.
+  PGFLOW_ASSIGN_OR_RETURN(const bool there, TablesExist());
+  if (there) return absl::OkStatus();
+  PGFLOW_ASSIGN_OR_RETURN(
+      const postgres::Result exists,
+      Run(fmt::format("SELECT to_regnamespace({}) IS NOT NULL", Literal(schema))));
+  // The lock: two pipelines that start together must not both create.
+  std::string sql = "BEGIN; SELECT pg_advisory_xact_lock(7308325410);";
+  if (!exists.boolean(0, 0)) sql += fmt::format("CREATE SCHEMA IF NOT EXISTS {};", schema);
+  sql += fmt::format(fmt::runtime(kTablesSql), schema) + "; COMMIT";
+  return Run(sql).status();
+}
+
+std::string PostgresCheckpointStore::Mine() const {
+  return fmt::format("pipeline = {} AND sink = {}", Literal(statements_->pipeline()),
+                     Literal(statements_->sink()));
+}
+
+std::string PostgresCheckpointStore::OfTable(const schemas::TableName& table) const {
+  return fmt::format("{} AND schema_name = {} AND table_name = {}", Mine(), Literal(table.schema),
+                     Literal(table.name));
+}
+
+absl::Status PostgresCheckpointStore::Change(const std::vector<std::string>& sql, bool fenced) {
+  std::string all = "BEGIN;";
+  for (const std::string& statement : sql) all += statement + ";";
+  if (fenced) {
+    all += fmt::format(
+        "UPDATE {}.checkpoint SET updated_at = now(),"
+        " epoch = CASE WHEN epoch = {} THEN epoch END WHERE {};",
+        statements_->schema(), statements_->epoch(), Mine());
+  }
+  return Run(all + "COMMIT").status();
+}
+
+absl::StatusOr<std::optional<SinkCheckpoint>> PostgresCheckpointStore::Peek(std::stop_token stop) {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = std::move(stop);
+    PGFLOW_RETURN_IF_ERROR(Connect());
+    PGFLOW_ASSIGN_OR_RETURN(const bool exists, TablesExist());
+    if (!exists) return std::optional<SinkCheckpoint>();
+  }
+  return Load();
+}
+
+absl::StatusOr<bool> PostgresCheckpointStore::TablesExist() {
+  PGFLOW_ASSIGN_OR_RETURN(const postgres::Result found,
+                          Run(fmt::format("SELECT to_regclass({}) IS NOT NULL",
+                                          Literal(statements_->schema() + ".finished_range"))));
+  return found.boolean(0, 0);
+}
+
+absl::StatusOr<std::optional<SinkCheckpoint>> PostgresCheckpointStore::Load() {
+  const std::lock_guard lock(mutex_);
+  PGFLOW_RETURN_IF_ERROR(Connect());
+  PGFLOW_ASSIGN_OR_RETURN(
+      const postgres::Result row,
+      Run(fmt::format("SELECT system_identifier, timeline, database, slot, commit_lsn, end_lsn,"
+                      " snapshot_complete FROM {}.checkpoint WHERE {}",
+                      statements_->schema(), Mine())));
+  if (row.row_count() == 0) return std::optional<SinkCheckpoint>();
+  SinkCheckpoint checkpoint;
+  const std::string identifier = row.text(0, 0);
+  checkpoint.identity.system_identifier = std::strtoull(identifier.c_str(), nullptr, 10);
+  checkpoint.identity.timeline = static_cast<uint32_t>(row.integer(0, 1));
+  checkpoint.identity.database = row.text(0, 2);
+  checkpoint.identity.slot = row.text(0, 3);
+  checkpoint.stream = {ToLsn(row.at(0, 4)), ToLsn(row.at(0, 5))};
+  checkpoint.snapshot_complete = row.boolean(0, 6);
+  PGFLOW_RETURN_IF_ERROR(LoadTables(checkpoint));
+  return std::optional<SinkCheckpoint>(std::move(checkpoint));
+}
+
+absl::Status PostgresCheckpointStore::LoadTables(SinkCheckpoint& checkpoint) {
+  PGFLOW_ASSIGN_OR_RETURN(
+      const postgres::Result rows,
+      Run(fmt::format("SELECT schema_name, table_name, snapshot_lsn, snapshot, complete,"
+                      " catch_up_until, first_block, end_block"
+                      " FROM {0}.table_progress LEFT JOIN {0}.finished_range"
+                      " USING (pipeline, sink, schema_name, table_name)"
+                      " WHERE {1} ORDER BY schema_name, table_name, first_block",
+                      statements_->schema(), Mine())));
+  for (int row = 0; row < rows.row_count(); ++row) {
+    const schemas::TableName name{rows.text(row, 0), rows.text(row, 1)};
+    if (checkpoint.tables.empty() || checkpoint.tables.back().table != name) {
+      TableProgress progress;
+      progress.table = name;
+      progress.snapshot_lsn = ToLsn(rows.at(row, 2));
+      progress.snapshot = rows.text(row, 3);
+      progress.complete = rows.boolean(row, 4);
+      progress.catch_up_until = ToLsn(rows.at(row, 5));
+      checkpoint.tables.push_back(std::move(progress));
+    }
+    if (rows.is_null(row, 6)) continue;
+    checkpoint.tables.back().finished.push_back(
+        {static_cast<uint32_t>(rows.integer(row, 6)), static_cast<uint32_t>(rows.integer(row, 7))});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PostgresCheckpointStore::Begin(const engine::SourceIdentity& identity,
+                                            StreamPoint start) {
+  const std::lock_guard lock(mutex_);
+  PGFLOW_RETURN_IF_ERROR(Connect());
+  const std::string& schema = statements_->schema();
+  PGFLOW_RETURN_IF_ERROR(Run(fmt::format("BEGIN; DELETE FROM {0}.finished_range WHERE {1};"
+                                         "DELETE FROM {0}.table_progress WHERE {1}",
+                                         schema, Mine()))
+                             .status());
+  PGFLOW_ASSIGN_OR_RETURN(
+      const postgres::Result taken,
+      Run(fmt::format(
+          "INSERT INTO {0}.checkpoint AS c (pipeline, sink, system_identifier, timeline, database,"
+          " slot, commit_lsn, end_lsn, epoch) VALUES ({1}, {2}, {3}, {4}, {5}, {6}, '{7}', '{8}',"
+          // Not 1: a pgflow from before the row was removed must not match.
+          " (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)"
+          " ON CONFLICT (pipeline, sink) DO UPDATE SET system_identifier = "
+          "EXCLUDED.system_identifier, timeline = EXCLUDED.timeline, database = EXCLUDED.database,"
+          " slot = EXCLUDED.slot, commit_lsn = EXCLUDED.commit_lsn, end_lsn = EXCLUDED.end_lsn,"
+          " commit_time = NULL, snapshot_complete = false, updated_at = now(), epoch = c.epoch + 1"
+          " RETURNING epoch",
+          schema, Literal(statements_->pipeline()), Literal(statements_->sink()),
+          identity.system_identifier, identity.timeline, Literal(identity.database),
+          Literal(identity.slot), start.commit_lsn, start.end_lsn)));
+  const int64_t epoch = taken.integer(0, 0);
+  PGFLOW_RETURN_IF_ERROR(Run("COMMIT").status());
+  statements_->set_epoch(epoch);
+  return absl::OkStatus();
+}
+
+absl::Status PostgresCheckpointStore::BeginTable(const TableProgress& progress) {
+  const std::lock_guard lock(mutex_);
+  PGFLOW_RETURN_IF_ERROR(Connect());
+  const std::string& schema = statements_->schema();
+  std::vector<std::string> sql;
+  sql.push_back(
+      fmt::format("DELETE FROM {}.finished_range WHERE {}", schema, OfTable(progress.table)));
+  const std::string names =
+      fmt::format("{}, {}, {}, {}", Literal(statements_->pipeline()), Literal(statements_->sink()),
+                  Literal(progress.table.schema), Literal(progress.table.name));
+  sql.push_back(fmt::format(
+      "INSERT INTO {}.table_progress (pipeline, sink, schema_name, table_name, snapshot_lsn,"
+      " snapshot, complete, catch_up_until) VALUES ({}, '{}', {}, {}, '{}')"
+      " ON CONFLICT (pipeline, sink, schema_name, table_name) DO UPDATE SET"
+      " snapshot_lsn = EXCLUDED.snapshot_lsn, snapshot = EXCLUDED.snapshot,"
+      " complete = EXCLUDED.complete, catch_up_until = EXCLUDED.catch_up_until",
+      schema, names, progress.snapshot_lsn, Literal(progress.snapshot), progress.complete,
+      progress.catch_up_until));
+  for (const BlockRange& range : progress.finished) {
+    sql.push_back(statements_->RangeSql(*connection_, progress.table, range));
+  }
+  return Change(sql, true);
+}
+
+absl::Status PostgresCheckpointStore::FinishRange(const schemas::TableName& table,
+                                                  BlockRange range) {
+  const std::lock_guard lock(mutex_);
+  PGFLOW_RETURN_IF_ERROR(Connect());
+  return Change({statements_->RangeSql(*connection_, table, range)}, true);
+}
+
+absl::Status PostgresCheckpointStore::FinishTable(const schemas::TableName& table) {
+  const std::lock_guard lock(mutex_);
+  PGFLOW_RETURN_IF_ERROR(Connect());
+  return Change({fmt::format("UPDATE {}.table_progress SET complete = true WHERE {}",
+                             statements_->schema(), OfTable(table))},
+                true);
+}
+
+absl::Status PostgresCheckpointStore::FinishSnapshot() {
+  const std::lock_guard lock(mutex_);
+  PGFLOW_RETURN_IF_ERROR(Connect());
+  return Change({fmt::format("UPDATE {}.checkpoint SET snapshot_complete = true WHERE {}",
+                             statements_->schema(), Mine())},
+                true);
+}
+
+absl::Status PostgresCheckpointStore::AdvanceStream(StreamPoint point) {
+  const std::lock_guard lock(mutex_);
+  PGFLOW_RETURN_IF_ERROR(Connect());
+  return Change({fmt::format("UPDATE {}.checkpoint SET commit_lsn = '{}', end_lsn = '{}' WHERE {}",
+                             statements_->schema(), point.commit_lsn, point.end_lsn, Mine())},
+                true);
+}
+
+absl::Status PostgresCheckpointStore::Forget() {
+  const std::lock_guard lock(mutex_);
+  PGFLOW_RETURN_IF_ERROR(Connect());
+  const std::string& schema = statements_->schema();
+  return Change({fmt::format("DELETE FROM {}.finished_range WHERE {}", schema, Mine()),
+                 fmt::format("DELETE FROM {}.table_progress WHERE {}", schema, Mine()),
+                 fmt::format("DELETE FROM {}.checkpoint WHERE {}", schema, Mine())},
+                false);
+}
+
+}  // namespace pgflow::sinks

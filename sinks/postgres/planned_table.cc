@@ -1,0 +1,134 @@
+#include "sinks/postgres/planned_table.h"
+
+#include <fmt/format.h>
+
+namespace pgflow::sinks {
+namespace {
+
+using schemas::ColumnDefinition;
+using schemas::QuoteIdentifier;
+using schemas::QuoteTable;
+
+std::string ColumnSql(const PlannedColumn& column) {
+  std::string sql = fmt::format("{} {}", QuoteIdentifier(column.name), column.type_sql);
+  const ColumnDefinition* definition = column.definition;
+  if (definition == nullptr) return sql;
+  if (!definition->collation_sql.empty()) sql += " COLLATE " + definition->collation_sql;
+  if (definition->generated != '\0') {
+    sql += fmt::format(" GENERATED ALWAYS AS ({}) {}", definition->default_sql,
+                       definition->generated == 'v' ? "VIRTUAL" : "STORED");
+  } else if (definition->identity != '\0') {
+    sql += fmt::format(" GENERATED {} AS IDENTITY",
+                       definition->identity == 'a' ? "ALWAYS" : "BY DEFAULT");
+  }
+  if (definition->not_null) sql += " NOT NULL";
+  return sql;
+}
+
+}  // namespace
+
+PlannedTable::PlannedTable(const engine::TablePlan& plan)
+    : name_(plan.schema->table), definition_(plan.definition) {
+  const std::vector<schemas::Column>& columns = plan.schema->columns;
+  if (definition_ == nullptr) {
+    for (const schemas::Column& column : columns) {
+      columns_.push_back({column.name, column.type_name, nullptr});
+    }
+    return;
+  }
+  is_unchanged_ = name_ == definition_->table;
+  std::vector<bool> used(columns.size(), false);
+  for (const ColumnDefinition& definition : definition_->columns) {
+    if (definition.generated != '\0') continue;  // Never sent.
+    bool found = false;
+    for (size_t i = 0; i < columns.size() && !found; ++i) {
+      if (used[i] || columns[i].attribute_number != definition.attribute_number) continue;
+      used[i] = found = true;
+      columns_.push_back({columns[i].name, definition.type_sql, &definition});
+      is_unchanged_ = is_unchanged_ && columns[i].name == definition.name;
+    }
+    is_unchanged_ = is_unchanged_ && found;
+  }
+  for (size_t i = 0; i < columns.size(); ++i) {
+    if (used[i]) continue;
+    // A generated column that is sent after all becomes an ordinary one.
+    columns_.push_back({columns[i].name, columns[i].type_name, nullptr});
+    is_unchanged_ = false;
+  }
+  if (!is_unchanged_) return;
+  // Expressions name the source's columns: they can only be kept where those are all there.
+  for (const ColumnDefinition& definition : definition_->columns) {
+    if (definition.generated == '\0') continue;
+    columns_.push_back({definition.name, definition.type_sql, &definition});
+  }
+}
+
+PlannedTable::PlannedTable(const schemas::TableDefinition& definition)
+    : name_(definition.table), definition_(&definition), is_unchanged_(true) {
+  for (const ColumnDefinition& column : definition.columns) {
+    columns_.push_back({column.name, column.type_sql, &column});
+  }
+}
+
+const PlannedColumn* PlannedTable::Find(int16_t attribute_number) const {
+  for (const PlannedColumn& column : columns_) {
+    if (column.definition != nullptr && column.definition->attribute_number == attribute_number) {
+      return &column;
+    }
+  }
+  return nullptr;
+}
+
+std::string PlannedTable::CreateSql() const {
+  std::string sql = fmt::format("CREATE {}TABLE {}",
+                                definition_ != nullptr && definition_->unlogged ? "UNLOGGED " : "",
+                                QuoteTable(name_));
+  if (is_partition()) {
+    sql += fmt::format(" PARTITION OF {} {}", QuoteTable(*definition_->parent),
+                       definition_->partition_bound_sql);
+  } else {
+    std::string columns;
+    for (const PlannedColumn& column : columns_) {
+      columns += (columns.empty() ? "" : ", ") + ColumnSql(column);
+    }
+    sql += fmt::format(" ({})", columns);
+  }
+  if (definition_ != nullptr && definition_->partitioned) {
+    sql += " PARTITION BY " + definition_->partition_key_sql;
+  }
+  return sql;
+}
+
+std::string PlannedTable::PrimaryKeySql() const {
+  if (definition_ == nullptr || !definition_->primary_key.has_value()) return "";
+  const schemas::PrimaryKey& key = *definition_->primary_key;
+  std::string columns;
+  for (int16_t number : key.attribute_numbers) {
+    const PlannedColumn* column = Find(number);
+    if (column == nullptr) return "";
+    columns += (columns.empty() ? "" : ", ") + QuoteIdentifier(column->name);
+  }
+  const bool named = is_unchanged_ && !key.name.empty();
+  return fmt::format("ALTER TABLE {} ADD {}PRIMARY KEY ({}){}", QuoteTable(name_),
+                     named ? fmt::format("CONSTRAINT {} ", QuoteIdentifier(key.name)) : "", columns,
+                     key.deferrable ? " DEFERRABLE" : "");
+}
+
+std::optional<std::string> SequenceOf(std::string_view default_sql) {
+  static constexpr std::string_view kCall = "nextval('";
+  const size_t call = default_sql.find(kCall);
+  if (call == std::string_view::npos) return std::nullopt;
+  std::string name;
+  for (size_t i = call + kCall.size(); i < default_sql.size(); ++i) {
+    if (default_sql[i] != '\'') {
+      name.push_back(default_sql[i]);
+    } else if (i + 1 < default_sql.size() && default_sql[i + 1] == '\'') {
+      name.push_back(default_sql[i++]);
+    } else {
+      return name;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace pgflow::sinks

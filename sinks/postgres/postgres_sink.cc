@@ -1,0 +1,160 @@
+#include "sinks/postgres/postgres_sink.h"
+
+#include <utility>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "sinks/postgres/preflight.h"
+#include "sinks/postgres/snapshot_lane.h"
+#include "sinks/postgres/snapshot_target.h"
+
+namespace pgflow::sinks {
+namespace {
+
+// Asking costs a round trip on the connection that applies: not more often than this.
+constexpr absl::Duration kPollInterval = absl::Milliseconds(20);
+// The target's WAL writer flushes within three of its delays (200 ms each by default). Where it is
+// set much longer we do it.
+constexpr absl::Duration kFlushPatience = absl::Seconds(1);
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<engine::Sink>> PostgresSink::Make(PostgresSinkConfig config) {
+  PGFLOW_RETURN_IF_ERROR(ValidatePostgresSinkConfig(config));
+  return std::make_unique<PostgresSink>(std::move(config));
+}
+
+PostgresSink::PostgresSink(PostgresSinkConfig config)
+    : config_(std::move(config)),
+      definition_(std::make_shared<const schemas::DatabaseDefinition>()) {}
+
+absl::Status PostgresSink::Open(const engine::SinkContext& context, std::stop_token stop) {
+  applier_.reset();
+  if (store_ == nullptr) {
+    context_ = context;
+    statements_ =
+        std::make_shared<CheckpointStatements>(config_.schema, context.pipeline, context.sink);
+    store_ = std::make_unique<PostgresCheckpointStore>(config_.url.value(), statements_);
+  }
+  PGFLOW_RETURN_IF_ERROR(store_->Open(stop));
+  PGFLOW_ASSIGN_OR_RETURN(
+      TargetSession session,
+      OpenTargetSession(config_.url.value(), SessionJob::kApply,
+                        fmt::format("pgflow {} {}", context.pipeline, context.sink),
+                        fmt::format("pgflow_{}_{}", context.pipeline, context.sink), stop));
+  if (!session.replica_role) {
+    base::LogInfo(
+        "sink {}: no privilege to set session_replication_role: triggers and foreign keys "
+        "of the target fire, and changes are applied in the source's order",
+        context.sink);
+  }
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<engine::SinkCheckpoint> checkpoint, store_->Load());
+  applier_ = std::make_unique<WindowApplier>(std::move(session), config_, statements_);
+  if (checkpoint.has_value()) applier_->flushes().Reset(checkpoint->stream);
+  lags_since_ = absl::InfiniteFuture();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<engine::SinkCheckpoint>> PostgresSink::PeekCheckpoint(
+    const engine::SinkContext& context, std::stop_token stop) {
+  PostgresCheckpointStore store(
+      config_.url.value(),
+      std::make_shared<CheckpointStatements>(config_.schema, context.pipeline, context.sink));
+  return store.Peek(std::move(stop));
+}
+
+absl::StatusOr<std::unique_ptr<postgres::Connection>> PostgresSink::ConnectForTables(
+    std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(
+      TargetSession session,
+      OpenTargetSession(config_.url.value(), SessionJob::kLane,
+                        fmt::format("pgflow {} {} tables", context_.pipeline, context_.sink), "",
+                        std::move(stop)));
+  return std::move(session.connection);
+}
+
+absl::StatusOr<std::vector<engine::Finding>> PostgresSink::Check(
+    const schemas::DatabaseDefinition& definition, std::span<const engine::TablePlan> tables,
+    std::stop_token stop) {
+  return CheckTarget(config_, definition, tables, std::move(stop));
+}
+
+absl::Status PostgresSink::PrepareSnapshot(const schemas::DatabaseDefinition& definition,
+                                           std::span<const engine::TablePlan> tables,
+                                           std::span<const engine::TablePlan> resumed,
+                                           std::stop_token stop) {
+  definition_ = std::make_shared<const schemas::DatabaseDefinition>(definition);
+  PGFLOW_ASSIGN_OR_RETURN(const std::unique_ptr<postgres::Connection> connection,
+                          ConnectForTables(stop));
+  return SnapshotTarget(*connection, config_, *definition_, stop).Prepare(tables, resumed);
+}
+
+absl::Status PostgresSink::ResetTable(const engine::TablePlan& table, std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const std::unique_ptr<postgres::Connection> connection,
+                          ConnectForTables(stop));
+  return SnapshotTarget(*connection, config_, *definition_, stop).Reset(table);
+}
+
+absl::StatusOr<std::unique_ptr<engine::SnapshotLane>> PostgresSink::OpenLane(std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(
+      TargetSession session,
+      OpenTargetSession(config_.url.value(), SessionJob::kLane,
+                        fmt::format("pgflow {} {} snapshot", context_.pipeline, context_.sink), "",
+                        std::move(stop)));
+  return std::make_unique<PostgresLane>(std::move(session), config_, statements_, definition_);
+}
+
+absl::StatusOr<engine::WriteResult> PostgresSink::Write(const engine::Window& window,
+                                                        std::stop_token stop) {
+  if (applier_ == nullptr) {
+    return base::MakeStatus(absl::StatusCode::kUnavailable,
+                            "the connection to the target is closed");
+  }
+  const absl::Status status = applier_->Apply(window, std::move(stop));
+  if (!status.ok()) {
+    applier_.reset();
+    return status;
+  }
+  if (applier_->flushes().lags() && lags_since_ == absl::InfiniteFuture()) {
+    lags_since_ = absl::Now();
+  }
+  return engine::WriteResult();
+}
+
+absl::StatusOr<engine::StreamPoint> PostgresSink::Durable(std::stop_token stop) {
+  if (applier_ == nullptr) {
+    return base::MakeStatus(absl::StatusCode::kUnavailable,
+                            "the connection to the target is closed");
+  }
+  FlushTracker& flushes = applier_->flushes();
+  const absl::Time now = absl::Now();
+  if (flushes.lags() && now - last_poll_ >= kPollInterval) {
+    last_poll_ = now;
+    const bool force = now - lags_since_ > kFlushPatience;
+    const engine::StreamPoint before = flushes.durable();
+    const absl::Status status = applier_->PollFlush(force, std::move(stop));
+    if (!status.ok()) {
+      applier_.reset();
+      return status;
+    }
+    if (flushes.durable() != before) lags_since_ = now;
+  }
+  if (!flushes.lags()) lags_since_ = absl::InfiniteFuture();
+  return flushes.durable();
+}
+
+absl::Status PostgresSink::Close(std::stop_token stop) {
+  if (applier_ == nullptr || !applier_->flushes().lags()) return absl::OkStatus();
+  return applier_->PollFlush(true, std::move(stop));
+}
+
+engine::ComponentType<engine::Sink> PostgresSinkType() {
+  return engine::MakeComponentType<engine::Sink, PostgresSinkConfig>(
+      "postgres", "Another Postgres database.",
+      "Exactly once: the target moves from one commit of the source to a later one, atomically; "
+      "the "
+      "checkpoint is written in the same transaction as the rows.",
+      &PostgresSinkSpec, &PostgresSink::Make);
+}
+
+}  // namespace pgflow::sinks

@@ -1,0 +1,196 @@
+#include "sinks/postgres/row_statements.h"
+
+#include <absl/status/status.h>
+#include <fmt/format.h>
+
+namespace pgflow::sinks {
+namespace {
+
+constexpr char kUnchangedBit = 1;
+constexpr char kNullBit = 2;
+constexpr char kBase = '0';
+
+class Builder {
+ public:
+  Builder(const TableBinding& binding, std::string_view marks) : binding_(binding), marks_(marks) {}
+
+  bool Unchanged(size_t column) const { return ((Mark(column) - kBase) & kUnchangedBit) != 0; }
+  bool WasNull(size_t column) const { return ((Mark(column) - kBase) & kNullBit) != 0; }
+  std::string Quoted(size_t column) const {
+    return schemas::QuoteIdentifier(binding_.column_name(column));
+  }
+
+  std::string Parameter(bool before, size_t column) {
+    statement.parameters.push_back({before, static_cast<uint32_t>(column)});
+    statement.types.push_back(binding_.columns[column].target->type);
+    return fmt::format("${}", statement.parameters.size());
+  }
+
+  // "(a, b) OVERRIDING SYSTEM VALUE VALUES ($1, $2)"
+  std::string Values() {
+    std::string names;
+    std::string values;
+    for (size_t i = 0; i < binding_.columns.size(); ++i) {
+      if (!binding_.columns[i].written) continue;
+      if (!names.empty()) names += ", ", values += ", ";
+      names += Quoted(i);
+      values += Parameter(false, i);
+    }
+    if (names.empty()) return "DEFAULT VALUES";
+    return fmt::format("({}) {}VALUES ({})", names,
+                       binding_.has_identity_always ? "OVERRIDING SYSTEM VALUE " : "", values);
+  }
+
+  // "a = $1, b = $2"; empty when there is nothing to set.
+  std::string Assignments(bool key_too) {
+    std::string set;
+    for (size_t i = 0; i < binding_.columns.size(); ++i) {
+      const ColumnBinding& column = binding_.columns[i];
+      if (!column.written || column.target->identity_always || Unchanged(i)) continue;
+      if (column.is_key && !key_too) continue;
+      if (!set.empty()) set += ", ";
+      set += fmt::format("{} = {}", Quoted(i), Parameter(false, i));
+    }
+    return set;
+  }
+
+  std::string KeyMatch(bool before) {
+    std::string match;
+    for (uint32_t column : binding_.key) {
+      if (!match.empty()) match += " AND ";
+      match += fmt::format("{} = {}", Quoted(column), Parameter(before, column));
+    }
+    return match;
+  }
+
+  // One row whose columns have the very bytes of the old row; equal rows may be many.
+  std::string WholeRowMatch() {
+    std::string filter;
+    std::string names;
+    std::string values;
+    for (size_t i = 0; i < binding_.columns.size(); ++i) {
+      if (!binding_.columns[i].written) continue;
+      const std::string name = Quoted(i);
+      const std::string value = Parameter(true, i);
+      if (!names.empty()) names += ", ", values += ", ";
+      names += name;
+      values += value;
+      // An index may find the row by these.
+      if (WasNull(i)) {
+        filter += name + " IS NULL AND ";
+      } else if (IsBytewise(*binding_.columns[i].target)) {
+        filter += fmt::format("{} = {} AND ", name, value);
+      }
+    }
+    const bool partitioned = binding_.target->kind == 'p';
+    return fmt::format(
+        "{} (SELECT {} FROM {}{} WHERE {}ROW({}) OPERATOR(pg_catalog.*=) ROW({}) LIMIT 1)",
+        partitioned ? "(tableoid, ctid) =" : "ctid =", partitioned ? "tableoid, ctid" : "ctid",
+        binding_.target->only(), binding_.sql_name, filter, names, values);
+  }
+
+  std::string OldRowMatch() {
+    return binding_.key_kind == KeyKind::kWholeRow ? WholeRowMatch() : KeyMatch(true);
+  }
+
+  RowStatement statement;
+
+ private:
+  char Mark(size_t column) const { return column < marks_.size() ? marks_[column] : kBase; }
+
+  const TableBinding& binding_;
+  std::string_view marks_;
+};
+
+std::string UpsertSql(const TableBinding& binding, Builder& builder) {
+  std::string sql = fmt::format("INSERT INTO {} {}", binding.sql_name, builder.Values());
+  if (binding.key_kind != KeyKind::kUnique) return sql;
+  std::string key;
+  std::string set;
+  for (size_t i = 0; i < binding.columns.size(); ++i) {
+    const ColumnBinding& column = binding.columns[i];
+    const std::string name = builder.Quoted(i);
+    if (column.is_key) {
+      key += (key.empty() ? "" : ", ") + name;
+    } else if (column.written && !column.target->identity_always) {
+      set += fmt::format("{}{} = EXCLUDED.{}", set.empty() ? "" : ", ", name, name);
+    }
+  }
+  return fmt::format("{} ON CONFLICT ({}) {}", sql, key,
+                     set.empty() ? "DO NOTHING" : "DO UPDATE SET " + set);
+}
+
+std::string UpdateSql(const TableBinding& binding, Builder& builder, bool key_too) {
+  const std::string set = builder.Assignments(key_too);
+  const std::string match = builder.OldRowMatch();
+  if (set.empty()) {
+    // Nothing to write, but the row must be there.
+    return fmt::format("SELECT FROM {}{} WHERE {}", binding.target->only(), binding.sql_name,
+                       match);
+  }
+  return fmt::format("UPDATE {}{} SET {} WHERE {}", binding.target->only(), binding.sql_name, set,
+                     match);
+}
+
+}  // namespace
+
+void AppendSignature(const TableBinding& binding, RowShape shape, const DecodedChange& change,
+                     std::string& to) {
+  to.push_back(static_cast<char>(shape));
+  const bool update = shape == RowShape::kUpdate || shape == RowShape::kUpdateKey;
+  const bool marks_unchanged = update && change.has_unchanged;
+  const bool marks_null =
+      (update || shape == RowShape::kDelete) && binding.key_kind == KeyKind::kWholeRow;
+  if (!marks_unchanged && !marks_null) return;
+  for (size_t i = 0; i < binding.columns.size(); ++i) {
+    char mark = kBase;
+    if (marks_unchanged && change.after[i].is_unchanged()) mark |= kUnchangedBit;
+    if (marks_null && change.before[i].is_null()) mark |= kNullBit;
+    to.push_back(mark);
+  }
+}
+
+RowStatement BuildRowStatement(const TableBinding& binding, std::string_view signature) {
+  Builder builder(binding, signature.substr(1));
+  std::string sql;
+  const std::string_view only = binding.target->only();
+  switch (RowShape{signature.front()}) {
+    case RowShape::kInsert:
+      sql = fmt::format("INSERT INTO {} {}", binding.sql_name, builder.Values());
+      break;
+    case RowShape::kUpsert:
+      sql = UpsertSql(binding, builder);
+      break;
+    case RowShape::kUpdate:
+      sql = UpdateSql(binding, builder, false);
+      break;
+    case RowShape::kUpdateKey:
+      sql = UpdateSql(binding, builder, true);
+      break;
+    case RowShape::kDelete:
+      sql = fmt::format("DELETE FROM {}{} WHERE {}", only, binding.sql_name, builder.OldRowMatch());
+      break;
+    case RowShape::kMakeRoom: {
+      const std::string taken = builder.KeyMatch(false);
+      sql = fmt::format("DELETE FROM {}{} WHERE {} AND EXISTS (SELECT FROM {}{} WHERE {})", only,
+                        binding.sql_name, taken, only, binding.sql_name, builder.KeyMatch(true));
+      break;
+    }
+  }
+  builder.statement.sql = std::move(sql);
+  return std::move(builder.statement);
+}
+
+std::string TruncateSql(const std::vector<const TableBinding*>& tables, bool restart_identity,
+                        bool cascade) {
+  std::string sql = "TRUNCATE TABLE ";
+  for (size_t i = 0; i < tables.size(); ++i) {
+    if (i > 0) sql += ", ";
+    sql += fmt::format("{}{}", tables[i]->target->only(), tables[i]->sql_name);
+  }
+  if (restart_identity) sql += " RESTART IDENTITY";
+  if (cascade) sql += " CASCADE";
+  return sql;
+}
+
+}  // namespace pgflow::sinks

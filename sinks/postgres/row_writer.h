@@ -1,0 +1,45 @@
+// RowWriter: changes written one statement each, in the order they come.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include <absl/status/status.h>
+
+#include "engine/api/change_event.h"
+#include "sinks/postgres/apply_pipeline.h"
+#include "sinks/postgres/decoded_change.h"
+#include "sinks/postgres/statement_cache.h"
+
+namespace pgflow::sinks {
+
+// One thread. Only queues; the owner drains the pipeline. An error: the change itself is at fault
+// (its binary type, its missing key), nothing of it was sent.
+class RowWriter {
+ public:
+  RowWriter(StatementCache& statements, bool check_counts)
+      : statements_(statements), check_counts_(check_counts) {}
+
+  // INSERT, UPDATE or DELETE. `tag` names the change in failures.
+  absl::Status Write(ApplyPipeline& pipeline, const TableBinding& binding,
+                     const engine::ChangeEvent& event, uint32_t tag);
+
+ private:
+  absl::Status Send(ApplyPipeline& pipeline, const TableBinding& binding, RowShape shape,
+                    Expectation expectation);
+  absl::Status WriteUpdate(ApplyPipeline& pipeline, const TableBinding& binding, bool catch_up,
+                           Expectation expectation);
+  absl::StatusOr<postgres::Parameter> ParameterOf(const TableBinding& binding, RowParameter which);
+
+  StatementCache& statements_;
+  bool check_counts_;
+  DecodedChange change_;
+  std::string signature_;
+  std::vector<postgres::Parameter> parameters_;
+  std::deque<std::string> texts_;  // Values in text form, with the zero that libpq wants.
+  size_t texts_used_ = 0;
+};
+
+}  // namespace pgflow::sinks

@@ -1,0 +1,48 @@
+// SchemaWriter: creates in the target what the source's catalog describes. Everything may be
+// repeated: what is there stays as it is.
+#pragma once
+
+#include <stop_token>
+#include <string>
+
+#include <absl/status/status.h>
+
+#include "engine/api/sink.h"
+#include "postgres/client/connection.h"
+#include "schemas/table_definition.h"
+#include "sinks/postgres/planned_table.h"
+
+namespace pgflow::sinks {
+
+// Short-lived; the connection is outside of a transaction and not in pipeline mode.
+class SchemaWriter {
+ public:
+  SchemaWriter(postgres::Connection& connection, const schemas::DatabaseDefinition& definition,
+               std::stop_token stop)
+      : connection_(connection), definition_(definition), stop_(std::move(stop)) {}
+
+  absl::Status CreateTypes();
+  // With its schema, sequences and partitioned parents; without keys, which FinishTable adds.
+  absl::Status CreateTable(const engine::TablePlan& plan);
+  absl::Status DropTable(const schemas::TableName& table);
+  // Primary key and identity index; the parents' primary key behind the last partition.
+  absl::Status FinishTable(const engine::TablePlan& plan);
+  absl::Status Analyze(const schemas::TableName& table);
+
+ private:
+  absl::Status Run(const std::string& sql, const std::string& object);
+  absl::Status CreateNamespace(const std::string& name);
+  absl::Status Create(const PlannedTable& table);
+  absl::Status SetDefaults(const PlannedTable& table);
+  absl::Status SetDefault(const PlannedTable& table, const PlannedColumn& column);
+  absl::Status FinishParents(const schemas::TableDefinition& leaf);
+  const schemas::TableDefinition* Find(const schemas::TableName& table) const;
+  absl::StatusOr<bool> Ask(const std::string& sql);
+  std::string Regclass(const schemas::TableName& table) const;
+
+  postgres::Connection& connection_;
+  const schemas::DatabaseDefinition& definition_;
+  std::stop_token stop_;
+};
+
+}  // namespace pgflow::sinks

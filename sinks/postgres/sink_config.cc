@@ -1,0 +1,44 @@
+#include "sinks/postgres/sink_config.h"
+
+#include "base/status.h"
+
+namespace pgflow::sinks {
+
+config::ConfigSpec<PostgresSinkConfig> PostgresSinkSpec() {
+  config::ConfigSpec<PostgresSinkConfig> spec;
+  spec.Field("url", &PostgresSinkConfig::url, "The target database (URI or keyword string).")
+      .Required()
+      .Example("${TARGET_URL}");
+  spec.Field("create_schema", &PostgresSinkConfig::create_schema,
+             "Create schemas, types, tables and primary keys that the target lacks.");
+  spec.Field("on_existing_rows", &PostgresSinkConfig::on_existing_rows,
+             "What to do at the first snapshot when a target table holds rows already.")
+      .Choice({{"refuse", ExistingRows::kRefuse},
+               {"append", ExistingRows::kAppend},
+               {"truncate", ExistingRows::kTruncate}});
+  spec.Field("transactions", &PostgresSinkConfig::transactions,
+             "merge: all waiting transactions become one of the target (fast). keep: one target "
+             "transaction for each of the source, for targets whose triggers must see each one.")
+      .Choice({{"merge", TransactionMode::kMerge}, {"keep", TransactionMode::kKeep}});
+  spec.Field("on_missing_row", &PostgresSinkConfig::on_missing_row,
+             "What an UPDATE or DELETE does whose row the target lacks. error: the target has "
+             "diverged, and the pipeline stops (or the dead letter takes the change).")
+      .Choice({{"error", MissingRow::kError}, {"ignore", MissingRow::kIgnore}});
+  spec.Field("bulk_threshold", &PostgresSinkConfig::bulk_threshold,
+             "Fewer waiting changes than this are written one by one (lower latency), more of them "
+             "in bulk.")
+      .Range(1, 1'000'000'000);
+  spec.Field("schema", &PostgresSinkConfig::schema,
+             "Where the checkpoint tables live in the target.");
+  return spec;
+}
+
+absl::Status ValidatePostgresSinkConfig(const PostgresSinkConfig& config) {
+  if (config.schema.empty() || config.schema.size() > 63) {
+    return base::MakeStatus(absl::StatusCode::kInvalidArgument,
+                            "schema must be a name of 1 to 63 bytes");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace pgflow::sinks

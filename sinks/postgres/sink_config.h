@@ -1,0 +1,31 @@
+// The options of the `postgres` sink.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <absl/status/status.h>
+
+#include "base/config/config_spec.h"
+
+namespace pgflow::sinks {
+
+enum class ExistingRows { kRefuse, kAppend, kTruncate };
+enum class TransactionMode { kMerge, kKeep };
+enum class MissingRow { kError, kIgnore };
+
+struct PostgresSinkConfig {
+  config::Secret url;
+  bool create_schema = false;
+  ExistingRows on_existing_rows = ExistingRows::kRefuse;
+  TransactionMode transactions = TransactionMode::kMerge;
+  MissingRow on_missing_row = MissingRow::kError;
+  uint64_t bulk_threshold = 100;
+  std::string schema = "pgflow";
+};
+
+config::ConfigSpec<PostgresSinkConfig> PostgresSinkSpec();
+// What a single field cannot know. kInvalidArgument names the field.
+absl::Status ValidatePostgresSinkConfig(const PostgresSinkConfig& config);
+
+}  // namespace pgflow::sinks

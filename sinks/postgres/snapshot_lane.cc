@@ -1,0 +1,238 @@
+#include "sinks/postgres/snapshot_lane.h"
+
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/status.h"
+#include "postgres/wire/copy_binary.h"
+#include "sinks/postgres/schema_writer.h"
+
+namespace pgflow::sinks {
+namespace {
+
+using engine::ChangeEvent;
+using engine::WriteResult;
+
+constexpr size_t kCopyBufferBytes = 256 * base::kKiB;
+constexpr const char* kStage = "pg_temp.pgflow_stage";
+
+}  // namespace
+
+PostgresLane::PostgresLane(TargetSession session, const PostgresSinkConfig& config,
+                           std::shared_ptr<CheckpointStatements> checkpoint,
+                           std::shared_ptr<const schemas::DatabaseDefinition> definition)
+    : session_(std::move(session)),
+      config_(config),
+      checkpoint_(std::move(checkpoint)),
+      definition_(std::move(definition)) {}
+
+absl::Status PostgresLane::Execute(const std::string& sql, std::stop_token stop) {
+  return session_.connection->Execute(sql, std::move(stop)).status();
+}
+
+absl::Status PostgresLane::Bind(const engine::TablePlan& table) {
+  if (bound_schema_ == table.schema) return absl::OkStatus();
+  statements_.Clear();
+  bound_schema_ = nullptr;
+  PGFLOW_ASSIGN_OR_RETURN(TargetTablePtr target,
+                          LoadTargetTable(*session_.connection, table.schema->table, {}));
+  if (target == nullptr) return MissingTable(table.schema->table);
+  PGFLOW_ASSIGN_OR_RETURN(binding_,
+                          BindTable(*table.schema, std::move(target), session_.replica_role));
+  passes_binary_ = true;
+  for (const ColumnBinding& column : binding_->columns) {
+    passes_binary_ &= column.takes_binary && column.written;
+  }
+  bound_schema_ = table.schema;
+  return absl::OkStatus();
+}
+
+absl::Status PostgresLane::BeginRange(const engine::TablePlan& table, engine::BlockRange range,
+                                      RangeOptions options) {
+  PGFLOW_RETURN_IF_ERROR(Bind(table));
+  source_table_ = table.source_table;
+  range_ = range;
+  options_ = options;
+  copy_ = Copy::kNone;
+  destination_ = binding_->sql_name;
+  PGFLOW_RETURN_IF_ERROR(Execute("BEGIN", {}));
+  return options.upsert ? CreateStage() : absl::OkStatus();
+}
+
+absl::Status PostgresLane::CreateStage() {
+  destination_ = kStage;
+  return Execute(fmt::format("CREATE TEMP TABLE pgflow_stage ON COMMIT DROP AS SELECT {} FROM {} "
+                             "WITH NO DATA",
+                             WrittenColumns(*binding_), binding_->sql_name),
+                 {});
+}
+
+absl::Status PostgresLane::BeginCopy(bool binary, std::stop_token stop) {
+  const Copy wanted = binary ? Copy::kBinary : Copy::kText;
+  if (copy_ == wanted) return absl::OkStatus();
+  PGFLOW_RETURN_IF_ERROR(EndCopy(stop));
+  PGFLOW_RETURN_IF_ERROR(
+      session_.connection->BeginCopyIn(CopySql(*binding_, destination_, binary), stop));
+  copy_ = wanted;
+  return binary ? session_.connection->PutCopyData(postgres::kCopyBinaryHeader, stop)
+                : absl::OkStatus();
+}
+
+absl::Status PostgresLane::EndCopy(std::stop_token stop) {
+  const Copy running = std::exchange(copy_, Copy::kNone);
+  if (running == Copy::kNone) return absl::OkStatus();
+  if (running == Copy::kBinary) {
+    PGFLOW_RETURN_IF_ERROR(session_.connection->PutCopyData(postgres::kCopyBinaryTrailer, stop));
+  }
+  const absl::Status status = session_.connection->EndCopyIn(stop).status();
+  return base::Annotate(status, "table " + binding_->schema.table.ToString());
+}
+
+absl::StatusOr<WriteResult> PostgresLane::Write(engine::Batch& batch, std::stop_token stop) {
+  WriteResult result;
+  if (options_.mode == Mode::kCareful) {
+    PGFLOW_ASSIGN_OR_RETURN(const std::span<const ChangeEvent> events, batch.Events());
+    PGFLOW_RETURN_IF_ERROR(WriteCarefully(events, 0, events.size(), result, stop));
+    return result;
+  }
+  const engine::CopyRows* raw = batch.raw_rows();
+  if (raw != nullptr && (passes_binary_ || raw->format == engine::CopyFormat::kText)) {
+    PGFLOW_RETURN_IF_ERROR(WriteRaw(*raw, stop));
+    return result;
+  }
+  PGFLOW_ASSIGN_OR_RETURN(const std::span<const ChangeEvent> events, batch.Events());
+  PGFLOW_RETURN_IF_ERROR(WriteEvents(events, stop));
+  return result;
+}
+
+absl::Status PostgresLane::WriteRaw(const engine::CopyRows& rows, std::stop_token stop) {
+  PGFLOW_RETURN_IF_ERROR(BeginCopy(rows.format == engine::CopyFormat::kBinary, stop));
+  return session_.connection->PutCopyData(rows.bytes, stop);
+}
+
+absl::Status PostgresLane::WriteEvents(std::span<const ChangeEvent> events, std::stop_token stop) {
+  RowFormat format = RowFormat::kAny;
+  for (const ChangeEvent& event : events) {
+    event.after.Decode(values_);
+    if (values_.size() != binding_->columns.size()) {
+      return base::MakeStatus(absl::StatusCode::kDataLoss, "table {}: a row of {} columns, not {}",
+                              binding_->schema.table.ToString(), values_.size(),
+                              binding_->columns.size());
+    }
+    const int wrong = WrongBinaryColumn(*binding_, values_);
+    if (wrong >= 0) return WrongBinaryType(*binding_, static_cast<size_t>(wrong));
+    format = Common(format, FormatOf(*binding_, values_));
+  }
+  if (format == RowFormat::kMixed) return WriteSingly(events, stop);
+  const bool binary = format != RowFormat::kText;
+  PGFLOW_RETURN_IF_ERROR(BeginCopy(binary, stop));
+  buffer_.clear();
+  for (const ChangeEvent& event : events) {
+    event.after.Decode(values_);
+    if (binary) {
+      AppendBinaryRow(*binding_, values_, buffer_);
+    } else {
+      AppendTextRow(*binding_, values_, buffer_);
+    }
+    if (buffer_.size() < kCopyBufferBytes) continue;
+    PGFLOW_RETURN_IF_ERROR(session_.connection->PutCopyData(buffer_, stop));
+    buffer_.clear();
+  }
+  return session_.connection->PutCopyData(buffer_, stop);
+}
+
+absl::Status PostgresLane::WriteSingly(std::span<const ChangeEvent> events, std::stop_token stop) {
+  if (options_.upsert) {
+    return base::MakeStatus(absl::StatusCode::kUnimplemented,
+                            "table {}: rows with both text and binary values cannot be resumed; "
+                            "start the table over",
+                            binding_->schema.table.ToString());
+  }
+  PGFLOW_RETURN_IF_ERROR(EndCopy(stop));
+  ApplyPipeline pipeline(*session_.connection, stop);
+  RowWriter writer(statements_, false);
+  for (const ChangeEvent& event : events) {
+    PGFLOW_RETURN_IF_ERROR(writer.Write(pipeline, *binding_, event, 0));
+    if (pipeline.failure().has_value()) break;
+  }
+  PGFLOW_RETURN_IF_ERROR(pipeline.Drain());
+  if (!pipeline.failure().has_value()) return absl::OkStatus();
+  // What was queued behind the failure was skipped, statements being prepared included.
+  statements_.Clear();
+  return base::Annotate(pipeline.failure()->status, "table " + binding_->schema.table.ToString());
+}
+
+absl::Status PostgresLane::WritePiece(std::span<const ChangeEvent> events, std::stop_token stop) {
+  PGFLOW_RETURN_IF_ERROR(WriteEvents(events, stop));
+  PGFLOW_RETURN_IF_ERROR(EndCopy(stop));
+  return options_.upsert ? MergeStage(stop) : absl::OkStatus();
+}
+
+absl::Status PostgresLane::WriteCarefully(std::span<const ChangeEvent> all, size_t begin,
+                                          size_t end, WriteResult& result, std::stop_token stop) {
+  if (begin == end) return absl::OkStatus();
+  PGFLOW_RETURN_IF_ERROR(Execute("SAVEPOINT pgflow_piece", stop));
+  const absl::Status status = WritePiece(all.subspan(begin, end - begin), stop);
+  if (status.ok()) return Execute("RELEASE SAVEPOINT pgflow_piece", stop);
+  if (status.code() != absl::StatusCode::kInvalidArgument) return status;
+  copy_ = Copy::kNone;
+  PGFLOW_RETURN_IF_ERROR(
+      Execute("ROLLBACK TO SAVEPOINT pgflow_piece; RELEASE SAVEPOINT pgflow_piece", stop));
+  if (end - begin == 1) {
+    result.rejections.push_back({{}, begin, status});
+    return absl::OkStatus();
+  }
+  const size_t middle = begin + (end - begin) / 2;
+  PGFLOW_RETURN_IF_ERROR(WriteCarefully(all, begin, middle, result, stop));
+  return WriteCarefully(all, middle, end, result, stop);
+}
+
+absl::Status PostgresLane::MergeStage(std::stop_token stop) {
+  std::string match;
+  for (size_t i = 0; i < binding_->columns.size(); ++i) {
+    // A table that is being created has no key yet: then the source's own names it.
+    const bool key = binding_->key_kind == KeyKind::kUnique ? binding_->columns[i].is_key
+                                                            : binding_->schema.columns[i].identity;
+    if (!key) continue;
+    const std::string name = schemas::QuoteIdentifier(binding_->column_name(i));
+    match += fmt::format("{}t.{} = s.{}", match.empty() ? "" : " AND ", name, name);
+  }
+  if (match.empty()) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "table {}: it has no key to resume with; start it over",
+                            binding_->schema.table.ToString());
+  }
+  const std::string columns = WrittenColumns(*binding_);
+  const absl::Status status =
+      Execute(fmt::format("ANALYZE {0}; DELETE FROM {1}{2} t USING {0} s WHERE {3};"
+                          "INSERT INTO {2} ({4}) OVERRIDING SYSTEM VALUE SELECT {4} FROM {0};"
+                          "DELETE FROM {0}",
+                          kStage, binding_->target->only(), binding_->sql_name, match, columns),
+              stop);
+  return base::Annotate(status, "table " + binding_->schema.table.ToString());
+}
+
+absl::Status PostgresLane::FinishRange(std::stop_token stop) {
+  PGFLOW_RETURN_IF_ERROR(EndCopy(stop));
+  if (options_.upsert) PGFLOW_RETURN_IF_ERROR(MergeStage(stop));
+  postgres::Connection& connection = *session_.connection;
+  // synchronous_commit is the server's own setting here: durable when COMMIT returns.
+  const std::string entry = options_.record
+                                ? checkpoint_->RangeSql(connection, source_table_, range_)
+                                : checkpoint_->FenceSql(connection);
+  PGFLOW_ASSIGN_OR_RETURN(const postgres::Result entered, connection.Execute(entry, stop));
+  if (entered.affected_rows() != 1) {
+    Execute("ROLLBACK", stop).IgnoreError();
+    return checkpoint_->TakenOver();
+  }
+  return Execute("COMMIT", stop);
+}
+
+absl::Status PostgresLane::FinishTable(const engine::TablePlan& table, std::stop_token stop) {
+  bound_schema_ = nullptr;  // It gets an index.
+  SchemaWriter writer(*session_.connection, *definition_, stop);
+  if (config_.create_schema) PGFLOW_RETURN_IF_ERROR(writer.FinishTable(table));
+  return writer.Analyze(table.schema->table);
+}
+
+}  // namespace pgflow::sinks

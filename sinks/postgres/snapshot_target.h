@@ -1,0 +1,54 @@
+// SnapshotTarget: makes the target's tables ready for the snapshot's rows, or says why they are
+// not.
+#pragma once
+
+#include <span>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include <absl/status/status.h>
+
+#include "engine/api/sink.h"
+#include "postgres/client/connection.h"
+#include "sinks/postgres/sink_config.h"
+#include "sinks/postgres/target_table.h"
+
+namespace pgflow::sinks {
+
+// What is wrong with one table of the target, for Prepare and `pgflow check`.
+struct TableProblem {
+  std::string problem;
+  std::string remedy;
+};
+
+// Missing columns, types that do not read the source's bytes, NOT NULL columns that nobody fills.
+std::vector<TableProblem> ComparePlan(const engine::TablePlan& plan, const TargetTable& target);
+absl::StatusOr<bool> HasRows(postgres::Connection& connection, const TargetTable& target,
+                             std::stop_token stop);
+
+// Short-lived; everything given must outlive it.
+class SnapshotTarget {
+ public:
+  SnapshotTarget(postgres::Connection& connection, const PostgresSinkConfig& config,
+                 const schemas::DatabaseDefinition& definition, std::stop_token stop)
+      : connection_(connection), config_(config), definition_(definition), stop_(std::move(stop)) {}
+
+  // All problems of all tables in one kFailedPrecondition.
+  absl::Status Prepare(std::span<const engine::TablePlan> fresh,
+                       std::span<const engine::TablePlan> resumed);
+  // Empties the table; one that we created is created anew when its definition changed.
+  absl::Status Reset(const engine::TablePlan& plan);
+
+ private:
+  absl::Status Inspect(const engine::TablePlan& plan, bool fresh, std::string& problems);
+  absl::Status Truncate(const std::vector<TargetTablePtr>& tables);
+
+  postgres::Connection& connection_;
+  const PostgresSinkConfig& config_;
+  const schemas::DatabaseDefinition& definition_;
+  std::stop_token stop_;
+  std::vector<TargetTablePtr> to_empty_;
+};
+
+}  // namespace pgflow::sinks

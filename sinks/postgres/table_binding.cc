@@ -1,0 +1,220 @@
+#include "sinks/postgres/table_binding.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/status.h"
+
+namespace pgflow::sinks {
+namespace {
+
+namespace oid = postgres::oid;
+using postgres::Oid;
+
+bool IsTextLike(Oid type) {
+  return type == oid::kText || type == oid::kVarchar || type == oid::kBpchar;
+}
+
+// "public.mood" and "mood" are one type when a side leaves out its schema.
+std::string_view BareName(std::string_view type_name) {
+  const size_t dot = type_name.rfind('.');
+  return dot == std::string_view::npos ? type_name : type_name.substr(dot + 1);
+}
+
+bool Covers(const TargetIndex& index, std::vector<std::string> names) {
+  std::vector<std::string> columns = index.columns;
+  std::ranges::sort(columns);
+  std::ranges::sort(names);
+  return columns == names;
+}
+
+// The index's columns as indices of the schema; empty when the schema lacks one.
+std::vector<uint32_t> ColumnsOf(const TargetIndex& index, const schemas::TableSchema& schema) {
+  std::vector<uint32_t> columns;
+  for (const std::string& name : index.columns) {
+    const std::optional<size_t> column = schema.FindColumn(name);
+    if (!column.has_value()) return {};
+    columns.push_back(static_cast<uint32_t>(*column));
+  }
+  std::ranges::sort(columns);
+  return columns;
+}
+
+void ChooseFromWholeRow(TableBinding& binding) {
+  for (const TargetIndex& index : binding.target->unique_indexes) {
+    if (!index.primary) continue;
+    binding.key = ColumnsOf(index, binding.schema);
+    if (!binding.key.empty()) {
+      binding.key_kind = KeyKind::kUnique;
+      return;
+    }
+  }
+  binding.key_kind = KeyKind::kWholeRow;
+}
+
+void ChooseKey(TableBinding& binding) {
+  const schemas::TableSchema& schema = binding.schema;
+  if (schema.replica_identity == schemas::ReplicaIdentity::kFull) {
+    return ChooseFromWholeRow(binding);
+  }
+  std::vector<std::string> names;
+  if (schema.HasKey()) {
+    for (size_t i = 0; i < schema.columns.size(); ++i) {
+      if (!schema.columns[i].identity) continue;
+      binding.key.push_back(static_cast<uint32_t>(i));
+      names.push_back(schema.columns[i].name);
+    }
+  }
+  if (binding.key.empty()) return;
+  binding.key_kind = KeyKind::kIdentity;
+  for (const TargetIndex& index : binding.target->unique_indexes) {
+    if (Covers(index, names)) binding.key_kind = KeyKind::kUnique;
+  }
+}
+
+void AppendHex(std::string& to, std::string_view bytes) {
+  to += "\\x";
+  for (char c : bytes.substr(0, 64)) to += fmt::format("{:02x}", static_cast<unsigned char>(c));
+}
+
+std::string DescribeValue(const schemas::Value& value, Oid type) {
+  if (value.is_null()) return "null";
+  if (value.is_unchanged()) return "unchanged";
+  if (value.kind == schemas::ValueKind::kText || IsTextLike(type)) {
+    return std::string(value.view().substr(0, 256));
+  }
+  if (type == oid::kInt2 && value.size == 2) {
+    return std::to_string(base::LoadBigEndian<int16_t>(value.bytes));
+  }
+  if (type == oid::kInt4 && value.size == 4) {
+    return std::to_string(base::LoadBigEndian<int32_t>(value.bytes));
+  }
+  if (type == oid::kInt8 && value.size == 8) {
+    return std::to_string(base::LoadBigEndian<int64_t>(value.bytes));
+  }
+  std::string text;
+  AppendHex(text, value.view());
+  return text;
+}
+
+}  // namespace
+
+// Types whose equal values always have equal bytes in the send format. Not: numeric (1.0 = 1.00),
+// floats (0 = -0), interval, jsonb, and whatever an extension brings.
+bool IsBytewise(const TargetColumn& column) {
+  if (!column.deterministic) return false;
+  if (column.base_kind == 'e') return true;
+  switch (column.base_type) {
+    case oid::kBool:
+    case oid::kBytea:
+    case oid::kChar:
+    case oid::kName:
+    case oid::kInt2:
+    case oid::kInt4:
+    case oid::kInt8:
+    case oid::kOid:
+    case oid::kText:
+    case oid::kVarchar:
+    case oid::kDate:
+    case oid::kTime:
+    case oid::kTimestamp:
+    case oid::kTimestamptz:
+    case oid::kUuid:
+    case oid::kPgLsn:
+    case oid::kXid8:
+      return true;
+    case oid::kBpchar:
+      return column.type_modifier > 0;  // Padded to one length.
+    default:
+      return false;
+  }
+}
+
+bool TakesBinary(const schemas::Column& source, const TargetColumn& target) {
+  if (source.type == target.base_type && source.type < postgres::kFirstUserOid) return true;
+  if (IsTextLike(source.type) && IsTextLike(target.base_type)) return true;
+  if (source.type < postgres::kFirstUserOid) return false;
+  if (source.type_name.empty()) return true;  // The receive function will judge.
+  // A user's type: enums and domains over built-in types send no OIDs; composites and arrays of
+  // user types do, and theirs mean nothing here.
+  const bool same = BareName(source.type_name) == BareName(target.type_name);
+  if (target.base_kind == 'c') return false;
+  if (target.base_element_type >= postgres::kFirstUserOid) return false;
+  return same;
+}
+
+absl::Status MissingTable(const schemas::TableName& table) {
+  return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                          "the target has no table {}: create it there, exclude it from the "
+                          "source's tables, or set create_schema: true before the first run",
+                          table.ToString());
+}
+
+absl::Status WrongBinaryType(const TableBinding& binding, size_t column) {
+  const schemas::Column& source = binding.schema.columns[column];
+  return base::MakeStatus(
+      absl::StatusCode::kFailedPrecondition,
+      "table {}, column {}: the source sends {} in binary, which the target's {} does not read; "
+      "give both columns the same type",
+      binding.schema.table.ToString(), source.name,
+      source.type_name.empty() ? fmt::format("type {}", source.type) : source.type_name,
+      binding.columns[column].target->type_name);
+}
+
+absl::StatusOr<std::unique_ptr<TableBinding>> BindTable(const schemas::TableSchema& schema,
+                                                        TargetTablePtr target, bool replica_role) {
+  auto binding = std::make_unique<TableBinding>();
+  binding->schema = schema;
+  binding->target = std::move(target);
+  binding->sql_name = schemas::QuoteTable(schema.table);
+  binding->fires_triggers =
+      replica_role ? binding->target->fires_as_replica : binding->target->fires_as_origin;
+  std::string missing;
+  for (const schemas::Column& column : schema.columns) {
+    ColumnBinding bound;
+    bound.target = binding->target->FindColumn(column.name);
+    if (bound.target == nullptr) {
+      missing += missing.empty() ? column.name : ", " + column.name;
+    } else {
+      bound.written = !bound.target->generated;
+      bound.takes_binary = TakesBinary(column, *bound.target);
+      binding->has_identity_always |= bound.target->identity_always;
+    }
+    binding->columns.push_back(bound);
+  }
+  if (!missing.empty()) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "target table {} lacks column {}: add it there, or drop it on the way "
+                            "with a project transformer",
+                            schema.table.ToString(), missing);
+  }
+  ChooseKey(*binding);
+  binding->key_is_bytewise = binding->key_kind == KeyKind::kUnique;
+  for (uint32_t column : binding->key) {
+    binding->columns[column].is_key = true;
+    binding->key_is_bytewise &= IsBytewise(*binding->columns[column].target);
+  }
+  return binding;
+}
+
+std::string DescribeChange(const TableBinding& binding, const engine::ChangeEvent& event) {
+  static constexpr std::string_view kNames[] = {"COPY", "INSERT", "UPDATE", "DELETE", "TRUNCATE"};
+  std::string text = fmt::format("table {}, {}", binding.schema.table.ToString(),
+                                 kNames[static_cast<size_t>(event.operation)]);
+  const schemas::RowView& row = event.before.exists() ? event.before : event.after;
+  if (!row.exists() || binding.key.empty()) return text;
+  std::vector<schemas::Value> values;
+  row.Decode(values);
+  std::string names;
+  std::string shown;
+  for (uint32_t column : binding.key) {
+    if (column >= values.size()) return text;
+    names += (names.empty() ? "" : ", ") + binding.column_name(column);
+    shown += (shown.empty() ? "" : ", ") +
+             DescribeValue(values[column], binding.schema.columns[column].type);
+  }
+  return fmt::format("{} of ({}) = ({})", text, names, shown);
+}
+
+}  // namespace pgflow::sinks

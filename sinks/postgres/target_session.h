@@ -1,0 +1,34 @@
+// TargetSession: one connection to the target, set up for one of the sink's jobs.
+#pragma once
+
+#include <memory>
+#include <stop_token>
+#include <string>
+
+#include <absl/status/statusor.h>
+
+#include "postgres/client/connection.h"
+
+namespace pgflow::sinks {
+
+enum class SessionJob {
+  kApply,       // The stream: bulk statements by key, commits that are flushed later.
+  kLane,        // Snapshot rows.
+  kCheckpoint,  // The checkpoint tables and the catalog.
+};
+
+// Plain owner; destroyed before it can be reopened. Rules of Connection.
+struct TargetSession {
+  std::unique_ptr<postgres::Connection> connection;
+  // session_replication_role = replica: ordinary triggers and foreign keys do not fire.
+  bool replica_role = false;
+  bool has_origin = false;
+};
+
+// `origin` is the name of the replication origin that marks our changes; empty: none.
+// kUnavailable: the server cannot be reached, or another session has the origin.
+absl::StatusOr<TargetSession> OpenTargetSession(const std::string& url, SessionJob job,
+                                                const std::string& application_name,
+                                                const std::string& origin, std::stop_token stop);
+
+}  // namespace pgflow::sinks

@@ -1,0 +1,66 @@
+// TargetTable: what the target's catalog says about one table. LoadTargetTable reads it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <absl/status/statusor.h>
+
+#include "postgres/client/connection.h"
+#include "schemas/table_schema.h"
+
+namespace pgflow::sinks {
+
+struct TargetColumn {
+  std::string name;
+  postgres::Oid type = 0;
+  std::string type_sql;  // format_type with its modifier.
+  // Through domains down to the type that has bytes of its own; `type` itself when it is none.
+  postgres::Oid base_type = 0;
+  std::string base_type_name;         // Schema-qualified unless in pg_catalog.
+  char base_kind = 'b';               // pg_type.typtype of it: 'b' base, 'e' enum, 'c' composite...
+  std::string type_name;              // format_type(type, NULL).
+  postgres::Oid base_array_type = 0;  // 0: there is no array of it.
+  postgres::Oid base_element_type = 0;  // Not 0: it is an array itself.
+  int32_t type_modifier = -1;
+  bool not_null = false;
+  bool has_default = false;
+  bool generated = false;
+  bool identity_always = false;
+  bool deterministic = true;  // Its collation: equal values have equal bytes.
+};
+
+struct TargetIndex {
+  std::vector<std::string> columns;
+  bool primary = false;
+};
+
+// Immutable and shared once it is read.
+struct TargetTable {
+  postgres::Oid oid = 0;
+  schemas::TableName name;
+  char kind = 'r';  // pg_class.relkind.
+  std::vector<TargetColumn> columns;
+  // Unique, valid, immediate, on plain columns only and of all rows.
+  std::vector<TargetIndex> unique_indexes;
+  bool fires_as_origin = false;   // Triggers (foreign keys too) of an ordinary session.
+  bool fires_as_replica = false;  // Those of a replica session.
+
+  const TargetColumn* FindColumn(std::string_view column) const;
+  // "ONLY " unless it is partitioned: a change of the source touches one table's own rows.
+  std::string_view only() const { return kind == 'p' ? "" : "ONLY "; }
+};
+
+using TargetTablePtr = std::shared_ptr<const TargetTable>;
+
+// Null: there is no such table. The connection must not be in pipeline mode.
+absl::StatusOr<TargetTablePtr> LoadTargetTable(postgres::Connection& connection,
+                                               const schemas::TableName& name,
+                                               std::stop_token stop);
+
+}  // namespace pgflow::sinks

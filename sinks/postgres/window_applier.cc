@@ -1,0 +1,259 @@
+#include "sinks/postgres/window_applier.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "base/status.h"
+
+namespace pgflow::sinks {
+namespace {
+
+using engine::ChangeEvent;
+using engine::Operation;
+using engine::Window;
+
+// Tags of statements that are no change.
+constexpr uint32_t kCheckpointTag = Expectation::kNoTag - 1;
+
+absl::Time CommitTime(const Window& window) {
+  for (auto batch = window.batches.rbegin(); batch != window.batches.rend(); ++batch) {
+    if (!batch->transactions().empty()) return batch->transactions().back().commit_time;
+  }
+  return absl::InfinitePast();
+}
+
+}  // namespace
+
+WindowApplier::WindowApplier(TargetSession session, const PostgresSinkConfig& config,
+                             std::shared_ptr<const CheckpointStatements> checkpoint)
+    : session_(std::move(session)),
+      config_(config),
+      checkpoint_(std::move(checkpoint)),
+      check_counts_(config.on_missing_row == MissingRow::kError),
+      rows_(session_.statements(), check_counts_),
+      bulk_(session_.connection(), session_.statements(), check_counts_) {}
+
+absl::Status WindowApplier::Collect(const Window& window, std::stop_token stop) {
+  changes_.clear();
+  absl::flat_hash_map<const schemas::TableSchema*, const TableBinding*> bound;
+  for (engine::Batch& batch : window.batches) {
+    PGFLOW_ASSIGN_OR_RETURN(const std::span<const ChangeEvent> events, batch.Events());
+    const schemas::TableSchema* last = nullptr;
+    const TableBinding* binding = nullptr;
+    for (const ChangeEvent& event : events) {
+      if (event.schema != last) {
+        const TableBinding*& known = bound[event.schema];
+        if (known == nullptr) {
+          PGFLOW_ASSIGN_OR_RETURN(known, session_.Bind(*event.schema, stop));
+        }
+        last = event.schema;
+        binding = known;
+      }
+      changes_.push_back({&event, &batch, binding});
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WindowApplier::Apply(const Window& window, std::stop_token stop) {
+  if (session_.statements().IsFull()) {
+    PGFLOW_RETURN_IF_ERROR(session_.ForgetStatements(stop));
+  }
+  PGFLOW_RETURN_IF_ERROR(Collect(window, stop));
+  if (config_.transactions == TransactionMode::kKeep) return ApplyKept(window, stop);
+  return ApplyMerged(window, stop);
+}
+
+absl::Status WindowApplier::ApplyMerged(const Window& window, std::stop_token stop) {
+  const Commit commit{window.end, CommitTime(window)};
+  const Commit* committed = window.ends_at_commit ? &commit : nullptr;
+  const bool in_bulk =
+      changes_.size() >= config_.bulk_threshold &&
+      std::ranges::none_of(changes_, [](const Change& change) { return change.event->catch_up; });
+  if (!in_bulk) return ApplyRows(changes_, committed, stop);
+  PGFLOW_ASSIGN_OR_RETURN(const bool written, ApplyBulk(changes_, stop));
+  return ApplyRows(written ? Changes() : Changes(changes_), committed, stop);
+}
+
+absl::Status WindowApplier::ApplyKept(const Window& window, std::stop_token stop) {
+  size_t begin = 0;
+  for (const engine::Batch& batch : window.batches) {
+    const std::span<const engine::TransactionSpan> transactions = batch.transactions();
+    for (uint32_t i = 0; i < transactions.size(); ++i) {
+      size_t end = begin;
+      while (end < changes_.size() && changes_[end].batch == &batch &&
+             changes_[end].event->transaction == i) {
+        ++end;
+      }
+      const Changes changes = Changes(changes_).subspan(begin, end - begin);
+      begin = end;
+      const engine::TransactionSpan& span = transactions[i];
+      const Commit commit{{span.commit_lsn, span.end_lsn}, span.commit_time};
+      if (changes.empty() && !in_transaction_) continue;
+      PGFLOW_RETURN_IF_ERROR(ApplyRows(changes, span.ends ? &commit : nullptr, stop));
+    }
+  }
+  if (!window.ends_at_commit) return absl::OkStatus();
+  const Commit commit{window.end, CommitTime(window)};
+  return ApplyRows({}, &commit, stop);
+}
+
+absl::Status WindowApplier::QueueBegin(ApplyPipeline& pipeline) {
+  if (in_transaction_) return absl::OkStatus();
+  in_transaction_ = true;
+  PGFLOW_ASSIGN_OR_RETURN(const StatementCache::Prepared* begin,
+                          session_.statements().Other(pipeline, "BEGIN", {}));
+  PGFLOW_RETURN_IF_ERROR(pipeline.Send(begin->name, {}, {}));
+  if (session_.replica_role()) return absl::OkStatus();
+  // A merged or reordered transaction may be valid only at its end.
+  PGFLOW_ASSIGN_OR_RETURN(
+      const StatementCache::Prepared* defer,
+      session_.statements().Other(pipeline, "SET CONSTRAINTS ALL DEFERRED", {}));
+  return pipeline.Send(defer->name, {}, {});
+}
+
+absl::Status WindowApplier::QueueCommit(ApplyPipeline& pipeline, const Commit& commit) {
+  StatementCache& statements = session_.statements();
+  checkpoint_->Fill(commit.point, commit.time, advance_);
+  PGFLOW_ASSIGN_OR_RETURN(
+      const StatementCache::Prepared* advance,
+      statements.Other(pipeline, checkpoint_->advance_sql(), checkpoint_->advance_types()));
+  PGFLOW_RETURN_IF_ERROR(
+      pipeline.Send(advance->name, advance_.parameters, {.rows = 1, .tag = kCheckpointTag}));
+  PGFLOW_ASSIGN_OR_RETURN(const StatementCache::Prepared* end,
+                          statements.Other(pipeline, "COMMIT", {}));
+  // Deferred constraints are checked here.
+  PGFLOW_RETURN_IF_ERROR(pipeline.Send(end->name, {}, {}));
+  PGFLOW_ASSIGN_OR_RETURN(
+      const StatementCache::Prepared* positions,
+      statements.Other(pipeline, "SELECT pg_current_wal_insert_lsn(), pg_current_wal_flush_lsn()",
+                       {}));
+  return pipeline.Send(positions->name, {}, {.capture = true});
+}
+
+absl::Status WindowApplier::FinishCommit(ApplyPipeline& pipeline, const Commit& commit) {
+  in_transaction_ = false;
+  if (!pipeline.captured().has_value()) return absl::InternalError("no WAL position came back");
+  const postgres::Result& positions = *pipeline.captured();
+  flushes_.Committed(commit.point,
+                     postgres::Lsn::Parse(positions.at(0, 0)).value_or(postgres::Lsn()));
+  flushes_.Flushed(postgres::Lsn::Parse(positions.at(0, 1)).value_or(postgres::Lsn()));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<size_t> WindowApplier::QueueTruncate(ApplyPipeline& pipeline, Changes changes,
+                                                    size_t at) {
+  std::vector<const TableBinding*> tables;
+  const ChangeEvent& first = *changes[at].event;
+  size_t count = 0;
+  while (at + count < changes.size()) {
+    const Change& change = changes[at + count];
+    if (change.event->operation != Operation::kTruncate) break;
+    ++count;
+    if (std::ranges::find(tables, change.binding) == tables.end()) {
+      tables.push_back(change.binding);
+    }
+    if (!change.event->truncate_more) break;
+  }
+  PGFLOW_RETURN_IF_ERROR(
+      pipeline.Query(TruncateSql(tables, first.truncate_restart_identity, first.truncate_cascade),
+                     {.tag = static_cast<uint32_t>(at)}));
+  return count;
+}
+
+absl::Status WindowApplier::QueueRows(ApplyPipeline& pipeline, Changes changes, size_t& at) {
+  for (at = 0; at < changes.size() && !pipeline.failure().has_value();) {
+    const Change& change = changes[at];
+    if (change.event->operation == Operation::kTruncate) {
+      PGFLOW_ASSIGN_OR_RETURN(const size_t count, QueueTruncate(pipeline, changes, at));
+      at += count;
+      continue;
+    }
+    PGFLOW_RETURN_IF_ERROR(
+        rows_.Write(pipeline, *change.binding, *change.event, static_cast<uint32_t>(at)));
+    ++at;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WindowApplier::ApplyRows(Changes changes, const Commit* commit, std::stop_token stop) {
+  ApplyPipeline pipeline(session_.connection(), stop);
+  PGFLOW_RETURN_IF_ERROR(QueueBegin(pipeline));
+  size_t at = 0;
+  const absl::Status queued = QueueRows(pipeline, changes, at);
+  if (!queued.ok()) {
+    // Perhaps an earlier change was refused by the server; then that one is the first.
+    if (!session_.connection().healthy()) return queued;
+    PGFLOW_RETURN_IF_ERROR(pipeline.Drain());
+    if (pipeline.failure().has_value()) return Failed(*pipeline.failure(), changes, stop);
+    return Failed({queued, static_cast<uint32_t>(at)}, changes, stop);
+  }
+  // The number of rows that an UPDATE touched is known only here, not in the server: look at it
+  // before anything is committed. Without such statements the commit goes out in the same packet.
+  const bool look =
+      check_counts_ && std::ranges::any_of(changes, [](const Change& change) {
+        return !change.event->catch_up && (change.event->operation == Operation::kUpdate ||
+                                           change.event->operation == Operation::kDelete);
+      });
+  if (commit == nullptr || look) {
+    PGFLOW_RETURN_IF_ERROR(pipeline.Drain());
+    if (pipeline.failure().has_value()) return Failed(*pipeline.failure(), changes, stop);
+  }
+  if (commit == nullptr) return absl::OkStatus();
+  PGFLOW_RETURN_IF_ERROR(QueueCommit(pipeline, *commit));
+  PGFLOW_RETURN_IF_ERROR(pipeline.Drain());
+  if (pipeline.failure().has_value()) return Failed(*pipeline.failure(), changes, stop);
+  return FinishCommit(pipeline, *commit);
+}
+
+absl::Status WindowApplier::Blame(const absl::Status& status, const Change& change) const {
+  const engine::Position position = change.batch->PositionOf(*change.event);
+  absl::Status blamed = base::Annotate(
+      status,
+      fmt::format("{} at {}", DescribeChange(*change.binding, *change.event), position.ToString()));
+  base::SetPayload(blamed, engine::kCulpritPayload, position.ToString());
+  return blamed;
+}
+
+absl::Status WindowApplier::Failed(const StatementFailure& failure, Changes changes,
+                                   std::stop_token stop) {
+  session_.connection().Execute("ROLLBACK", std::move(stop)).status().IgnoreError();
+  in_transaction_ = false;
+  session_.statements().Clear();
+  if (failure.tag == kCheckpointTag) {
+    return failure.wrong_row_count ? checkpoint_->TakenOver()
+                                   : checkpoint_->Explain(failure.status);
+  }
+  if (failure.tag >= changes.size()) return failure.status;
+  const Change& change = changes[failure.tag];
+  if (!failure.wrong_row_count) return Blame(failure.status, change);
+  return Blame(base::MakeStatus(absl::StatusCode::kInvalidArgument,
+                                "{}: the target has diverged from the source (on_missing_row: "
+                                "ignore would go on without it)",
+                                base::Message(failure.status)),
+               change);
+}
+
+absl::Status WindowApplier::PollFlush(bool force, std::stop_token stop) {
+  if (in_transaction_) return absl::OkStatus();
+  postgres::Connection& connection = session_.connection();
+  if (force) {
+    // Any commit that waits for its flush takes the earlier ones along.
+    PGFLOW_RETURN_IF_ERROR(
+        connection
+            .Execute(
+                fmt::format("BEGIN; SET LOCAL synchronous_commit = local; UPDATE {}.checkpoint SET "
+                            "updated_at = now() WHERE pipeline = {} AND sink = {}; COMMIT",
+                            checkpoint_->schema(), connection.QuoteLiteral(checkpoint_->pipeline()),
+                            connection.QuoteLiteral(checkpoint_->sink())),
+                stop)
+            .status());
+  }
+  PGFLOW_ASSIGN_OR_RETURN(const postgres::Result flushed,
+                          connection.Execute("SELECT pg_current_wal_flush_lsn()", stop));
+  flushes_.Flushed(postgres::Lsn::Parse(flushed.at(0, 0)).value_or(postgres::Lsn()));
+  return absl::OkStatus();
+}
+
+}  // namespace pgflow::sinks

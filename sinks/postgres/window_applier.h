@@ -1,0 +1,86 @@
+// WindowApplier: turns a window of waiting changes into one target transaction.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <stop_token>
+#include <vector>
+
+#include <absl/status/status.h>
+#include <absl/time/time.h>
+
+#include "engine/api/sink.h"
+#include "sinks/postgres/apply_session.h"
+#include "sinks/postgres/bulk_writer.h"
+#include "sinks/postgres/checkpoint_store.h"
+#include "sinks/postgres/flush_tracker.h"
+#include "sinks/postgres/row_writer.h"
+#include "sinks/postgres/sink_config.h"
+
+namespace pgflow::sinks {
+
+// One thread. After an error the session's transaction is rolled back or broken: throw it away.
+// A status names the change at fault (engine::kCulpritPayload) when one is.
+class WindowApplier {
+ public:
+  WindowApplier(TargetSession session, const PostgresSinkConfig& config,
+                std::shared_ptr<const CheckpointStatements> checkpoint);
+
+  absl::Status Apply(const engine::Window& window, std::stop_token stop);
+  FlushTracker& flushes() { return flushes_; }
+  // Asks the target how far it has flushed. `force`: makes it flush now.
+  absl::Status PollFlush(bool force, std::stop_token stop);
+
+ private:
+  struct Change {
+    const engine::ChangeEvent* event;
+    const engine::Batch* batch;
+    const TableBinding* binding;
+  };
+  using Changes = std::span<const Change>;
+  struct Commit {
+    engine::StreamPoint point;
+    absl::Time time;
+  };
+
+  absl::Status Collect(const engine::Window& window, std::stop_token stop);
+  absl::Status ApplyKept(const engine::Window& window, std::stop_token stop);
+  absl::Status ApplyMerged(const engine::Window& window, std::stop_token stop);
+
+  // Row by row, in order, and the commit when there is one.
+  absl::Status ApplyRows(Changes changes, const Commit* commit, std::stop_token stop);
+  absl::Status QueueRows(ApplyPipeline& pipeline, Changes changes, size_t& at);
+  // The truncates of one statement; how many they are.
+  absl::StatusOr<size_t> QueueTruncate(ApplyPipeline& pipeline, Changes changes, size_t at);
+  absl::Status QueueBegin(ApplyPipeline& pipeline);
+  absl::Status QueueCommit(ApplyPipeline& pipeline, const Commit& commit);
+  absl::Status FinishCommit(ApplyPipeline& pipeline, const Commit& commit);
+
+  // In bulk. False: it was rolled back to where it began, and must go row by row.
+  absl::StatusOr<bool> ApplyBulk(Changes changes, std::stop_token stop);
+  absl::StatusOr<bool> WriteBulk(Changes changes, std::stop_token stop);
+  // Between two TRUNCATEs, at most kSegmentEvents.
+  absl::StatusOr<bool> WriteSegment(Changes changes, std::stop_token stop);
+  absl::StatusOr<bool> WriteByTable(Changes changes, std::stop_token stop);
+  // Runs of one table and operation in bulk, the rest row by row; keeps the order.
+  absl::StatusOr<bool> WriteRuns(Changes changes, std::stop_token stop);
+  absl::StatusOr<bool> WriteRun(ApplyPipeline& pipeline, Changes run, std::stop_token stop);
+  absl::StatusOr<bool> Settle(ApplyPipeline& pipeline);
+
+  absl::Status Failed(const StatementFailure& failure, Changes changes, std::stop_token stop);
+  absl::Status Blame(const absl::Status& status, const Change& change) const;
+
+  ApplySession session_;
+  const PostgresSinkConfig& config_;
+  const std::shared_ptr<const CheckpointStatements> checkpoint_;
+  const bool check_counts_;
+  RowWriter rows_;
+  BulkWriter bulk_;
+  FlushTracker flushes_;
+  bool in_transaction_ = false;
+  std::vector<Change> changes_;  // Of the window at hand.
+  CheckpointStatements::Advance advance_;
+};
+
+}  // namespace pgflow::sinks
