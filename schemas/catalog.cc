@@ -22,6 +22,7 @@ struct Relation {
   ReplicaIdentity identity = ReplicaIdentity::kDefault;
   uint32_t filenode = 0;
   uint64_t bytes = 0;
+  uint64_t toast_bytes = 0;
   int64_t rows_estimate = -1;
   Oid parent = 0;  // Of a partition.
   bool has_primary_key = false;
@@ -47,7 +48,9 @@ absl::StatusOr<Relations> ReadRelations(Connection& connection, const std::stop_
           "EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary "
           "AND i.indisvalid), "
           "has_table_privilege(c.oid, 'SELECT'), pg_get_partkeydef(c.oid), "
-          "pg_get_expr(c.relpartbound, c.oid) "
+          "pg_get_expr(c.relpartbound, c.oid), "
+          "CASE WHEN c.reltoastrelid <> 0 THEN coalesce(pg_relation_size(c.reltoastrelid), 0) "
+          "ELSE 0 END "
           "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
           "WHERE (c.relkind IN ('r', 'p') OR c.relkind = 'f' AND c.relispartition) "
           "AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' "
@@ -71,6 +74,7 @@ absl::StatusOr<Relations> ReadRelations(Connection& connection, const std::stop_
     relation.readable = rows.boolean(row, 11);
     relation.partition_key = rows.text(row, 12);
     relation.partition_bound = rows.text(row, 13);
+    relation.toast_bytes = static_cast<uint64_t>(rows.integer(row, 14));
     // Before version 14, 0 stood for "never analysed" too.
     if (relation.rows_estimate == 0 && relation.bytes > 0) relation.rows_estimate = -1;
     relations.emplace(relation.oid, std::move(relation));
@@ -348,6 +352,7 @@ absl::StatusOr<Catalog> ReadCatalog(Connection& connection, const TableFilter& f
     CatalogTable leaf{.has_primary_key = relation->has_primary_key,
                       .readable = relation->readable,
                       .bytes = relation->bytes,
+                      .toast_bytes = relation->toast_bytes,
                       .rows_estimate = relation->rows_estimate,
                       .filenode = relation->filenode};
     leaf.binary_obstacle = ApplyTypes(types, *table.schema);

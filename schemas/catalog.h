@@ -28,6 +28,7 @@ struct CatalogTable {
   bool has_primary_key = false;
   bool readable = true;        // The role may SELECT from it.
   uint64_t bytes = 0;          // Of the heap.
+  uint64_t toast_bytes = 0;    // What rows keep out of line.
   int64_t rows_estimate = -1;  // -1: never analysed.
   uint32_t filenode = 0;       // pg_class.relfilenode: changes with every rewrite and TRUNCATE.
   // Why its rows cannot travel in binary form to a database with other OIDs; empty when they can.

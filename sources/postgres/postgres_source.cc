@@ -1,0 +1,266 @@
+#include "sources/postgres/postgres_source.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "postgres/types/sql_state.h"
+#include "sources/postgres/preflight.h"
+#include "sources/postgres/snapshot_session.h"
+#include "sources/postgres/stream_reader.h"
+
+namespace pgflow::sources {
+namespace {
+
+using postgres::Connection;
+using postgres::Lsn;
+using postgres::Result;
+
+constexpr int kServerVersionMin = 130000;
+
+absl::Status MissingFromPublication(const std::string& publication,
+                                    const std::vector<schemas::TableName>& missing) {
+  std::vector<std::string> names;
+  for (const schemas::TableName& table : missing) names.push_back(schemas::QuoteTable(table));
+  return base::MakeStatus(
+      absl::StatusCode::kFailedPrecondition,
+      "publication {} lacks {} chosen table(s): {}. Exclude them, or copy their rows yourself and "
+      "then ALTER PUBLICATION {} ADD TABLE ..., or run `pgflow destroy` and start over",
+      publication, missing.size(), fmt::join(names, ", "), schemas::QuoteIdentifier(publication));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<engine::Source>> PostgresSource::Make(PostgresSourceConfig config) {
+  PGFLOW_RETURN_IF_ERROR(ValidatePostgresSourceConfig(config));
+  PGFLOW_ASSIGN_OR_RETURN(schemas::TableFilter filter,
+                          schemas::TableFilter::Make(config.tables.include, config.tables.exclude));
+  return std::unique_ptr<engine::Source>(new PostgresSource(std::move(config), std::move(filter)));
+}
+
+engine::SourcePlan PostgresSource::plan() const {
+  return {.mode = config_.mode, .snapshot_workers = config_.snapshot.workers};
+}
+
+std::string PostgresSource::slot() const {
+  if (!config_.replication.slot.empty()) return config_.replication.slot;
+  return pipeline_ == "pgflow" ? pipeline_ : ("pgflow_" + pipeline_).substr(0, 63);
+}
+
+std::string PostgresSource::publication() const {
+  return config_.replication.publication.empty() ? slot() : config_.replication.publication;
+}
+
+postgres::ConnectOptions PostgresSource::Options(std::string_view role) const {
+  postgres::ConnectOptions options;
+  options.url = config_.url.value();
+  options.application_name = fmt::format("pgflow {} {}", pipeline_, role).substr(0, 63);
+  return options;
+}
+
+absl::StatusOr<Connection*> PostgresSource::Control(std::stop_token stop) {
+  if (control_ == nullptr || !control_->healthy()) {
+    control_.reset();
+    PGFLOW_ASSIGN_OR_RETURN(control_, Connection::Connect(Options("control"), std::move(stop)));
+  }
+  return control_.get();
+}
+
+absl::StatusOr<engine::SourceIdentity> PostgresSource::Open(std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
+  if (control->server_version() < kServerVersionMin) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "{} runs PostgreSQL {}; 13 or later is needed", control->display_name(),
+                            control->server_version() / 10000);
+  }
+  // The timeline of the last checkpoint may be older than the one that a promoted server writes.
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result row,
+      control->Execute("SELECT (SELECT system_identifier FROM pg_control_system()), "
+                       "current_database(), CASE WHEN pg_is_in_recovery() "
+                       "THEN (SELECT timeline_id::bigint FROM pg_control_checkpoint()) "
+                       "ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))"
+                       "::bit(32)::bigint END",
+                       stop));
+  engine::SourceIdentity identity;
+  identity.system_identifier = static_cast<uint64_t>(row.integer(0, 0));
+  identity.timeline = static_cast<uint32_t>(row.integer(0, 2));
+  identity.database = row.text(0, 1);
+  identity.slot = slot();
+  return identity;
+}
+
+absl::StatusOr<schemas::Catalog> PostgresSource::ReadChosenTables(Connection& connection,
+                                                                  std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(schemas::Catalog catalog,
+                          schemas::ReadCatalog(connection, filter_, std::move(stop)));
+  for (const schemas::CatalogProblem& problem : catalog.problems) {
+    if (problem.fatal) {
+      return base::MakeStatus(absl::StatusCode::kFailedPrecondition, "{}: {}; {}", problem.subject,
+                              problem.text, problem.remedy);
+    }
+    base::LogWarning("{}: {}{}{}", problem.subject, problem.text,
+                     problem.remedy.empty() ? "" : "; ", problem.remedy);
+  }
+  return catalog;
+}
+
+absl::Status PostgresSource::PreparePublication(Connection& connection, bool create,
+                                                bool slot_exists, std::stop_token stop) {
+  absl::StatusOr<schemas::Catalog> catalog = ReadChosenTables(connection, stop);
+  PGFLOW_RETURN_IF_ERROR(catalog.status());
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> existing,
+                          ReadPublication(connection, publication(), stop));
+  if (!existing.has_value()) {
+    if (create && !slot_exists) return CreatePublication(connection, publication(), *catalog, stop);
+    // The slot would fail at the first change before the publication was made.
+    return base::MakeStatus(
+        create ? absl::StatusCode::kFailedPrecondition : absl::StatusCode::kNotFound,
+        "publication {} does not exist{}", publication(),
+        slot_exists ? ", but the slot does: somebody dropped it, and changes "
+                      "may be lost; run `pgflow destroy` and start over"
+                    : "; run `pgflow init`");
+  }
+  if (!existing->obstacle.empty()) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "publication {} cannot be used: {}", publication(), existing->obstacle);
+  }
+  const std::vector<schemas::TableName> missing = MissingTables(*existing, *catalog);
+  // With a slot, rows may have been copied already: a new table's rows would never be.
+  if (existing->ours && !slot_exists && create) {
+    return SetPublicationTables(connection, publication(), *catalog, stop);
+  }
+  if (!missing.empty()) return MissingFromPublication(publication(), missing);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<engine::SlotState> PostgresSource::OpenSlot(bool create, std::stop_token stop) {
+  created_.reset();
+  PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<SlotRow> row, ReadSlot(*control, slot(), stop));
+  if (row.has_value() && !row->usable) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition, "slot {} cannot be used: {}",
+                            slot(), row->obstacle);
+  }
+  PGFLOW_RETURN_IF_ERROR(PreparePublication(*control, create, row.has_value(), stop));
+  if (row.has_value()) {
+    return engine::SlotState{.created = false, .confirmed_flush = row->confirmed_flush};
+  }
+  if (!create) {
+    return base::MakeStatus(absl::StatusCode::kNotFound,
+                            "slot {} does not exist on {}; run `pgflow init`", slot(),
+                            control->display_name());
+  }
+  base::LogInfo("creating slot {}; this waits for transactions that are running now", slot());
+  PGFLOW_ASSIGN_OR_RETURN(CreatedSlot created,
+                          CreateSlot(Options("slot"), slot(), SlotLife::kPermanent, stop));
+  const Lsn point = created.consistent_point;
+  created_ = std::move(created);
+  return engine::SlotState{.created = true, .confirmed_flush = point};
+}
+
+absl::Status PostgresSource::DropSlot(std::stop_token stop) {
+  created_.reset();
+  PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
+  return DropSlotAndPublication(*control, slot(), publication(), stop);
+}
+
+absl::StatusOr<std::unique_ptr<engine::SnapshotSession>> PostgresSource::ImportSnapshot(
+    const CreatedSlot& created, std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(
+      std::unique_ptr<PostgresSnapshotSession> session,
+      PostgresSnapshotSession::Open({.connect = Options("snapshot"),
+                                     .filter = filter_,
+                                     .range_bytes = config_.snapshot.range_size.bytes,
+                                     .binary = config_.binary,
+                                     .consistent_point = created.consistent_point,
+                                     .exported = created.snapshot},
+                                    stop));
+  return std::unique_ptr<engine::SnapshotSession>(std::move(session));
+}
+
+absl::StatusOr<std::unique_ptr<engine::SnapshotSession>> PostgresSource::OpenSnapshot(
+    std::stop_token stop) {
+  if (created_.has_value()) {
+    const CreatedSlot created = *std::move(created_);
+    created_.reset();
+    absl::StatusOr<std::unique_ptr<engine::SnapshotSession>> session =
+        ImportSnapshot(created, stop);
+    const std::string state = postgres::SqlStateOf(session.status());
+    // Its session was lost before anybody took the snapshot over: a later one does as well.
+    if (session.ok() || (state != "22023" && state != "55000")) return session;
+    base::LogWarning("the slot's own snapshot was lost; taking a later one");
+  }
+  PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
+  const std::string name =
+      fmt::format("{}_snapshot_{}", slot().substr(0, 40), control->backend_pid());
+  PGFLOW_ASSIGN_OR_RETURN(const CreatedSlot temporary,
+                          CreateSlot(Options("slot"), name, SlotLife::kTemporary, stop));
+  return ImportSnapshot(temporary, stop);
+}
+
+absl::Status PostgresSource::Run(engine::StreamWriter& out, std::stop_token stop) {
+  if (relations_ == nullptr) {
+    relations_ = std::make_unique<RelationCache>(Options("catalog"), filter_, config_.binary);
+  }
+  if (ran_ && telemetry_ != nullptr) telemetry_->reconnects.fetch_add(1);
+  ran_ = true;
+  StreamReader reader({.connect = Options("stream"),
+                       .slot = slot(),
+                       .publication = publication(),
+                       .acknowledged = &acknowledged_,
+                       .telemetry = telemetry_},
+                      *relations_, out);
+  return reader.Run(std::move(stop));
+}
+
+void PostgresSource::Acknowledge(Lsn lsn) {
+  uint64_t before = acknowledged_.load(std::memory_order_relaxed);
+  while (before < lsn.value() &&
+         !acknowledged_.compare_exchange_weak(before, lsn.value(), std::memory_order_relaxed)) {
+  }
+  if (telemetry_ != nullptr) {
+    telemetry_->acknowledged_lsn.store(std::max(before, lsn.value()), std::memory_order_relaxed);
+  }
+}
+
+absl::StatusOr<engine::SlotHealth> PostgresSource::Health(std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result row,
+      control->Execute(
+          fmt::format("SELECT s.wal_status, greatest(pg_wal_lsn_diff(l.lsn, s.restart_lsn), 0)"
+                      "::bigint, l.lsn FROM (SELECT CASE WHEN pg_is_in_recovery() "
+                      "THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS lsn) l "
+                      "LEFT JOIN pg_replication_slots s ON s.slot_name = {}",
+                      control->QuoteLiteral(slot())),
+          stop));
+  engine::SlotHealth health;
+  health.wal_status = row.is_null(0, 0) ? "missing" : row.text(0, 0);
+  health.retained_wal_bytes = static_cast<uint64_t>(row.integer(0, 1));
+  health.server_lsn = Lsn::Parse(row.at(0, 2)).value_or(Lsn());
+  return health;
+}
+
+absl::StatusOr<Lsn> PostgresSource::CurrentLsn(std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result row,
+      control->Execute("SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() "
+                       "ELSE pg_current_wal_insert_lsn() END, current_setting('wal_block_size')",
+                       stop));
+  uint64_t lsn = Lsn::Parse(row.at(0, 0)).value_or(Lsn()).value();
+  // At a page's start the insert position lies behind the page's header (24 bytes, 40 at the start
+  // of a segment), where the stream arrives with the next record only.
+  const auto page = static_cast<uint64_t>(row.integer(0, 1));
+  if (page > 0 && (lsn % page == 24 || lsn % page == 40)) lsn -= lsn % page;
+  return Lsn(lsn);
+}
+
+absl::StatusOr<engine::SourceCheck> PostgresSource::Check(std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
+  return CheckSource(*control, filter_, slot(), publication(), std::move(stop));
+}
+
+}  // namespace pgflow::sources

@@ -1,0 +1,179 @@
+#include "sources/postgres/preflight.h"
+
+#include <utility>
+
+#include "base/status.h"
+#include "schemas/catalog.h"
+#include "sources/postgres/slot.h"
+
+namespace pgflow::sources {
+namespace {
+
+using engine::Finding;
+using engine::SourceCheck;
+using postgres::Connection;
+using postgres::Result;
+using Severity = Finding::Severity;
+
+void Add(SourceCheck& check, Severity severity, std::string subject, std::string problem,
+         std::string remedy = "") {
+  check.findings.push_back({severity, std::move(subject), std::move(problem), std::move(remedy)});
+}
+
+void CheckServer(const Connection& connection, const Result& row, SourceCheck& check) {
+  const int version = connection.server_version();
+  Add(check, Severity::kOk, "server version", fmt::format("PostgreSQL {}", version / 10000));
+  if (version < 140000) {
+    Add(check, Severity::kWarning, "server version",
+        "before version 14 large tables are copied by one worker each, large transactions arrive "
+        "only when they commit, and the stream is text",
+        "upgrade to 14 or later when speed matters");
+  }
+  const bool logical = row.at(0, 0) == "logical";
+  Add(check, logical ? Severity::kOk : Severity::kError, "wal_level", row.text(0, 0),
+      logical ? "" : "ALTER SYSTEM SET wal_level = logical; then restart the server");
+  const bool utf8 = row.at(0, 1) == "UTF8";
+  Add(check, utf8 ? Severity::kOk : Severity::kWarning, "encoding", row.text(0, 1),
+      utf8 ? "" : "the server converts text to UTF-8; use targets with encoding UTF8");
+  if (row.boolean(0, 10)) {
+    Add(check, Severity::kWarning, "standby",
+        "the server is a standby: slots need version 16, and there is no publication to create",
+        "use the primary, or make the publication there first");
+  }
+  const std::string keep = row.text(0, 11);
+  const bool unlimited = keep == "-1";
+  Add(check, unlimited ? Severity::kOk : Severity::kWarning, "max_slot_wal_keep_size",
+      unlimited ? "unlimited" : keep + " MB",
+      unlimited ? ""
+                : "a pipeline that is further behind than this loses its slot; leave room for the "
+                  "longest outage of a sink");
+}
+
+void CheckLimits(const Result& row, bool slot_exists, SourceCheck& check) {
+  const int64_t slots_free = row.integer(0, 2) - row.integer(0, 3);
+  const int64_t slots_needed = slot_exists ? 0 : 1;
+  Add(check, slots_free >= slots_needed ? Severity::kOk : Severity::kError, "max_replication_slots",
+      fmt::format("{} of {} in use", row.integer(0, 3), row.integer(0, 2)),
+      slots_free >= slots_needed ? "" : "drop a slot that nobody uses, or raise it and restart");
+  const int64_t senders_free = row.integer(0, 4) - row.integer(0, 5);
+  const bool enough = senders_free >= 2;
+  Add(check,
+      enough              ? Severity::kOk
+      : senders_free >= 1 ? Severity::kWarning
+                          : Severity::kError,
+      "max_wal_senders", fmt::format("{} of {} in use", row.integer(0, 5), row.integer(0, 4)),
+      enough ? "" : "raise it and restart; the stream needs one and the snapshot another");
+}
+
+void CheckRole(const Result& row, bool publication_exists, SourceCheck& check) {
+  const std::string role = fmt::format("role {}", row.at(0, 6));
+  const bool may_replicate = row.boolean(0, 7) || row.boolean(0, 8);
+  Add(check, may_replicate ? Severity::kOk : Severity::kError, role,
+      may_replicate ? "may replicate" : "may not replicate",
+      may_replicate
+          ? ""
+          : fmt::format("ALTER ROLE {} REPLICATION", schemas::QuoteIdentifier(row.at(0, 6))));
+  if (!publication_exists && !row.boolean(0, 8) && !row.boolean(0, 9)) {
+    Add(check, Severity::kError, role, "may not create a publication in this database",
+        fmt::format("GRANT CREATE ON DATABASE {} TO {}, and let it own the chosen tables; or make "
+                    "the publication as a superuser",
+                    schemas::QuoteIdentifier(row.at(0, 12)),
+                    schemas::QuoteIdentifier(row.at(0, 6))));
+  }
+}
+
+void CheckSlot(const std::optional<SlotRow>& row, const std::string& slot, SourceCheck& check) {
+  const std::string subject = fmt::format("slot {}", slot);
+  if (!row.has_value()) {
+    Add(check, Severity::kOk, subject, "does not exist; the first run makes it");
+  } else if (!row->usable) {
+    Add(check, Severity::kError, subject, "cannot be used", row->obstacle);
+  } else if (row->wal_status == "unreserved") {
+    Add(check, Severity::kWarning, subject, "is about to be invalidated: it is too far behind",
+        "run the pipeline now, or raise max_slot_wal_keep_size");
+  } else {
+    Add(check, Severity::kOk, subject,
+        row->active_pid.has_value() ? fmt::format("exists, used by pid {}", *row->active_pid)
+                                    : "exists");
+  }
+}
+
+void CheckPublication(const std::optional<PublicationRow>& row, const std::string& publication,
+                      bool slot_exists, const schemas::Catalog& catalog, SourceCheck& check) {
+  const std::string subject = fmt::format("publication {}", publication);
+  if (!row.has_value()) {
+    Add(check, slot_exists ? Severity::kError : Severity::kOk, subject,
+        slot_exists ? "does not exist, but the slot does"
+                    : "does not exist; the first run makes it",
+        slot_exists ? "run `pgflow destroy` and start over" : "");
+    return;
+  }
+  if (!row->obstacle.empty()) {
+    Add(check, Severity::kError, subject, "cannot be used", row->obstacle);
+    return;
+  }
+  const std::vector<schemas::TableName> missing = MissingTables(*row, catalog);
+  if (missing.empty() || (row->ours && !slot_exists)) {
+    Add(check, Severity::kOk, subject, "exists");
+    return;
+  }
+  for (const schemas::TableName& table : missing) {
+    Add(check, Severity::kError, fmt::format("table {}", table.ToString()),
+        fmt::format("publication {} lacks it", publication),
+        fmt::format("exclude it, or ALTER PUBLICATION {} ADD TABLE {} before the first run",
+                    schemas::QuoteIdentifier(publication), schemas::QuoteTable(table)));
+  }
+}
+
+void CheckTables(const schemas::Catalog& catalog, SourceCheck& check) {
+  Add(check, Severity::kOk, "tables", fmt::format("{} chosen", catalog.tables.size()));
+  for (const schemas::CatalogProblem& problem : catalog.problems) {
+    Add(check, problem.fatal ? Severity::kError : Severity::kWarning, problem.subject, problem.text,
+        problem.remedy);
+  }
+  for (const schemas::CatalogTable& table : catalog.tables) check.tables.push_back(table.schema);
+  check.definition = catalog.definition;
+}
+
+}  // namespace
+
+absl::StatusOr<SourceCheck> CheckSource(Connection& connection, const schemas::TableFilter& filter,
+                                        const std::string& slot, const std::string& publication,
+                                        std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result row,
+      connection.Execute(
+          "SELECT current_setting('wal_level'), "
+          "(SELECT pg_encoding_to_char(encoding) FROM pg_database "
+          "WHERE datname = current_database()), "
+          "current_setting('max_replication_slots'), (SELECT count(*) FROM pg_replication_slots), "
+          "current_setting('max_wal_senders'), (SELECT count(*) FROM pg_stat_replication), "
+          "current_user, (SELECT rolreplication FROM pg_roles WHERE rolname = current_user) "
+          "OR pg_has_role(current_user, (SELECT oid FROM pg_roles WHERE rolname = "
+          "'rds_replication'), 'MEMBER') IS TRUE, "
+          "(SELECT rolsuper FROM pg_roles WHERE rolname = current_user), "
+          "has_database_privilege(current_database(), 'CREATE'), pg_is_in_recovery(), "
+          "(SELECT setting FROM pg_settings WHERE name = 'max_slot_wal_keep_size'), "
+          "current_database()",
+          stop));
+  SourceCheck check;
+  CheckServer(connection, row, check);
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<SlotRow> slot_row, ReadSlot(connection, slot, stop));
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> publication_row,
+                          ReadPublication(connection, publication, stop));
+  CheckLimits(row, slot_row.has_value(), check);
+  CheckRole(row, publication_row.has_value(), check);
+  CheckSlot(slot_row, slot, check);
+  absl::StatusOr<schemas::Catalog> catalog = schemas::ReadCatalog(connection, filter, stop);
+  if (catalog.status().code() == absl::StatusCode::kNotFound) {
+    Add(check, Severity::kError, "tables", std::string(base::Message(catalog.status())),
+        "change tables.include or tables.exclude");
+    return check;
+  }
+  PGFLOW_RETURN_IF_ERROR(catalog.status());
+  CheckTables(*catalog, check);
+  CheckPublication(publication_row, publication, slot_row.has_value(), *catalog, check);
+  return check;
+}
+
+}  // namespace pgflow::sources

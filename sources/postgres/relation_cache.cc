@@ -1,0 +1,168 @@
+#include "sources/postgres/relation_cache.h"
+
+#include <set>
+#include <utility>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "sources/postgres/slot.h"
+
+namespace pgflow::sources {
+namespace {
+
+using postgres::Oid;
+using postgres::RelationColumn;
+using postgres::RelationMessage;
+using schemas::Column;
+using schemas::TableSchema;
+using schemas::TableSchemaPtr;
+
+schemas::TableName NameOf(const RelationMessage& message) {
+  return {message.schema.empty() ? "pg_catalog" : std::string(message.schema),
+          std::string(message.name)};
+}
+
+bool Describes(const RelationMessage& message, const TableSchema& schema) {
+  if (NameOf(message) != schema.table || message.column_count != schema.columns.size() ||
+      message.replica_identity != static_cast<char>(schema.replica_identity)) {
+    return false;
+  }
+  const std::vector<RelationColumn> columns = message.Columns();
+  for (size_t i = 0; i < columns.size(); ++i) {
+    const Column& column = schema.columns[i];
+    if (columns[i].name != column.name || columns[i].type != column.type ||
+        columns[i].type_modifier != column.type_modifier || columns[i].key != column.identity) {
+      return false;
+    }
+  }
+  return true;
+}
+
+const Column* FindByName(const TableSchema* schema, std::string_view name) {
+  if (schema == nullptr) return nullptr;
+  const std::optional<size_t> index = schema->FindColumn(name);
+  return index.has_value() ? &schema->columns[*index] : nullptr;
+}
+
+}  // namespace
+
+absl::Status RelationCache::Load(const std::string& publication, std::stop_token stop) {
+  stop_ = std::move(stop);
+  PGFLOW_RETURN_IF_ERROR(ReadTables());
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> row,
+                          ReadPublication(*connection_, publication, stop_));
+  publication_is_ours_ = row.has_value() && row->ours;
+  wants_binary_ = binary_ != BinaryMode::kOff;
+  if (binary_ == BinaryMode::kAuto) {
+    for (const auto& [oid, table] : catalog_) {
+      if (table.binary_obstacle.empty()) continue;
+      if (wants_binary_) {
+        base::LogInfo("table {}: {}; the stream uses text format", table.schema->table.ToString(),
+                      table.binary_obstacle);
+      }
+      wants_binary_ = false;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RelationCache::ReadTables() {
+  if (connection_ == nullptr || !connection_->healthy()) {
+    connection_.reset();
+    PGFLOW_ASSIGN_OR_RETURN(connection_, postgres::Connection::Connect(options_, stop_));
+  }
+  catalog_.clear();
+  absl::StatusOr<schemas::Catalog> catalog = schemas::ReadCatalog(*connection_, filter_, stop_);
+  // All chosen tables may have been dropped while their changes are still to come.
+  if (catalog.status().code() == absl::StatusCode::kNotFound) return absl::OkStatus();
+  if (!catalog.ok()) {
+    connection_.reset();
+    return base::Annotate(catalog.status(), "read the catalog");
+  }
+  for (schemas::CatalogTable& table : catalog->tables) {
+    const Oid oid = table.schema->oid;
+    catalog_.emplace(oid, std::move(table));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<TableSchemaPtr> RelationCache::Resolve(const RelationMessage& message) {
+  const auto known = known_.find(message.relation);
+  const TableSchemaPtr before = known == known_.end() ? nullptr : known->second;
+  if (before != nullptr && Describes(message, *before)) return before;
+
+  auto entry = catalog_.find(message.relation);
+  if (entry == catalog_.end() || !Describes(message, *entry->second.schema)) {
+    PGFLOW_RETURN_IF_ERROR(ReadTables());
+    entry = catalog_.find(message.relation);
+  }
+  const bool in_catalog = entry != catalog_.end();
+  if (!in_catalog && before == nullptr && !IsChosen(message)) {
+    base::LogInfo("table {} is published but not chosen; its changes are left out",
+                  NameOf(message).ToString());
+    return TableSchemaPtr();
+  }
+  TableSchemaPtr schema;
+  if (in_catalog && Describes(message, *entry->second.schema)) {
+    PGFLOW_RETURN_IF_ERROR(CheckFormat(NameOf(message).ToString(), entry->second.binary_obstacle));
+    auto copy = std::make_shared<TableSchema>(*entry->second.schema);
+    copy->version = before == nullptr ? 0 : before->version + 1;
+    schema = std::move(copy);
+  } else {
+    // The table has changed again, or is gone, since the change that is being read.
+    PGFLOW_ASSIGN_OR_RETURN(
+        schema, Build(message, in_catalog ? entry->second.schema.get() : nullptr, before.get()));
+  }
+  known_[message.relation] = schema;
+  return schema;
+}
+
+// With a publication of ours everything published was chosen, also partitions that follow their
+// root and are gone by now.
+bool RelationCache::IsChosen(const RelationMessage& message) const {
+  return publication_is_ours_ || filter_.Matches(NameOf(message));
+}
+
+absl::Status RelationCache::CheckFormat(const std::string& table,
+                                        const std::string& obstacle) const {
+  if (obstacle.empty() || !wants_binary_ || binary_ != BinaryMode::kAuto) return absl::OkStatus();
+  return base::MakeStatus(absl::StatusCode::kAborted,
+                          "table {}: {}; the stream starts over in text format", table, obstacle);
+}
+
+absl::StatusOr<TableSchemaPtr> RelationCache::Build(const RelationMessage& message,
+                                                    const TableSchema* now,
+                                                    const TableSchema* before) {
+  auto schema = std::make_shared<TableSchema>();
+  schema->table = NameOf(message);
+  schema->oid = message.relation;
+  schema->replica_identity = static_cast<schemas::ReplicaIdentity>(message.replica_identity);
+  schema->version = before == nullptr ? 0 : before->version + 1;
+  std::set<Oid> types;
+  for (const RelationColumn& from : message.Columns()) {
+    Column column;
+    column.name = std::string(from.name);
+    column.type = from.type;
+    column.type_modifier = from.type_modifier;
+    column.identity = from.key;
+    // The older version first: a name may have been dropped and given to another column since.
+    const Column* same = FindByName(before, from.name);
+    if (same == nullptr) same = FindByName(now, from.name);
+    if (same != nullptr) column.attribute_number = same->attribute_number;
+    types.insert(from.type);
+    schema->columns.push_back(std::move(column));
+  }
+  const std::vector<Oid> list(types.begin(), types.end());
+  PGFLOW_ASSIGN_OR_RETURN(const schemas::TypeFactsByOid facts,
+                          schemas::ReadTypeFacts(*connection_, list, stop_));
+  for (Column& column : schema->columns) {
+    const auto found = facts.find(column.type);
+    if (found == facts.end()) continue;  // The type is gone; its values are still readable.
+    column.type_name = found->second.name;
+    column.wire_type = found->second.wire_type;
+    PGFLOW_RETURN_IF_ERROR(CheckFormat(schema->table.ToString(), found->second.binary_obstacle));
+  }
+  return TableSchemaPtr(std::move(schema));
+}
+
+}  // namespace pgflow::sources

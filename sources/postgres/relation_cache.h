@@ -1,0 +1,53 @@
+// RelationCache: the schemas of the stream's tables, from their messages and the catalog.
+//
+// Used by the stream's thread only; outlives replication sessions, so that an unchanged table keeps
+// its TableSchema. Holds a session of its own for the catalog, opened when it is needed.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <stop_token>
+#include <string>
+
+#include "postgres/client/connection.h"
+#include "schemas/catalog.h"
+#include "sources/postgres/source_config.h"
+#include "sources/postgres/stream_decoder.h"
+
+namespace pgflow::sources {
+
+class RelationCache final : public RelationLookup {
+ public:
+  RelationCache(postgres::ConnectOptions options, schemas::TableFilter filter, BinaryMode binary)
+      : options_(std::move(options)), filter_(std::move(filter)), binary_(binary) {}
+
+  // Before each replication session: reads the catalog and decides on the format. "stop" counts
+  // until the next call.
+  absl::Status Load(const std::string& publication, std::stop_token stop);
+  // Whether the stream should send binary values; valid after Load.
+  bool wants_binary() const { return wants_binary_; }
+
+  // kAborted: the stream must start over in text format, because of a new column's type.
+  absl::StatusOr<schemas::TableSchemaPtr> Resolve(
+      const postgres::RelationMessage& message) override;
+
+ private:
+  absl::Status ReadTables();
+  absl::StatusOr<schemas::TableSchemaPtr> Build(const postgres::RelationMessage& message,
+                                                const schemas::TableSchema* now,
+                                                const schemas::TableSchema* before);
+  bool IsChosen(const postgres::RelationMessage& message) const;
+  absl::Status CheckFormat(const std::string& table, const std::string& obstacle) const;
+
+  const postgres::ConnectOptions options_;
+  const schemas::TableFilter filter_;
+  const BinaryMode binary_;
+  std::stop_token stop_;
+  std::unique_ptr<postgres::Connection> connection_;
+  bool publication_is_ours_ = false;
+  bool wants_binary_ = true;
+  std::map<postgres::Oid, schemas::CatalogTable> catalog_;
+  std::map<postgres::Oid, schemas::TableSchemaPtr> known_;
+};
+
+}  // namespace pgflow::sources

@@ -1,0 +1,263 @@
+#include "sources/postgres/slot.h"
+
+#include <algorithm>
+
+#include <absl/time/clock.h>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "postgres/types/sql_state.h"
+
+namespace pgflow::sources {
+namespace {
+
+using postgres::Connection;
+using postgres::Lsn;
+using postgres::Result;
+using schemas::QuoteIdentifier;
+
+constexpr std::string_view kMark = "made by pgflow";
+
+Lsn LsnAt(const Result& result, int row, int column) {
+  return Lsn::Parse(result.at(row, column)).value_or(Lsn());
+}
+
+std::string TableList(const schemas::Catalog& catalog) {
+  // ONLY: children by inheritance have their own place in the list. Partitions come along anyway.
+  std::vector<std::string> tables;
+  for (const schemas::TableName& table : catalog.published) {
+    tables.push_back("ONLY " + schemas::QuoteTable(table));
+  }
+  return fmt::format("{}", fmt::join(tables, ", "));
+}
+
+// Adds what to do to an error of CREATE_REPLICATION_SLOT.
+absl::Status ExplainCreateFailure(const absl::Status& status, const std::string& slot) {
+  const std::string state = postgres::SqlStateOf(status);
+  std::string remedy;
+  absl::StatusCode code = status.code();
+  if (state == "53400") {
+    remedy =
+        "; raise max_replication_slots (and max_wal_senders) on the source, or drop a slot "
+        "that nobody uses";
+    code = absl::StatusCode::kFailedPrecondition;
+  } else if (state == "55000" || state == "0A000") {
+    remedy = "; set wal_level = logical on the source and restart it";
+    code = absl::StatusCode::kFailedPrecondition;
+  } else if (state == "42501") {
+    remedy = "; ALTER ROLE <role of the url> REPLICATION";
+  } else if (state == "42710") {
+    remedy = "; another session made it just now";
+    code = absl::StatusCode::kUnavailable;
+  }
+  absl::Status explained(code, fmt::format("cannot create the replication slot {}: {}{}", slot,
+                                           base::Message(status), remedy));
+  if (!state.empty()) base::SetPayload(explained, postgres::kSqlStatePayload, state);
+  return explained;
+}
+
+absl::Status ExplainPublicationFailure(const absl::Status& status, const std::string& publication) {
+  if (status.ok()) return status;
+  const std::string_view remedy =
+      status.code() == absl::StatusCode::kPermissionDenied
+          ? " (GRANT CREATE ON DATABASE to the role of the url and let it own the tables; or make "
+            "the publication as a superuser and name it in replication.publication)"
+          : "";
+  return base::Annotate(status, fmt::format("publication {}{}", publication, remedy));
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<SlotRow>> ReadSlot(Connection& connection, const std::string& slot,
+                                                std::stop_token stop) {
+  const int version = connection.server_version();
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result rows,
+      connection.Execute(
+          fmt::format("SELECT coalesce(plugin, ''), slot_type, database, "
+                      "database = current_database(), temporary, wal_status, active_pid, "
+                      "confirmed_flush_lsn, {}, {} FROM pg_replication_slots WHERE slot_name = {}",
+                      version >= 140000 ? "two_phase" : "false",
+                      version >= 160000 ? "coalesce(conflicting, false)" : "false",
+                      connection.QuoteLiteral(slot)),
+          stop));
+  if (rows.row_count() == 0) return std::optional<SlotRow>();
+  SlotRow row;
+  row.wal_status = rows.text(0, 5);
+  if (!rows.is_null(0, 6)) row.active_pid = static_cast<int>(rows.integer(0, 6));
+  row.confirmed_flush = LsnAt(rows, 0, 7);
+  if (rows.at(0, 1) != "logical" || rows.at(0, 0) != "pgoutput") {
+    row.obstacle = fmt::format(
+        "it is a {} slot{}, not one of pgoutput; name another one in "
+        "replication.slot",
+        rows.at(0, 1), rows.at(0, 0).empty() ? "" : " of " + rows.text(0, 0));
+  } else if (!rows.boolean(0, 3)) {
+    row.obstacle = fmt::format(
+        "it belongs to the database {}; name another one in "
+        "replication.slot",
+        rows.at(0, 2));
+  } else if (row.wal_status == "lost" || rows.boolean(0, 9)) {
+    row.obstacle =
+        "the server has invalidated it (it was too far behind, see max_slot_wal_keep_size, or in "
+        "conflict with recovery), so changes are lost; run `pgflow destroy`, empty the targets and "
+        "start over with a new snapshot";
+  } else if (rows.boolean(0, 4)) {
+    row.obstacle =
+        "it is a temporary slot of another session; name another one in "
+        "replication.slot";
+  } else if (rows.boolean(0, 8)) {
+    row.obstacle = "it was created with two_phase; name another one in replication.slot";
+  }
+  row.usable = row.obstacle.empty();
+  return std::optional<SlotRow>(std::move(row));
+}
+
+absl::StatusOr<std::optional<PublicationRow>> ReadPublication(Connection& connection,
+                                                              const std::string& publication,
+                                                              std::stop_token stop) {
+  const std::string name = connection.QuoteLiteral(publication);
+  const std::string filters =
+      connection.server_version() >= 150000
+          ? "EXISTS (SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid "
+            "AND (r.prqual IS NOT NULL OR r.prattrs IS NOT NULL))"
+          : "false";
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result rows,
+      connection.Execute(
+          fmt::format("SELECT coalesce(obj_description(oid, 'pg_publication') = '{}', false), "
+                      "pubinsert AND pubupdate AND pubdelete AND pubtruncate, pubviaroot, {} "
+                      "FROM pg_publication p WHERE pubname = {}",
+                      kMark, filters, name),
+          stop));
+  if (rows.row_count() == 0) return std::optional<PublicationRow>();
+  PublicationRow row;
+  row.ours = rows.boolean(0, 0);
+  const std::string quoted = QuoteIdentifier(publication);
+  if (!rows.boolean(0, 1)) {
+    row.obstacle = fmt::format(
+        "it leaves out some kinds of changes: ALTER PUBLICATION {} SET "
+        "(publish = 'insert, update, delete, truncate')",
+        quoted);
+  } else if (rows.boolean(0, 2)) {
+    row.obstacle = fmt::format(
+        "it publishes partitions under their root: ALTER PUBLICATION {} SET "
+        "(publish_via_partition_root = false)",
+        quoted);
+  } else if (rows.boolean(0, 3)) {
+    row.obstacle = "it has row filters or column lists, so rows would be missing: make one without";
+  }
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result tables,
+      connection.Execute(fmt::format("SELECT schemaname, tablename FROM pg_publication_tables "
+                                     "WHERE pubname = {}",
+                                     name),
+                         stop));
+  for (int i = 0; i < tables.row_count(); ++i) {
+    row.leaves.push_back({tables.text(i, 0), tables.text(i, 1)});
+  }
+  std::ranges::sort(row.leaves);
+  return std::optional<PublicationRow>(std::move(row));
+}
+
+std::vector<schemas::TableName> MissingTables(const PublicationRow& publication,
+                                              const schemas::Catalog& catalog) {
+  std::vector<schemas::TableName> missing;
+  for (const schemas::CatalogTable& table : catalog.tables) {
+    if (!std::ranges::binary_search(publication.leaves, table.schema->table)) {
+      missing.push_back(table.schema->table);
+    }
+  }
+  return missing;
+}
+
+absl::Status CreatePublication(Connection& connection, const std::string& publication,
+                               const schemas::Catalog& catalog, std::stop_token stop) {
+  const std::string name = QuoteIdentifier(publication);
+  const auto created = connection.Execute(
+      fmt::format("CREATE PUBLICATION {} FOR TABLE {} WITH (publish = 'insert, update, delete, "
+                  "truncate', publish_via_partition_root = false); COMMENT ON PUBLICATION {} IS "
+                  "'{}'",
+                  name, TableList(catalog), name, kMark),
+      stop);
+  return ExplainPublicationFailure(created.status(), publication);
+}
+
+absl::Status SetPublicationTables(Connection& connection, const std::string& publication,
+                                  const schemas::Catalog& catalog, std::stop_token stop) {
+  const auto changed =
+      connection.Execute(fmt::format("ALTER PUBLICATION {} SET TABLE {}",
+                                     QuoteIdentifier(publication), TableList(catalog)),
+                         stop);
+  return ExplainPublicationFailure(changed.status(), publication);
+}
+
+absl::StatusOr<CreatedSlot> CreateSlot(const postgres::ConnectOptions& options,
+                                       const std::string& slot, SlotLife life,
+                                       std::stop_token stop) {
+  postgres::ConnectOptions walsender = options;
+  walsender.replication = true;
+  CreatedSlot created;
+  PGFLOW_ASSIGN_OR_RETURN(created.session, Connection::Connect(walsender, stop));
+  const bool new_syntax = created.session->server_version() >= 150000;
+  const absl::Time start = absl::Now();
+  const absl::StatusOr<Result> result = created.session->Execute(
+      fmt::format("CREATE_REPLICATION_SLOT {}{} LOGICAL pgoutput {}", QuoteIdentifier(slot),
+                  life == SlotLife::kTemporary ? " TEMPORARY" : "",
+                  new_syntax ? "(SNAPSHOT 'export')" : "EXPORT_SNAPSHOT"),
+      stop);
+  if (!result.ok()) {
+    // A walsender that waits for old transactions does not see that its client left, and would
+    // leave the slot behind.
+    if (result.status().code() == absl::StatusCode::kCancelled) {
+      created.session->Cancel();
+      return result.status();
+    }
+    return ExplainCreateFailure(result.status(), slot);
+  }
+  if (absl::Now() - start > absl::Seconds(5)) {
+    base::LogInfo("slot {}: waited {} s for transactions that were running", slot,
+                  absl::ToInt64Seconds(absl::Now() - start));
+  }
+  created.consistent_point = LsnAt(*result, 0, 1);
+  created.snapshot = result->text(0, 2);
+  if (!created.consistent_point.valid() || created.snapshot.empty()) {
+    return base::MakeStatus(absl::StatusCode::kInternal,
+                            "the server gave no consistent point for the slot {}", slot);
+  }
+  return created;
+}
+
+absl::Status DropSlotAndPublication(Connection& connection, const std::string& slot,
+                                    const std::string& publication, std::stop_token stop) {
+  const std::string literal = connection.QuoteLiteral(slot);
+  const absl::Time deadline = absl::Now() + absl::Seconds(3);
+  while (true) {
+    const auto dropped = connection.Execute(
+        fmt::format("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "
+                    "WHERE slot_name = {} AND database = current_database()",
+                    literal),
+        stop);
+    if (dropped.ok()) break;
+    // The walsender of a connection that was just closed needs a moment to go.
+    const bool in_use = postgres::SqlStateOf(dropped.status()) == "55006";
+    if (in_use && absl::Now() < deadline && !stop.stop_requested()) {
+      PGFLOW_RETURN_IF_ERROR(connection.WaitReadable(absl::Now() + absl::Milliseconds(100), stop));
+      continue;
+    }
+    return base::Annotate(dropped.status(),
+                          in_use ? fmt::format("slot {} is in use; stop the pipeline first", slot)
+                                 : fmt::format("drop the slot {}", slot));
+  }
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> row,
+                          ReadPublication(connection, publication, stop));
+  if (!row.has_value()) return absl::OkStatus();
+  if (!row->ours) {
+    base::LogInfo("publication {} was not made by pgflow and stays", publication);
+    return absl::OkStatus();
+  }
+  const auto dropped = connection.Execute(
+      fmt::format("DROP PUBLICATION IF EXISTS {}", QuoteIdentifier(publication)), stop);
+  return ExplainPublicationFailure(dropped.status(), publication);
+}
+
+}  // namespace pgflow::sources

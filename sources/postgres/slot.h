@@ -1,0 +1,68 @@
+// The slot and the publication of a pipeline on the server: look at, make, remove.
+//
+// Free functions over a connection; errors name the object and what to do.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include "postgres/client/connection.h"
+#include "postgres/types/lsn.h"
+#include "schemas/catalog.h"
+
+namespace pgflow::sources {
+
+struct SlotRow {
+  bool usable = false;
+  std::string obstacle;  // Why not, and what to do.
+  std::string wal_status;
+  std::optional<int> active_pid;
+  postgres::Lsn confirmed_flush;
+};
+
+struct PublicationRow {
+  bool ours = false;                       // Made by pgflow, as its comment says.
+  std::string obstacle;                    // A setting that would lose changes; empty: fine.
+  std::vector<schemas::TableName> leaves;  // Sorted.
+};
+
+// Nothing when there is none.
+absl::StatusOr<std::optional<SlotRow>> ReadSlot(postgres::Connection& connection,
+                                                const std::string& slot, std::stop_token stop);
+absl::StatusOr<std::optional<PublicationRow>> ReadPublication(postgres::Connection& connection,
+                                                              const std::string& publication,
+                                                              std::stop_token stop);
+// Chosen tables that the publication lacks.
+std::vector<schemas::TableName> MissingTables(const PublicationRow& publication,
+                                              const schemas::Catalog& catalog);
+
+// Makes the publication, or gives ours another list of tables.
+absl::Status CreatePublication(postgres::Connection& connection, const std::string& publication,
+                               const schemas::Catalog& catalog, std::stop_token stop);
+absl::Status SetPublicationTables(postgres::Connection& connection, const std::string& publication,
+                                  const schemas::Catalog& catalog, std::stop_token stop);
+
+struct CreatedSlot {
+  postgres::Lsn consistent_point;
+  std::string snapshot;  // Exported; lives until `session` does something else.
+  std::unique_ptr<postgres::Connection> session;
+};
+
+enum class SlotLife { kPermanent, kTemporary };
+
+// Waits until the transactions that write now are over. The walsender session is opened for it.
+absl::StatusOr<CreatedSlot> CreateSlot(const postgres::ConnectOptions& options,
+                                       const std::string& slot, SlotLife life,
+                                       std::stop_token stop);
+
+// OK when there was none. The publication goes only when it is ours.
+absl::Status DropSlotAndPublication(postgres::Connection& connection, const std::string& slot,
+                                    const std::string& publication, std::stop_token stop);
+
+}  // namespace pgflow::sources

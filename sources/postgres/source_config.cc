@@ -1,0 +1,95 @@
+#include "sources/postgres/source_config.h"
+
+#include <algorithm>
+
+#include "base/status.h"
+#include "schemas/table_filter.h"
+
+namespace pgflow::sources {
+namespace {
+
+config::ConfigSpec<TableChoice> TableChoiceSpec() {
+  config::ConfigSpec<TableChoice> spec;
+  spec.Field("include", &TableChoice::include,
+             "Tables to copy: patterns schema.table with * and ?. A partitioned table brings its "
+             "partitions. Empty: all tables.")
+      .Example("[\"public.*\"]");
+  spec.Field("exclude", &TableChoice::exclude, "Tables to leave out of those.")
+      .Example("[\"public.audit_*\"]");
+  return spec;
+}
+
+config::ConfigSpec<ReplicationOptions> ReplicationSpec() {
+  config::ConfigSpec<ReplicationOptions> spec;
+  spec.Field("slot", &ReplicationOptions::slot,
+             "The replication slot: a-z, 0-9 and _. Empty: pgflow_ and the pipeline's name.");
+  spec.Field("publication", &ReplicationOptions::publication,
+             "The publication; made when it is missing. Empty: named like the slot.");
+  spec.Field("ddl", &ReplicationOptions::ddl,
+             "Replicate changes of table definitions. Not available yet: must be false.");
+  return spec;
+}
+
+config::ConfigSpec<SnapshotOptions> SnapshotSpec() {
+  config::ConfigSpec<SnapshotOptions> spec;
+  spec.Field("workers", &SnapshotOptions::workers, "Connections that copy tables at once.")
+      .Range(1, 64);
+  spec.Field("range_size", &SnapshotOptions::range_size,
+             "Larger tables are copied in ranges of about this size (PostgreSQL 14 and later).")
+      .Range({base::kMiB}, {1024 * base::kGiB});
+  return spec;
+}
+
+bool IsSlotName(const std::string& name) {
+  return name.size() <= 63 && std::ranges::all_of(name, [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+         });
+}
+
+}  // namespace
+
+config::ConfigSpec<PostgresSourceConfig> PostgresSourceSpec() {
+  using Mode = engine::SourcePlan::Mode;
+  config::ConfigSpec<PostgresSourceConfig> spec;
+  spec.Field("url", &PostgresSourceConfig::url, "The source database (URI or keyword string).")
+      .Required()
+      .Example("${SOURCE_URL}");
+  spec.Field("mode", &PostgresSourceConfig::mode,
+             "snapshot_and_stream: copy what is there, then every change. snapshot: only the "
+             "first. stream: only changes from now on.")
+      .Choice({{"snapshot_and_stream", Mode::kSnapshotAndStream},
+               {"snapshot", Mode::kSnapshot},
+               {"stream", Mode::kStream}});
+  spec.Section("tables", &PostgresSourceConfig::tables, TableChoiceSpec(), "Which tables.");
+  spec.Section("replication", &PostgresSourceConfig::replication, ReplicationSpec(),
+               "How changes are read.");
+  spec.Section("snapshot", &PostgresSourceConfig::snapshot, SnapshotSpec(),
+               "How the tables are copied at first.");
+  spec.Field("binary", &PostgresSourceConfig::binary,
+             "Whether values travel in binary form, which is faster. auto: unless a column's "
+             "binary form means something else in another database (arrays of own types, "
+             "composite types, regclass and the like).")
+      .Choice({{"auto", BinaryMode::kAuto}, {"on", BinaryMode::kOn}, {"off", BinaryMode::kOff}});
+  return spec;
+}
+
+absl::Status ValidatePostgresSourceConfig(const PostgresSourceConfig& config) {
+  if (config.replication.ddl) {
+    return absl::InvalidArgumentError(
+        "replication.ddl: replicating table definitions is not available yet; set it to false and "
+        "change the target's tables by hand before the source's");
+  }
+  if (!IsSlotName(config.replication.slot)) {
+    return base::MakeStatus(absl::StatusCode::kInvalidArgument,
+                            "replication.slot '{}' may only have a-z, 0-9 and _, at most 63 of "
+                            "them",
+                            config.replication.slot);
+  }
+  if (config.replication.publication.size() > 63) {
+    return absl::InvalidArgumentError("replication.publication is longer than 63 bytes");
+  }
+  const auto filter = schemas::TableFilter::Make(config.tables.include, config.tables.exclude);
+  return base::Annotate(filter.status(), "tables");
+}
+
+}  // namespace pgflow::sources

@@ -1,0 +1,46 @@
+// The options of the `postgres` source.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <absl/status/status.h>
+
+#include "base/bytes.h"
+#include "base/config/config_spec.h"
+#include "engine/api/source.h"
+
+namespace pgflow::sources {
+
+enum class BinaryMode { kAuto, kOn, kOff };
+
+struct TableChoice {
+  std::vector<std::string> include;
+  std::vector<std::string> exclude;
+};
+
+struct ReplicationOptions {
+  std::string slot;         // Empty: pgflow_<pipeline>.
+  std::string publication;  // Empty: like the slot.
+  bool ddl = false;
+};
+
+struct SnapshotOptions {
+  int workers = 4;
+  config::ByteSize range_size{64 * base::kMiB};
+};
+
+struct PostgresSourceConfig {
+  config::Secret url;
+  engine::SourcePlan::Mode mode = engine::SourcePlan::Mode::kSnapshotAndStream;
+  TableChoice tables;
+  ReplicationOptions replication;
+  SnapshotOptions snapshot;
+  BinaryMode binary = BinaryMode::kAuto;
+};
+
+config::ConfigSpec<PostgresSourceConfig> PostgresSourceSpec();
+// What a single field cannot know. kInvalidArgument names the field.
+absl::Status ValidatePostgresSourceConfig(const PostgresSourceConfig& config);
+
+}  // namespace pgflow::sources

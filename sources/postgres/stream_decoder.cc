@@ -1,0 +1,303 @@
+#include "sources/postgres/stream_decoder.h"
+
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/status.h"
+
+namespace pgflow::sources {
+namespace {
+
+using engine::Chunk;
+using engine::EventRecord;
+using engine::Operation;
+using postgres::Oid;
+
+// A chunk is handed over when it has this much: large enough to spread its costs, small enough to
+// be spilled and to travel through the sinks' windows in parts.
+constexpr size_t kChunkBytes = 256 * base::kKiB;
+
+engine::BeforeImage BeforeImageOf(postgres::OldTuple kind) {
+  switch (kind) {
+    case postgres::OldTuple::kNone:
+      return engine::BeforeImage::kNone;
+    case postgres::OldTuple::kKey:
+      return engine::BeforeImage::kKey;
+    case postgres::OldTuple::kFull:
+      return engine::BeforeImage::kFull;
+  }
+  return engine::BeforeImage::kNone;
+}
+
+absl::Status Unexpected(std::string_view message, std::string_view where) {
+  return base::MakeStatus(absl::StatusCode::kDataLoss,
+                          "the server sent {} {}, which the protocol does not allow", message,
+                          where);
+}
+
+size_t SizeOf(const Chunk& chunk) {
+  return chunk.bytes.size() + chunk.records.size() * sizeof(EventRecord);
+}
+
+// Starts the next chunk with room for as much as the last one had: one allocation in the steady
+// state, and none of 256 KiB for single small transactions.
+void StartOver(Chunk& chunk, size_t bytes, size_t records) {
+  chunk = Chunk();
+  chunk.bytes.reserve(bytes);
+  chunk.records.reserve(records);
+}
+
+}  // namespace
+
+StreamDecoder::StreamDecoder(engine::StreamWriter& out, RelationLookup& relations,
+                             engine::SourceTelemetry* telemetry)
+    : out_(out), relations_(relations), telemetry_(telemetry), known_(out.tail().commit_lsn) {}
+
+absl::Status StreamDecoder::Take(std::string_view message) {
+  PGFLOW_ASSIGN_OR_RETURN(const postgres::PgoutputMessage decoded,
+                          postgres::DecodePgoutput(message, state_ == State::kInStream));
+  EventRecord record;
+  if (const auto* insert = std::get_if<postgres::InsertMessage>(&decoded)) {
+    PGFLOW_ASSIGN_OR_RETURN(const bool wanted, BeginChange(insert->relation, record.table));
+    if (!wanted) return absl::OkStatus();
+    record.operation = Operation::kInsert;
+    AddTuple(insert->after, record.after_offset, record.after_size);
+    return EndChange(record, insert->xid);
+  }
+  if (const auto* update = std::get_if<postgres::UpdateMessage>(&decoded)) {
+    PGFLOW_ASSIGN_OR_RETURN(const bool wanted, BeginChange(update->relation, record.table));
+    if (!wanted) return absl::OkStatus();
+    record.operation = Operation::kUpdate;
+    record.before_image = BeforeImageOf(update->before_kind);
+    AddTuple(update->before, record.before_offset, record.before_size);
+    AddTuple(update->after, record.after_offset, record.after_size);
+    return EndChange(record, update->xid);
+  }
+  if (const auto* erased = std::get_if<postgres::DeleteMessage>(&decoded)) {
+    PGFLOW_ASSIGN_OR_RETURN(const bool wanted, BeginChange(erased->relation, record.table));
+    if (!wanted) return absl::OkStatus();
+    record.operation = Operation::kDelete;
+    record.before_image = BeforeImageOf(erased->before_kind);
+    AddTuple(erased->before, record.before_offset, record.before_size);
+    return EndChange(record, erased->xid);
+  }
+  if (const auto* m = std::get_if<postgres::BeginMessage>(&decoded)) return TakeBegin(*m);
+  if (const auto* m = std::get_if<postgres::CommitMessage>(&decoded)) return TakeCommit(*m);
+  if (const auto* m = std::get_if<postgres::RelationMessage>(&decoded)) return TakeRelation(*m);
+  if (const auto* m = std::get_if<postgres::TruncateMessage>(&decoded)) return TakeTruncate(*m);
+  if (const auto* m = std::get_if<postgres::StreamStartMessage>(&decoded)) {
+    return TakeStreamStart(*m);
+  }
+  if (std::holds_alternative<postgres::StreamStopMessage>(decoded)) return TakeStreamStop();
+  if (const auto* m = std::get_if<postgres::StreamCommitMessage>(&decoded)) {
+    return TakeStreamCommit(*m);
+  }
+  if (const auto* m = std::get_if<postgres::StreamAbortMessage>(&decoded)) {
+    return TakeStreamAbort(*m);
+  }
+  if (std::holds_alternative<postgres::OriginMessage>(decoded) ||
+      std::holds_alternative<postgres::TypeMessage>(decoded) ||
+      std::holds_alternative<postgres::LogicalMessage>(decoded)) {
+    return absl::OkStatus();  // They carry no row; types are looked up in the catalog.
+  }
+  return Unexpected("a two-phase message", "although two_phase is off");
+}
+
+absl::Status StreamDecoder::TakeBegin(const postgres::BeginMessage& message) {
+  if (state_ != State::kBetween) return Unexpected("Begin", "inside a transaction");
+  state_ = State::kInTransaction;
+  current_ = {.xid = message.xid,
+              .commit_lsn = message.commit_lsn,
+              .end_lsn = {},
+              .commit_time = message.commit_time,
+              .begins = true,
+              .ends = false};
+  skipping_ = message.commit_lsn <= known_;
+  started_ = false;
+  span_open_ = false;
+  return absl::OkStatus();
+}
+
+absl::Status StreamDecoder::TakeCommit(const postgres::CommitMessage& message) {
+  if (state_ != State::kInTransaction) return Unexpected("Commit", "outside a transaction");
+  state_ = State::kBetween;
+  last_end_ = message.end_lsn;
+  if (!started_) return absl::OkStatus();
+  if (!span_open_) {
+    // All of its changes went with earlier chunks.
+    chunk_.transactions.push_back(current_);
+  }
+  engine::TransactionSpan& span = chunk_.transactions.back();
+  span.end_lsn = message.end_lsn;
+  span.ends = true;
+  span_open_ = false;
+  if (telemetry_ != nullptr) telemetry_->transactions.fetch_add(1, std::memory_order_relaxed);
+  return absl::OkStatus();
+}
+
+absl::Status StreamDecoder::TakeRelation(const postgres::RelationMessage& message) {
+  PGFLOW_ASSIGN_OR_RETURN(tables_[message.relation], relations_.Resolve(message));
+  last_relation_ = 0;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> StreamDecoder::BeginChange(Oid relation, uint32_t& table) {
+  if (state_ == State::kBetween) return Unexpected("a change", "outside a transaction");
+  if (state_ == State::kInTransaction && skipping_) return false;
+  if (relation == last_relation_) [[likely]] {
+    table = last_table_;
+  } else {
+    const auto found = tables_.find(relation);
+    if (found == tables_.end()) {
+      return base::MakeStatus(absl::StatusCode::kDataLoss,
+                              "the server sent a change of relation {} without describing it",
+                              relation);
+    }
+    if (found->second == nullptr) return false;
+    table = target().TableIndex(found->second);
+    last_relation_ = relation;
+    last_table_ = table;
+  }
+  if (state_ == State::kInTransaction && !span_open_) {
+    chunk_.transactions.push_back(current_);
+    current_.begins = false;  // What follows in another chunk.
+    started_ = true;
+    span_open_ = true;
+  }
+  return true;
+}
+
+void StreamDecoder::AddTuple(std::string_view tuple, uint32_t& offset, uint32_t& size) {
+  std::string& bytes = target().bytes;
+  offset = static_cast<uint32_t>(bytes.size());
+  size = static_cast<uint32_t>(tuple.size());
+  bytes.append(tuple);
+}
+
+absl::Status StreamDecoder::EndChange(EventRecord record, postgres::Xid xid) {
+  Chunk& chunk = target();
+  if (state_ == State::kInStream) {
+    record.xid = xid;
+  } else {
+    record.xid = current_.xid;
+    record.transaction = static_cast<uint32_t>(chunk.transactions.size() - 1);
+  }
+  chunk.records.push_back(record);
+  if (SizeOf(chunk) < kChunkBytes) return absl::OkStatus();
+  return state_ == State::kInStream ? PublishOpen() : Publish();
+}
+
+absl::Status StreamDecoder::TakeTruncate(const postgres::TruncateMessage& message) {
+  std::vector<Oid> wanted;
+  for (size_t i = 0; i < message.relation_count(); ++i) {
+    const auto found = tables_.find(message.relation(i));
+    const bool left_out = found != tables_.end() && found->second == nullptr;
+    if (!left_out) wanted.push_back(message.relation(i));
+  }
+  uint8_t flags = 0;
+  if (message.cascade) flags |= engine::kTruncateCascade;
+  if (message.restart_identity) flags |= engine::kTruncateRestartIdentity;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    EventRecord record;
+    record.operation = Operation::kTruncate;
+    record.truncate_flags = flags;
+    if (i + 1 < wanted.size()) record.truncate_flags |= engine::kTruncateMore;
+    PGFLOW_ASSIGN_OR_RETURN(const bool kept, BeginChange(wanted[i], record.table));
+    if (kept) PGFLOW_RETURN_IF_ERROR(EndChange(record, message.xid));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status StreamDecoder::TakeStreamStart(const postgres::StreamStartMessage& message) {
+  if (state_ != State::kBetween) return Unexpected("StreamStart", "inside a transaction");
+  state_ = State::kInStream;
+  top_xid_ = message.xid;
+  last_relation_ = 0;  // Indexes belong to another chunk from here on.
+  open_.try_emplace(top_xid_);
+  if (telemetry_ != nullptr) telemetry_->open_transactions.store(open_.size());
+  return absl::OkStatus();
+}
+
+absl::Status StreamDecoder::TakeStreamStop() {
+  PGFLOW_RETURN_IF_ERROR(PublishOpen());
+  state_ = State::kBetween;
+  last_relation_ = 0;
+  return absl::OkStatus();
+}
+
+absl::Status StreamDecoder::TakeStreamCommit(const postgres::StreamCommitMessage& message) {
+  if (state_ != State::kBetween) return Unexpected("StreamCommit", "inside a transaction");
+  // What committed before it goes before it.
+  PGFLOW_RETURN_IF_ERROR(Publish());
+  last_end_ = message.end_lsn;
+  auto open = open_.extract(message.xid);
+  if (telemetry_ != nullptr) telemetry_->open_transactions.store(open_.size());
+  if (open.empty() || !open.mapped().appended) return absl::OkStatus();
+  if (message.commit_lsn <= known_) {
+    out_.DropOpen(message.xid);
+    return absl::OkStatus();
+  }
+  if (telemetry_ != nullptr) telemetry_->transactions.fetch_add(1, std::memory_order_relaxed);
+  return out_.CommitOpen(message.xid,
+                         {.xid = message.xid,
+                          .commit_lsn = message.commit_lsn,
+                          .end_lsn = message.end_lsn,
+                          .commit_time = message.commit_time,
+                          .begins = true,
+                          .ends = true},
+                         open.mapped().aborted);
+}
+
+absl::Status StreamDecoder::TakeStreamAbort(const postgres::StreamAbortMessage& message) {
+  if (state_ != State::kBetween) return Unexpected("StreamAbort", "inside a transaction");
+  const auto open = open_.find(message.xid);
+  if (open == open_.end()) return absl::OkStatus();
+  if (message.subtransaction != message.xid) {
+    open->second.aborted.push_back(message.subtransaction);
+    return absl::OkStatus();
+  }
+  if (open->second.appended) out_.DropOpen(message.xid);
+  open_.erase(open);
+  if (telemetry_ != nullptr) telemetry_->open_transactions.store(open_.size());
+  return absl::OkStatus();
+}
+
+absl::Status StreamDecoder::Flush() {
+  // The start of a transaction alone may wait for its end, which is what sinks wait for; whole
+  // transactions before it may not.
+  if (chunk_.transactions.empty()) return absl::OkStatus();
+  if (chunk_.transactions.size() == 1 && span_open_) return absl::OkStatus();
+  return Publish();
+}
+
+absl::Status StreamDecoder::Publish() {
+  if (chunk_.transactions.empty()) return absl::OkStatus();
+  Count(chunk_);
+  const size_t bytes = chunk_.bytes.size();
+  const size_t records = chunk_.records.size();
+  const absl::Status appended = out_.Append(std::move(chunk_));
+  StartOver(chunk_, bytes, records);
+  span_open_ = false;
+  last_relation_ = 0;
+  return appended;
+}
+
+absl::Status StreamDecoder::PublishOpen() {
+  if (open_chunk_.records.empty()) return absl::OkStatus();
+  Count(open_chunk_);
+  const size_t bytes = open_chunk_.bytes.size();
+  const size_t records = open_chunk_.records.size();
+  open_[top_xid_].appended = true;
+  const absl::Status appended = out_.AppendOpen(top_xid_, std::move(open_chunk_));
+  StartOver(open_chunk_, bytes, records);
+  last_relation_ = 0;
+  return appended;
+}
+
+void StreamDecoder::Count(const Chunk& chunk) {
+  if (telemetry_ == nullptr) return;
+  telemetry_->events.fetch_add(chunk.records.size(), std::memory_order_relaxed);
+  telemetry_->bytes.fetch_add(chunk.bytes.size(), std::memory_order_relaxed);
+}
+
+}  // namespace pgflow::sources

@@ -1,0 +1,215 @@
+#include "sources/postgres/stream_reader.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <absl/time/clock.h>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "postgres/types/sql_state.h"
+#include "postgres/wire/replication.h"
+
+namespace pgflow::sources {
+namespace {
+
+using postgres::Lsn;
+
+// A walsender gives up after wal_sender_timeout (60 s by default, a few seconds where somebody set
+// it so) without an answer.
+constexpr absl::Duration kStatusInterval = absl::Seconds(1);
+// An acknowledgement that moved goes out after this: a server that shuts down waits for it.
+constexpr absl::Duration kAcknowledgeInterval = absl::Milliseconds(100);
+// Positions without changes are worth a checkpoint, but not after each foreign transaction.
+constexpr absl::Duration kIdleInterval = absl::Milliseconds(100);
+// Messages between two looks at the clock.
+constexpr int kMessagesPerLook = 256;
+
+int ProtocolVersion(int server_version) {
+  if (server_version >= 160000) return 4;
+  if (server_version >= 150000) return 3;
+  return server_version >= 140000 ? 2 : 1;
+}
+
+// Quotes for the option list of START_REPLICATION: '...' with quotes doubled.
+std::string OptionLiteral(std::string_view text) {
+  std::string quoted = "'";
+  for (const char c : text) {
+    if (c == '\'') quoted.push_back('\'');
+    quoted.push_back(c);
+  }
+  quoted.push_back('\'');
+  return quoted;
+}
+
+// What the stream's error means for a pipeline.
+absl::Status Explain(const absl::Status& status, const std::string& slot) {
+  const std::string state = postgres::SqlStateOf(status);
+  const std::string_view message = base::Message(status);
+  const auto contains = [&](std::string_view part) {
+    return message.find(part) != std::string_view::npos;
+  };
+  if (state == "55006") {
+    absl::Status in_use =
+        base::MakeStatus(absl::StatusCode::kUnavailable, "slot {} is in use: {}", slot, message);
+    base::SetPayload(in_use, engine::kSlotInUsePayload, "1");
+    return in_use;
+  }
+  const bool lost = contains("already been removed") || contains("has been invalidated") ||
+                    contains("can no longer get changes");
+  if (lost) {
+    return base::MakeStatus(
+        absl::StatusCode::kFailedPrecondition,
+        "slot {}: {}. The server no longer has the changes that come next (see "
+        "max_slot_wal_keep_size); run `pgflow destroy`, empty the targets and start over with a "
+        "new snapshot",
+        slot, message);
+  }
+  if (state == "42704" && contains("replication slot")) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "slot {}: {}. It was dropped while the pipeline ran; changes are lost: "
+                            "run `pgflow destroy`, empty the targets and start over",
+                            slot, message);
+  }
+  return base::Annotate(status, fmt::format("stream of slot {}", slot));
+}
+
+}  // namespace
+
+absl::Status StreamReader::Run(std::stop_token stop) {
+  absl::Status status = Start(stop);
+  if (status.ok()) {
+    out_.Started();
+    status = Loop(stop);
+    // The server forgets what it was sending; so do we.
+    out_.Cut();
+    if (options_.telemetry != nullptr) options_.telemetry->open_transactions.store(0);
+  }
+  if (status.code() == absl::StatusCode::kCancelled && stop.stop_requested()) {
+    if (connection_ != nullptr && connection_->healthy()) SendStatus(absl::Now()).IgnoreError();
+    return status;
+  }
+  return Explain(status, options_.slot);
+}
+
+absl::Status StreamReader::Start(const std::stop_token& stop) {
+  PGFLOW_RETURN_IF_ERROR(relations_.Load(options_.publication, stop));
+  postgres::ConnectOptions walsender = options_.connect;
+  walsender.replication = true;
+  PGFLOW_ASSIGN_OR_RETURN(connection_, postgres::Connection::Connect(walsender, stop));
+  PGFLOW_RETURN_IF_ERROR(connection_->BeginCopyBoth(StartCommand(), stop));
+  base::LogInfo("slot {}: streaming from {} with protocol {}, {} values", options_.slot,
+                out_.tail().end_lsn, ProtocolVersion(connection_->server_version()),
+                relations_.wants_binary() ? "binary" : "text");
+  return SendStatus(absl::Now());
+}
+
+std::string StreamReader::StartCommand() const {
+  const int version = connection_->server_version();
+  // The server starts at what was confirmed to it, or at our place when that is later.
+  std::string command = fmt::format(
+      "START_REPLICATION SLOT {} LOGICAL {} (proto_version '{}', publication_names {}",
+      schemas::QuoteIdentifier(options_.slot), out_.tail().end_lsn, ProtocolVersion(version),
+      OptionLiteral(schemas::QuoteIdentifier(options_.publication)));
+  if (version >= 140000) {
+    command += relations_.wants_binary() ? ", binary 'true'" : "";
+    command += ", streaming 'on', messages 'true'";
+  }
+  return command + ")";
+}
+
+absl::Status StreamReader::Loop(const std::stop_token& stop) {
+  while (true) {
+    if (stop.stop_requested()) return absl::CancelledError("stopped");
+    if (!out_.HasRoom()) {
+      PGFLOW_RETURN_IF_ERROR(WaitForRoom(stop));
+      continue;
+    }
+    PGFLOW_RETURN_IF_ERROR(Drain());
+    PGFLOW_RETURN_IF_ERROR(SendStatusWhenDue(absl::Now()));
+    if (drained_) PGFLOW_RETURN_IF_ERROR(Rest(stop));
+  }
+}
+
+absl::Status StreamReader::Drain() {
+  drained_ = false;
+  for (int i = 0; i < kMessagesPerLook; ++i) {
+    PGFLOW_ASSIGN_OR_RETURN(const std::string_view frame, connection_->TryReadCopyMessage());
+    if (frame.empty()) {
+      drained_ = true;
+      return decoder_.Flush();
+    }
+    PGFLOW_RETURN_IF_ERROR(TakeFrame(frame));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status StreamReader::TakeFrame(std::string_view frame) {
+  PGFLOW_ASSIGN_OR_RETURN(const postgres::ReplicationFrame decoded,
+                          postgres::DecodeReplicationFrame(frame));
+  engine::SourceTelemetry* telemetry = options_.telemetry;
+  if (const auto* wal = std::get_if<postgres::XLogData>(&decoded)) {
+    if (telemetry != nullptr) {
+      telemetry->server_lsn.store(wal->server_end.value(), std::memory_order_relaxed);
+      telemetry->received_lsn.store(wal->start.value(), std::memory_order_relaxed);
+    }
+    return decoder_.Take(wal->message);
+  }
+  const auto& keepalive = std::get<postgres::PrimaryKeepalive>(decoded);
+  if (telemetry != nullptr) {
+    telemetry->server_lsn.store(keepalive.server_end.value(), std::memory_order_relaxed);
+  }
+  // The server has decoded all WAL up to there, and sent what committed in it.
+  if (!decoder_.in_transaction()) {
+    idle_lsn_ = std::max(idle_lsn_, keepalive.server_end);
+    if (telemetry != nullptr) {
+      telemetry->received_lsn.store(keepalive.server_end.value(), std::memory_order_relaxed);
+    }
+  }
+  if (keepalive.reply_requested) return SendStatus(absl::Now());
+  return absl::OkStatus();
+}
+
+// Nothing is there: tell the position, then wait for more.
+absl::Status StreamReader::Rest(const std::stop_token& stop) {
+  absl::Time now = absl::Now();
+  PGFLOW_RETURN_IF_ERROR(ReportIdle(now));
+  return connection_->WaitReadable(now + kAcknowledgeInterval, stop);
+}
+
+absl::Status StreamReader::WaitForRoom(const std::stop_token& stop) {
+  PGFLOW_RETURN_IF_ERROR(decoder_.Flush());
+  out_.WaitForRoom(kAcknowledgeInterval, stop);
+  return SendStatusWhenDue(absl::Now());
+}
+
+absl::Status StreamReader::ReportIdle(absl::Time now) {
+  if (!decoder_.at_rest()) return absl::OkStatus();
+  const Lsn lsn = std::max(idle_lsn_, decoder_.last_end());
+  if (lsn <= idle_told_ || lsn <= out_.tail().end_lsn) return absl::OkStatus();
+  if (now - idle_reported_ < kIdleInterval) return absl::OkStatus();
+  idle_told_ = lsn;
+  idle_reported_ = now;
+  return out_.Idle(lsn);
+}
+
+absl::Status StreamReader::SendStatusWhenDue(absl::Time now) {
+  const absl::Duration since = now - status_sent_;
+  const bool moved = options_.acknowledged->load(std::memory_order_relaxed) != reported_;
+  if (since < (moved ? kAcknowledgeInterval : kStatusInterval)) return absl::OkStatus();
+  return SendStatus(now);
+}
+
+absl::Status StreamReader::SendStatus(absl::Time now) {
+  reported_ = options_.acknowledged->load(std::memory_order_relaxed);
+  status_sent_ = now;
+  const Lsn durable(reported_);
+  // "written" too: with it behind, the server sends its position whenever it comes to rest.
+  return connection_->SendCopyMessage(postgres::EncodeStandbyStatus({.written = durable,
+                                                                     .flushed = durable,
+                                                                     .applied = durable,
+                                                                     .send_time = now,
+                                                                     .reply_requested = false}));
+}
+
+}  // namespace pgflow::sources

@@ -1,0 +1,69 @@
+// StreamReader: one replication session, from START_REPLICATION to its end.
+//
+// One thread. Answers the server at least every second, also while the writer has no room, so that
+// a slow sink never ends the session. What the options point to must outlive it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <stop_token>
+#include <string>
+
+#include <absl/status/status.h>
+#include <absl/time/time.h>
+
+#include "engine/api/stream_writer.h"
+#include "engine/api/telemetry.h"
+#include "postgres/client/connection.h"
+#include "sources/postgres/relation_cache.h"
+#include "sources/postgres/stream_decoder.h"
+
+namespace pgflow::sources {
+
+struct StreamReaderOptions {
+  postgres::ConnectOptions connect;
+  std::string slot;
+  std::string publication;
+  const std::atomic<uint64_t>* acknowledged = nullptr;  // Durable downstream.
+  engine::SourceTelemetry* telemetry = nullptr;         // May be null.
+};
+
+class StreamReader {
+ public:
+  StreamReader(StreamReaderOptions options, RelationCache& relations, engine::StreamWriter& out)
+      : options_(std::move(options)),
+        relations_(relations),
+        out_(out),
+        decoder_(out, relations, options_.telemetry) {}
+
+  // Until `stop` (kCancelled) or an error; see engine::Source::Run.
+  absl::Status Run(std::stop_token stop);
+
+ private:
+  absl::Status Start(const std::stop_token& stop);
+  std::string StartCommand() const;
+  absl::Status Loop(const std::stop_token& stop);
+  // Takes messages until nothing more is there, the writer is full, or a status is due.
+  absl::Status Drain();
+  absl::Status TakeFrame(std::string_view frame);
+  absl::Status Rest(const std::stop_token& stop);
+  absl::Status WaitForRoom(const std::stop_token& stop);
+  absl::Status ReportIdle(absl::Time now);
+  absl::Status SendStatus(absl::Time now);
+  absl::Status SendStatusWhenDue(absl::Time now);
+
+  const StreamReaderOptions options_;
+  RelationCache& relations_;
+  engine::StreamWriter& out_;
+  StreamDecoder decoder_;
+  std::unique_ptr<postgres::Connection> connection_;
+  bool drained_ = false;
+  absl::Time status_sent_ = absl::InfinitePast();
+  uint64_t reported_ = 0;  // What the last status acknowledged.
+  absl::Time idle_reported_ = absl::InfinitePast();
+  postgres::Lsn idle_lsn_;   // Nothing of ours is before it.
+  postgres::Lsn idle_told_;  // What the writer knows of that.
+};
+
+}  // namespace pgflow::sources
