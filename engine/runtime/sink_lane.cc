@@ -105,6 +105,7 @@ absl::StatusOr<SinkCheckpoint> SinkLane::LoadCheckpoint() {
   }
   PGFLOW_RETURN_IF_ERROR(
       store_->Begin(context_.identity, {postgres::Lsn(), context_.slot.confirmed_flush}));
+  began_ = true;
   if (context_.plan.mode == SourcePlan::Mode::kStream && !context_.snapshot_only) {
     PGFLOW_RETURN_IF_ERROR(store_->FinishSnapshot());
   }
@@ -129,7 +130,7 @@ absl::Status SinkLane::CheckIdentity(const SinkCheckpoint& checkpoint) const {
   }
   if (context_.snapshot_only) return absl::OkStatus();
   if (there.slot != here.slot) return Mismatch(node_.name, "slot", there.slot, here.slot);
-  if (context_.slot.created) {
+  if (context_.slot.created && !began_) {
     absl::Status status = base::MakeStatus(
         absl::StatusCode::kFailedPrecondition,
         "replication slot {} did not exist, but the checkpoint of sink {} continues at {}: the "

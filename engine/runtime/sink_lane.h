@@ -110,6 +110,7 @@ class SinkLane {
   // Of the lane's thread.
   BatchBuilder builder_;
   bool was_open_ = false;
+  bool began_ = false;               // The checkpoint was made by this run.
   bool progressed_ = false;                     // Since the last error.
   bool retry_now_ = false;                      // The last error was dealt with; no pause.
   std::optional<postgres::Lsn> isolate_until_;  // Events go one by one up to here.

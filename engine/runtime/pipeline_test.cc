@@ -1,0 +1,300 @@
+// The engine as a whole, between fakes.
+#include "engine/runtime/pipeline.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/status.h"
+#include "engine/testing/event_builder.h"
+#include "engine/testing/fake_sink.h"
+#include "engine/testing/fake_source.h"
+
+namespace pgflow::engine {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class PipelineTest : public testing::Test {
+ protected:
+  PipelineTest() {
+    std::string path = (std::filesystem::temp_directory_path() / "pipeline_XXXXXX").string();
+    EXPECT_NE(::mkdtemp(path.data()), nullptr);
+    directory_ = path;
+    items_ = events_.Table("shop.items (id int4 key, name text)");
+    server_.SetTable(items_, {});
+  }
+  ~PipelineTest() override {
+    stop_.request_stop();
+    if (thread_.joinable()) thread_.join();
+    std::filesystem::remove_all(directory_);
+  }
+
+  void Start(std::vector<FakeTarget*> targets) {
+    PipelineOptions options;
+    options.name = "test";
+    options.state_directory = directory_;
+    options.log.spool_directory = directory_ + "/spool";
+    options.lane.idle_checkpoint_interval = absl::Milliseconds(20);
+    options.lane.save_interval = absl::Milliseconds(10);
+    options.lane.durable_interval = absl::Milliseconds(5);
+    options.until_lsn = until_;
+    std::vector<SinkNode> nodes;
+    for (FakeTarget* target : targets) {
+      SinkNode node;
+      node.name = "sink" + std::to_string(nodes.size());
+      node.type = "fake";
+      node.sink = std::make_unique<FakeSink>(*target);
+      node.dead_letter_path = dead_letter_;
+      node.retry = {absl::Milliseconds(1), absl::Milliseconds(5)};
+      nodes.push_back(std::move(node));
+    }
+    drain_ = std::stop_source();
+    stop_ = std::stop_source();
+    pipeline_ =
+        std::make_unique<Pipeline>(options, std::make_unique<FakeSource>(server_),
+                                   std::vector<std::unique_ptr<Transformer>>(), std::move(nodes));
+    thread_ =
+        std::jthread([this] { result_ = pipeline_->Run(drain_.get_token(), stop_.get_token()); });
+  }
+
+  absl::Status Join() {
+    if (thread_.joinable()) thread_.join();
+    pipeline_.reset();
+    return result_;
+  }
+  absl::Status Drain() {
+    drain_.request_stop();
+    return Join();
+  }
+  absl::Status Stop() {
+    stop_.request_stop();
+    return Join();
+  }
+  void Write(std::string_view script) { server_.Write(events_.Stream(script)); }
+
+  std::string directory_;
+  std::string dead_letter_;
+  std::optional<postgres::Lsn> until_;
+  EventBuilder events_;
+  schemas::TableSchemaPtr items_;
+  FakeServer server_;
+  FakeTarget target_{true};
+  std::stop_source drain_;
+  std::stop_source stop_;
+  std::unique_ptr<Pipeline> pipeline_;
+  absl::Status result_;
+  std::jthread thread_;
+};
+
+TEST_F(PipelineTest, CopiesThenStreamsWhatCameBehindTheSnapshot) {
+  server_.SetTable(items_, {events_.Rows("items", "1 a\n2 b"), events_.Rows("items", "3 c")});
+  server_.SetConsistentPoint(postgres::Lsn(0x150));
+  Write("begin lsn=0/100\ninsert items 3 c\ncommit");  // The snapshot has it.
+  Write("begin lsn=0/200\nupdate items 3 d\ncommit");
+  Start({&target_});
+  ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(0x200)));
+  EXPECT_TRUE(Drain().ok()) << result_;
+  EXPECT_THAT(target_.rows("items"), ElementsAre("1 a", "2 b", "3 c"));
+  EXPECT_THAT(target_.durable_events(), ElementsAre("update shop.items 3 d"));
+  EXPECT_THAT(target_.violations(), IsEmpty());
+}
+
+TEST_F(PipelineTest, ARestartContinuesFromTheCheckpoint) {
+  Write("begin lsn=0/100\ninsert items 1 a\ncommit");
+  Start({&target_});
+  ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(0x100)));
+  EXPECT_TRUE(Stop().ok());
+  Write("begin lsn=0/200\ninsert items 2 b\ncommit");
+  Start({&target_});
+  ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(0x200)));
+  EXPECT_TRUE(Stop().ok());
+  EXPECT_THAT(target_.durable_events(),
+              ElementsAre("insert shop.items 1 a", "insert shop.items 2 b"));
+  EXPECT_EQ(server_.snapshot_count(), 1);
+}
+
+TEST_F(PipelineTest, AStoppedSinkHoldsBackNeitherTheOtherNorTheSource) {
+  FakeTarget stuck(true);
+  stuck.Cork();
+  Start({&target_, &stuck});
+  for (int i = 0; i < 50; ++i) Write("begin\ninsert items 1 x\ncommit");
+  ASSERT_TRUE(target_.WaitForEvents(50));
+  EXPECT_EQ(stuck.events().size(), 0u);
+  stuck.Uncork();
+  ASSERT_TRUE(stuck.WaitForEvents(50));
+  EXPECT_TRUE(Drain().ok());
+  EXPECT_EQ(stuck.durable_events().size(), 50u);
+}
+
+TEST_F(PipelineTest, OnlyWhatIsDurableIsAcknowledged) {
+  target_.HoldDurable();
+  Start({&target_});
+  Write("begin lsn=0/200\ninsert items 1 a\ncommit");
+  ASSERT_TRUE(target_.WaitForEvents(1));
+  EXPECT_FALSE(server_.WaitForAcknowledged(postgres::Lsn(0x200), absl::Milliseconds(50)));
+  target_.ReleaseDurable();
+  EXPECT_TRUE(server_.WaitForAcknowledged(postgres::Lsn(0x200)));
+}
+
+TEST_F(PipelineTest, AnIdlePositionIsAcknowledged) {
+  Start({&target_});
+  server_.Idle(postgres::Lsn(0x900));
+  EXPECT_TRUE(server_.WaitForAcknowledged(postgres::Lsn(0x900)));
+}
+
+TEST_F(PipelineTest, APassingErrorIsRetriedWithoutLossOrRepetition) {
+  Start({&target_});
+  Write("begin lsn=0/200\ninsert items 1 a\ncommit");
+  ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(0x200)));
+  target_.FailNext("write", absl::UnavailableError("connection lost"), 3);
+  Write("begin lsn=0/300\ninsert items 2 b\ncommit");
+  ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(0x300)));
+  EXPECT_EQ(pipeline_->status().sinks[0].retries, 3u);
+  EXPECT_TRUE(Drain().ok());
+  EXPECT_THAT(target_.durable_events(),
+              ElementsAre("insert shop.items 1 a", "insert shop.items 2 b"));
+  EXPECT_THAT(target_.violations(), IsEmpty());
+}
+
+TEST_F(PipelineTest, AFinalErrorStopsThePipelineAndNamesTheSink) {
+  Start({&target_});
+  target_.FailNext("write", absl::FailedPreconditionError("column gone"));
+  Write("begin lsn=0/200\ninsert items 1 a\ncommit");
+  const absl::Status status = Join();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(base::Message(status), "sink sink0: column gone");
+}
+
+TEST_F(PipelineTest, ALostSourceConnectionGivesNothingTwice) {
+  Write("begin lsn=0/200\ninsert items 1 a\ncommit");
+  Start({&target_});
+  ASSERT_TRUE(target_.WaitForEvents(1));
+  server_.Disconnect();
+  Write("begin lsn=0/300\ninsert items 2 b\ncommit");
+  ASSERT_TRUE(target_.WaitForEvents(2));
+  EXPECT_TRUE(Drain().ok());
+  EXPECT_EQ(server_.run_count(), 2);
+  EXPECT_THAT(target_.durable_events(),
+              ElementsAre("insert shop.items 1 a", "insert shop.items 2 b"));
+}
+
+TEST_F(PipelineTest, ARefusedRowStopsWithoutADeadLetter) {
+  target_.Refuse("bad");
+  Start({&target_});
+  Write("begin lsn=0/200\ninsert items 1 bad\ncommit");
+  EXPECT_EQ(Join().code(), absl::StatusCode::kInvalidArgument);
+}
+
+class DeadLetterTest : public PipelineTest, public testing::WithParamInterface<bool> {};
+
+TEST_P(DeadLetterTest, TakesTheRefusedRowsAndTheOthersGoOn) {
+  target_.Refuse("bad", /*name_culprit=*/GetParam());
+  dead_letter_ = directory_ + "/dead.jsonl";
+  Start({&target_});
+  Write("begin\ninsert items 1 good\ninsert items 2 bad\ninsert items 3 fine\ncommit");
+  Write("begin\ninsert items 4 bad\ncommit\nbegin\ninsert items 5 last\ncommit");
+  ASSERT_TRUE(target_.WaitForEvents(3));
+  EXPECT_TRUE(Drain().ok()) << result_;
+  EXPECT_THAT(target_.durable_events(),
+              ElementsAre("insert shop.items 1 good", "insert shop.items 3 fine",
+                          "insert shop.items 5 last"));
+  const auto letters = ReadDeadLetters(dead_letter_);
+  ASSERT_TRUE(letters.ok()) << letters.status();
+  EXPECT_EQ(letters->size(), 2u);
+  EXPECT_THAT(target_.violations(), IsEmpty());
+}
+
+INSTANTIATE_TEST_SUITE_P(CulpritNamedOrNot, DeadLetterTest, testing::Bool());
+
+TEST_F(PipelineTest, ReplayPutsADeadLetterBack) {
+  target_.Refuse("bad");
+  dead_letter_ = directory_ + "/dead.jsonl";
+  Start({&target_});
+  Write("begin\ninsert items 1 bad\ncommit\nbegin\ninsert items 2 good\ncommit");
+  ASSERT_TRUE(target_.WaitForEvents(1));
+  EXPECT_TRUE(Drain().ok()) << result_;
+  target_.RefuseNothing();
+  FakeSink sink(target_);
+  auto replayed = ReplayDeadLetters(dead_letter_, {"test", "sink0"}, sink, {});
+  ASSERT_TRUE(replayed.ok()) << replayed.status();
+  EXPECT_EQ(replayed->replayed, 1u);
+  EXPECT_THAT(replayed->refused, IsEmpty());
+  EXPECT_EQ(ReadDeadLetters(dead_letter_)->size(), 0u);
+}
+
+TEST_F(PipelineTest, AnotherSourceThanTheCheckpointsIsRefused) {
+  Start({&target_});
+  Write("begin lsn=0/200\ninsert items 1 a\ncommit");
+  ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(0x200)));
+  EXPECT_TRUE(Stop().ok());
+  server_.SetIdentity({8, 1, "fake", "slot"});
+  Start({&target_});
+  EXPECT_THAT(std::string(base::Message(Join())), HasSubstr("system identifier 7 there, 8 here"));
+}
+
+TEST_F(PipelineTest, AMissingSlotWithACheckpointIsRefused) {
+  Start({&target_});
+  Write("begin lsn=0/200\ninsert items 1 a\ncommit");
+  ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(0x200)));
+  EXPECT_TRUE(Stop().ok());
+  server_.RemoveSlot();
+  Start({&target_});
+  EXPECT_THAT(std::string(base::Message(Join())), HasSubstr("replication slot slot did not exist"));
+}
+
+TEST_F(PipelineTest, ASecondRunStandsByUntilTheSlotIsFree) {
+  server_.SetSlotInUse(true);
+  Start({&target_});
+  while (pipeline_->status().phase != Phase::kStandby) std::this_thread::yield();
+  EXPECT_EQ(target_.open_count(), 0);
+  server_.SetSlotInUse(false);
+  Write("begin lsn=0/200\ninsert items 1 a\ncommit");
+  EXPECT_TRUE(target_.WaitForDurable(postgres::Lsn(0x200)));
+}
+
+TEST_F(PipelineTest, EndsBeforeAPoint) {
+  until_ = postgres::Lsn(0x300);
+  Write("begin lsn=0/200\ninsert items 1 a\ncommit\nbegin lsn=0/300\ninsert items 2 b\ncommit");
+  Start({&target_});
+  EXPECT_TRUE(Join().ok()) << result_;
+  EXPECT_THAT(target_.durable_events(), ElementsAre("insert shop.items 1 a"));
+}
+
+TEST_F(PipelineTest, ASinkWithoutAStoreIsKeptInTheStateDirectory) {
+  FakeTarget plain(false);
+  Start({&plain});
+  Write("begin lsn=0/200\ninsert items 1 a\ncommit");
+  ASSERT_TRUE(plain.WaitForEvents(1));
+  EXPECT_TRUE(Drain().ok());
+  Write("begin lsn=0/300\ninsert items 2 b\ncommit");
+  Start({&plain});
+  ASSERT_TRUE(plain.WaitForEvents(2));
+  EXPECT_TRUE(Drain().ok());
+  EXPECT_THAT(plain.durable_events(),
+              ElementsAre("insert shop.items 1 a", "insert shop.items 2 b"));
+  EXPECT_EQ(server_.snapshot_count(), 1);
+}
+
+TEST_F(PipelineTest, ATableThatChangedDuringTheSnapshotIsCopiedAgain) {
+  server_.SetTable(items_, {events_.Rows("items", "1 a"), events_.Rows("items", "2 b")});
+  target_.FailNext("lane.write", absl::UnavailableError("gone"), 2);
+  Start({&target_});
+  server_.SetTable(items_, {events_.Rows("items", "3 c")});
+  server_.SetConsistentPoint(postgres::Lsn(0x90));
+  Write("begin lsn=0/200\ninsert items 9 z\ncommit");
+  ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(0x200)));
+  EXPECT_TRUE(Drain().ok());
+  EXPECT_THAT(target_.rows("items"), ElementsAre("3 c"));
+}
+
+}  // namespace
+}  // namespace pgflow::engine
