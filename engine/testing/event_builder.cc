@@ -308,6 +308,13 @@ Chunk EventBuilder::Stream(std::string_view script) {
       Change(line, chunk);
     }
   }
+  // Where a transaction that goes on in the next chunk goes on counting.
+  if (!in_transaction_ || chunk.transactions.back().begins) next_ordinal_ = 0;
+  if (in_transaction_) {
+    const size_t last = chunk.transactions.size() - 1;
+    next_ordinal_ +=
+        static_cast<uint64_t>(std::ranges::count(chunk.records, last, &EventRecord::transaction));
+  }
   return chunk;
 }
 
@@ -318,7 +325,8 @@ Chunk EventBuilder::Open(std::string_view script) {
 }
 
 Batch EventBuilder::StreamBatch(std::string_view script) {
-  return BatchOf(std::make_shared<const Chunk>(Stream(script)));
+  const uint64_t first_ordinal = next_ordinal_;
+  return BatchOf(std::make_shared<const Chunk>(Stream(script)), first_ordinal);
 }
 
 CopyRows EventBuilder::Rows(std::string_view table, std::string_view rows,

@@ -45,6 +45,7 @@ class EventBuilder {
   // How the transaction of such chunks commits.
   TransactionSpan Commit(postgres::Xid xid);
 
+  // The same as a batch; ordinals go on with the transaction.
   Batch StreamBatch(std::string_view script);
 
   // Rows of a snapshot, a line each: "1 'an apple' null". Binary knows bool, ints, floats and text.
@@ -67,6 +68,7 @@ class EventBuilder {
   postgres::Xid next_xid_ = 1;
   uint64_t next_lsn_ = 0x100;
   bool in_transaction_ = false;
+  uint64_t next_ordinal_ = 0;
   TransactionSpan transaction_;
 };
 

@@ -53,6 +53,17 @@ TEST(EventBuilder, ATransactionGoesOnInTheNextChunk) {
   EXPECT_EQ(first.transactions[0].commit_lsn, second.transactions[0].commit_lsn);
 }
 
+TEST(EventBuilder, OrdinalsGoOnWithTheTransaction) {
+  EventBuilder builder;
+  builder.Table("t (id int4 key)");
+  builder.StreamBatch("begin\n insert t 1\n commit\n begin lsn=0/900\n insert t 2\n insert t 3");
+  Batch second = builder.StreamBatch("insert t 4");
+  Batch third = builder.StreamBatch("insert t 5\n commit\n begin\n insert t 6");
+  EXPECT_EQ((*second.Events())[0].ordinal, 2U);
+  EXPECT_EQ((*third.Events())[0].ordinal, 3U);
+  EXPECT_EQ((*third.Events())[1].ordinal, 0U);
+}
+
 TEST(EventBuilder, AnOpenChunkHasNoTransactions) {
   EventBuilder builder;
   builder.Table("t (id int4 key)");

@@ -8,6 +8,7 @@
 #include "engine/testing/fake_clock.h"
 #include "engine/testing/fake_sink.h"
 #include "engine/testing/fake_source.h"
+#include "engine/testing/sink_contract.h"
 
 namespace pgflow::engine {
 namespace {
@@ -195,6 +196,25 @@ TEST(FakeSource, GivesRangesAndNoticesChangedTables) {
   EXPECT_THAT(rows, ElementsAre("read public.t 1", "read public.t 2", "read public.t 3"));
   server.SetTable(schema, {builder.Rows("t", "4")});
   EXPECT_EQ(*reader->Read({}, consume, {}), RangeOutcome::kTableChanged);
+}
+
+TEST(SinkContract, TheFakesKeepIt) {
+  for (const bool keeps_checkpoint : {false, true}) {
+    FakeTarget target(keeps_checkpoint);
+    const std::vector<std::string> broken =
+        CheckSinkContract({.make = [&target] { return std::make_unique<FakeSink>(target); }});
+    EXPECT_THAT(broken, IsEmpty());
+    EXPECT_THAT(target.violations(), IsEmpty());
+    EXPECT_THAT(target.rows("items"), ElementsAre("101 a", "102 null", "103 'c\td'"));
+    EXPECT_EQ(target.durable_events().size(), 8U);
+  }
+}
+
+TEST(SinkContract, SeesABrokenSink) {
+  FakeTarget target(true);
+  target.FailNext("durable", absl::InternalError("no"));
+  EXPECT_THAT(CheckSinkContract({.make = [&target] { return std::make_unique<FakeSink>(target); }}),
+              ::testing::Not(IsEmpty()));
 }
 
 TEST(FakeClock, MovesWhenTold) {
