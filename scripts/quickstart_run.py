@@ -1,4 +1,4 @@
-"""The steps of scripts/quickstart after the build: servers, sample, pipeline, traffic, comparison."""
+"""What scripts/quickstart does after the build: servers, sample, pipeline, traffic, verdict."""
 
 import argparse
 import os
@@ -136,7 +136,8 @@ class Quickstart:
         different = []
         with self._source.session("shop") as ours, self._target.session("shop") as theirs:
             for table in TABLES:
-                sql = ("SELECT count(*), md5(string_agg(t::text, E'\\n' ORDER BY t::text COLLATE \"C\"))"
+                sql = ("SELECT count(*),"
+                       " md5(string_agg(t::text, E'\\n' ORDER BY t::text COLLATE \"C\"))"
                        " FROM public.%s t" % table)
                 source, target = ours.query(sql)[0], theirs.query(sql)[0]
                 equal = source == target
