@@ -91,6 +91,7 @@ void PostgresSnapshotSession::PlanTable(const schemas::CatalogTable& table, bool
       {table.filenode, binary ? engine::CopyFormat::kBinary : engine::CopyFormat::kText});
   engine::SnapshotTable plan{.schema = table.schema,
                              .has_primary_key = table.has_primary_key,
+                             .storage = table.filenode,
                              .bytes = table.bytes,
                              .rows_estimate = table.rows_estimate,
                              .ranges = {}};

@@ -36,7 +36,7 @@ config::ConfigSpec<SnapshotOptions> SnapshotSpec() {
       .Range(1, 64);
   spec.Field("range_size", &SnapshotOptions::range_size,
              "Larger tables are copied in ranges of about this size (PostgreSQL 14 and later).")
-      .Range({base::kMiB}, {1024 * base::kGiB});
+      .Range({128 * base::kKiB}, {1024 * base::kGiB});
   return spec;
 }
 
