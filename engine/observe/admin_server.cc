@@ -1,0 +1,194 @@
+#include "engine/observe/admin_server.h"
+
+#include <charconv>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http.hpp>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "engine/observe/admin_response.h"
+
+namespace pgflow::engine {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using asio::ip::tcp;
+using boost::system::error_code;
+using Response = http::response<http::string_body>;
+
+constexpr std::chrono::seconds kRequestTimeout(2);
+constexpr std::chrono::milliseconds kStopCheckInterval(100);
+constexpr uint32_t kRequestBytesMax = 8192;
+
+Response ToHttp(const AdminResponse& answer, const http::request<http::empty_body>& request) {
+  Response response(static_cast<http::status>(answer.code), request.version());
+  response.set(http::field::content_type, answer.content_type);
+  response.set(http::field::cache_control, "no-store");
+  response.keep_alive(false);
+  response.body() = answer.body;
+  response.prepare_payload();
+  // HEAD: the length of the body, without it.
+  if (request.method() == http::verb::head) response.body().clear();
+  return response;
+}
+
+Response Answer(const http::request<http::empty_body>& request, const StatusFunction& status) {
+  if (request.method() != http::verb::get && request.method() != http::verb::head) {
+    return ToHttp({405, "text/plain; charset=utf-8", "only GET\n"}, request);
+  }
+  const auto target = request.target();
+  return ToHttp(RespondTo({target.data(), target.size()}, status), request);
+}
+
+}  // namespace
+
+// Everything of Asio and Beast; the calls that throw are not used.
+class AdminServer::Listener {
+ public:
+  Listener() : acceptor_(context_) {}
+
+  absl::Status Listen(const std::string& host, uint16_t port) {
+    const auto failed = [&](const error_code& error) {
+      const bool in_use = error == asio::error::address_in_use;
+      return base::MakeStatus(absl::StatusCode::kFailedPrecondition, "admin.listen {}:{}: {}{}",
+                              host, port, error.message(),
+                              in_use ? "; another program (another pgflow?) has this port, choose "
+                                       "another one"
+                                     : "");
+    };
+    error_code error;
+    tcp::resolver resolver(context_);
+    const auto found = resolver.resolve(host, std::to_string(port), tcp::resolver::passive, error);
+    if (error || found.empty()) return failed(error);
+    const tcp::endpoint endpoint = found.begin()->endpoint();
+    acceptor_.open(endpoint.protocol(), error);
+    if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
+    if (!error) acceptor_.bind(endpoint, error);
+    if (!error) acceptor_.listen(16, error);
+    return error ? failed(error) : absl::OkStatus();
+  }
+
+  uint16_t port() {
+    error_code ignored;
+    return acceptor_.local_endpoint(ignored).port();
+  }
+
+  void Run(const StatusFunction& status, const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      std::optional<tcp::socket> socket = Accept(stop);
+      if (socket.has_value()) Serve(*std::move(socket), status);
+    }
+    error_code ignored;
+    acceptor_.close(ignored);
+  }
+
+ private:
+  std::optional<tcp::socket> Accept(const std::stop_token& stop) {
+    std::optional<tcp::socket> accepted;
+    bool done = false;
+    acceptor_.async_accept([&](const error_code& error, tcp::socket socket) {
+      done = true;
+      if (!error) accepted.emplace(std::move(socket));
+    });
+    while (!done && !stop.stop_requested()) {
+      context_.restart();
+      context_.run_for(kStopCheckInterval);
+    }
+    if (!done) {
+      // The handler refers to this frame: it must have run.
+      error_code ignored;
+      acceptor_.cancel(ignored);
+      RunAll();
+    } else if (!accepted.has_value()) {
+      // Out of descriptors, say: trying again at once would only burn the processor.
+      error_code ignored;
+      asio::steady_timer(context_, kStopCheckInterval).wait(ignored);
+    }
+    return accepted;
+  }
+
+  void Serve(tcp::socket socket, const StatusFunction& status) {
+    beast::tcp_stream stream(std::move(socket));
+    beast::flat_buffer buffer;
+    http::request_parser<http::empty_body> parser;
+    parser.header_limit(kRequestBytesMax);
+    error_code error;
+    const auto keep = [&error](const error_code& result, size_t) { error = result; };
+    stream.expires_after(kRequestTimeout);
+    http::async_read(stream, buffer, parser, keep);
+    RunAll();
+    if (error) return;
+    const Response response = Answer(parser.get(), status);
+    http::response_serializer<http::string_body> serializer(response);
+    const bool head = parser.get().method() == http::verb::head;
+    stream.expires_after(kRequestTimeout);
+    if (head) {
+      http::async_write_header(stream, serializer, keep);
+    } else {
+      http::async_write(stream, serializer, keep);
+    }
+    RunAll();
+    stream.socket().shutdown(tcp::socket::shutdown_send, error);
+  }
+
+  void RunAll() {
+    context_.restart();
+    context_.run();
+  }
+
+  asio::io_context context_{1};
+  tcp::acceptor acceptor_;
+};
+
+AdminServer::AdminServer(std::string host, uint16_t port, StatusFunction status)
+    : host_(std::move(host)), port_(port), status_(std::move(status)) {}
+
+AdminServer::~AdminServer() { Stop(); }
+
+absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Make(const std::string& listen,
+                                                               StatusFunction status) {
+  const size_t colon = listen.rfind(':');
+  uint16_t port = 0;
+  bool good = colon != std::string::npos && colon > 0 && colon + 1 < listen.size();
+  if (good) {
+    const char* end = listen.data() + listen.size();
+    const auto parsed = std::from_chars(listen.data() + colon + 1, end, port);
+    good = parsed.ec == std::errc() && parsed.ptr == end;
+  }
+  std::string host = good ? listen.substr(0, colon) : "";
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+  }
+  if (!good) {
+    return base::MakeStatus(absl::StatusCode::kInvalidArgument,
+                            "admin.listen: '{}' is not host:port, such as 127.0.0.1:9187", listen);
+  }
+  return std::unique_ptr<AdminServer>(new AdminServer(std::move(host), port, std::move(status)));
+}
+
+absl::Status AdminServer::Start() {
+  listener_ = std::make_unique<Listener>();
+  PGFLOW_RETURN_IF_ERROR(listener_->Listen(host_, port_));
+  bound_port_ = listener_->port();
+  thread_ = std::jthread([this](const std::stop_token& stop) { listener_->Run(status_, stop); });
+  base::LogInfo("admin port: http://{}:{}/status", host_, bound_port_);
+  return absl::OkStatus();
+}
+
+void AdminServer::Stop() {
+  if (!thread_.joinable()) return;
+  thread_.request_stop();
+  thread_.join();
+}
+
+}  // namespace pgflow::engine
