@@ -1,10 +1,10 @@
 // Against a real server.
 #include "schemas/catalog.h"
 
-#include <cstdlib>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "engine/testing/scratch_postgres.h"
 
 namespace pgflow::schemas {
 namespace {
@@ -12,18 +12,20 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::string ServerUrl() { return std::getenv("PGFLOW_TRY_URL"); }
-
 class CatalogTest : public testing::Test {
  protected:
+  static void SetUpTestSuite() {
+    auto server = engine::ScratchPostgres::Make();
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+  }
+  static void TearDownTestSuite() { server_.reset(); }
+
   void SetUp() override {
-    auto admin = postgres::Connection::Connect({.url = ServerUrl()}, {});
-    ASSERT_TRUE(admin.ok()) << admin.status();
-    Run(**admin, "DROP DATABASE IF EXISTS catalog_test");
-    Run(**admin, "CREATE DATABASE catalog_test");
-    std::string url = ServerUrl();
-    url.replace(url.rfind('/'), std::string::npos, "/catalog_test");
-    auto connection = postgres::Connection::Connect({.url = url}, {});
+    static int count = 0;
+    const std::string database = fmt::format("catalog{}", ++count);
+    ASSERT_TRUE(server_->CreateDatabase(database).ok());
+    auto connection = server_->Connect(database);
     ASSERT_TRUE(connection.ok()) << connection.status();
     connection_ = *std::move(connection);
   }
@@ -44,6 +46,7 @@ class CatalogTest : public testing::Test {
     return catalog.ok() ? *std::move(catalog) : Catalog();
   }
 
+  static inline std::unique_ptr<engine::ScratchPostgres> server_;
   std::unique_ptr<postgres::Connection> connection_;
 };
 

@@ -125,9 +125,9 @@ class Connection {
   };
   absl::StatusOr<PipelineResult> NextResult(std::stop_token stop);
 
-  // COPY ... FROM STDIN. PutCopyData buffers; `data` may hold many rows, or parts of one.
+  // COPY ... FROM STDIN. PutCopyData buffers; `bytes` may hold many rows, or parts of one.
   absl::Status BeginCopyIn(const std::string& sql, std::stop_token stop);
-  absl::Status PutCopyData(std::string_view data, std::stop_token stop);
+  absl::Status PutCopyData(std::string_view bytes, std::stop_token stop);
   // Ends it; the number of rows. With an `abort_reason` the server fails the COPY (an error of
   // ours, reported as OK with 0 rows).
   absl::StatusOr<int64_t> EndCopyIn(std::stop_token stop);

@@ -16,16 +16,23 @@ void AppendField(std::string& message, std::string_view label, std::string_view 
   if (!value.empty()) message += fmt::format("; {}: {}", label, value);
 }
 
-std::string_view TrimmedMessage(const char* text) {
-  std::string_view message = text == nullptr ? "" : text;
-  while (!message.empty() && message.back() == '\n') message.remove_suffix(1);
-  return message;
+// On one line; what libpq adds to the server's last words is left out.
+std::string OneLine(const char* text) {
+  std::string message = text == nullptr ? "" : text;
+  if (message.find("FATAL:") != std::string::npos) message = message.substr(0, message.find('\n'));
+  std::string line;
+  for (const char c : message) {
+    const char printed = c == '\n' || c == '\t' ? ' ' : c;
+    if (printed != ' ' || (!line.empty() && line.back() != ' ')) line.push_back(printed);
+  }
+  while (!line.empty() && line.back() == ' ') line.pop_back();
+  return line;
 }
 
 }  // namespace
 
 absl::Status Connection::BrokenConnection(std::string_view action) const {
-  const std::string_view message = TrimmedMessage(PQerrorMessage(connection_));
+  const std::string message = OneLine(PQerrorMessage(connection_));
   // libpq refuses a call in a wrong state without the connection being at fault.
   const absl::StatusCode code = PQstatus(connection_) == CONNECTION_OK
                                     ? absl::StatusCode::kInternal
@@ -40,7 +47,7 @@ absl::Status Connection::ErrorOf(const pg_result* result) const {
     // Made by libpq itself: the connection broke while we waited for the answer.
     return base::MakeStatus(PQstatus(connection_) == CONNECTION_OK ? absl::StatusCode::kInternal
                                                                    : absl::StatusCode::kUnavailable,
-                            "{} ({})", TrimmedMessage(PQresultErrorMessage(result)), display_name_);
+                            "{} ({})", OneLine(PQresultErrorMessage(result)), display_name_);
   }
   std::string message =
       fmt::format("{} (SQLSTATE {})", Field(result, PG_DIAG_MESSAGE_PRIMARY), state);

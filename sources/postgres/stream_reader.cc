@@ -22,6 +22,10 @@ constexpr absl::Duration kStatusInterval = absl::Seconds(1);
 constexpr absl::Duration kAcknowledgeInterval = absl::Milliseconds(100);
 // Positions without changes are worth a checkpoint, but not after each foreign transaction.
 constexpr absl::Duration kIdleInterval = absl::Milliseconds(100);
+// How a shutdown shows: so many requests for an answer in so long. Otherwise there is one each half
+// of wal_sender_timeout at most, and none while we answer unasked.
+constexpr int kPingsOfShutdown = 20;
+constexpr absl::Duration kShutdownPatience = absl::Seconds(3);
 // Messages between two looks at the clock.
 constexpr int kMessagesPerLook = 256;
 
@@ -166,8 +170,23 @@ absl::Status StreamReader::TakeFrame(std::string_view frame) {
       telemetry->received_lsn.store(keepalive.server_end.value(), std::memory_order_relaxed);
     }
   }
-  if (keepalive.reply_requested) return SendStatus(absl::Now());
-  return absl::OkStatus();
+  return keepalive.reply_requested ? AnswerPing(keepalive.server_end) : absl::OkStatus();
+}
+
+// A server that shuts down asks again after each answer until everything it sent is acknowledged,
+// for ever when a sink is down. After a while we go, so that it can; the rest comes again.
+absl::Status StreamReader::AnswerPing(Lsn server_end) {
+  const absl::Time now = absl::Now();
+  if (server_end != ping_lsn_ || now - status_sent_ >= kStatusInterval) {
+    ping_lsn_ = server_end;
+    pings_ = 0;
+    pings_since_ = now;
+  }
+  ++pings_;
+  if (pings_ >= kPingsOfShutdown && now - pings_since_ >= kShutdownPatience) {
+    return absl::UnavailableError("the server shuts down");
+  }
+  return SendStatus(now);
 }
 
 // Nothing is there: tell the position, then wait for more.

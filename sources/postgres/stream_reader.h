@@ -50,6 +50,7 @@ class StreamReader {
   absl::Status Rest(const std::stop_token& stop);
   absl::Status WaitForRoom(const std::stop_token& stop);
   absl::Status ReportIdle(absl::Time now);
+  absl::Status AnswerPing(postgres::Lsn server_end);
   absl::Status SendStatus(absl::Time now);
   absl::Status SendStatusWhenDue(absl::Time now);
 
@@ -64,6 +65,10 @@ class StreamReader {
   absl::Time idle_reported_ = absl::InfinitePast();
   postgres::Lsn idle_lsn_;   // Nothing of ours is before it.
   postgres::Lsn idle_told_;  // What the writer knows of that.
+  // Requests for an answer that came without any progress of the server.
+  postgres::Lsn ping_lsn_;
+  int pings_ = 0;
+  absl::Time pings_since_;
 };
 
 }  // namespace pgflow::sources
