@@ -62,7 +62,7 @@ TEST(ProgressText, ShowsALineATableDuringTheSnapshot) {
   text.Update(SnapshotStatus(600), kStart + absl::Seconds(2));
   EXPECT_THAT(text.Lines(200, 20),
               ElementsAre("snapshot into target: 1 of 2 tables, 80%, 1,600 rows, 859.4 KiB, "
-                          "39.1 KiB/s, about 9.8 s left",
+                          "39.1 KiB/s, about 5.5 s left",
                           "  public.orders [############........]  60%            600 rows   "
                           "468.8 KiB      50 rows/s    39.1 KiB/s  8.0 s left",
                           "  public.users  [####################] 100%          1,000 rows   "

@@ -25,7 +25,7 @@ TEST(StatusJson, ToleratesMissingFieldsOnly) {
   ASSERT_TRUE(old.ok());
   EXPECT_EQ(old->pipeline, "p");
   for (const std::string_view bad :
-       {"", "[]", "{}", "{", R"({"pipeline":1})", R"({"pipeline":"p","sinks":[1]})"}) {
+       {"", "[]", "{}", "{", R"({"pipeline":1})", R"({"pipeline":"p","sinks":[{"name":1}]})"}) {
     EXPECT_EQ(StatusFromJson(bad).status().code(), absl::StatusCode::kInvalidArgument) << bad;
   }
 }
