@@ -120,8 +120,7 @@ std::vector<std::unique_ptr<Transformer>> BuildTransformers(const config::Node& 
 }
 
 // Sinks without a name get their type's, numbered where that is taken.
-void NameSinks(const config::Node& node, std::vector<SinkParts>& sinks,
-               config::Problems& problems) {
+void NameSinks(const config::Node& node, std::vector<SinkNode>& sinks, config::Problems& problems) {
   std::set<std::string> taken;
   for (size_t i = 0; i < sinks.size(); ++i) {
     const std::string& name = sinks[i].name;
@@ -134,7 +133,7 @@ void NameSinks(const config::Node& node, std::vector<SinkParts>& sinks,
       problems.Add(place, fmt::format("another sink is named {} already", place.Quoted()));
     }
   }
-  for (SinkParts& sink : sinks) {
+  for (SinkNode& sink : sinks) {
     if (!sink.name.empty()) continue;
     sink.name = sink.type;
     for (int number = 2; !taken.insert(sink.name).second; ++number) {
@@ -143,13 +142,13 @@ void NameSinks(const config::Node& node, std::vector<SinkParts>& sinks,
   }
 }
 
-SinkParts BuildSink(const config::Node& item, const config::ConfigSpec<SinkEntry>& spec,
-                    const Registry& registry, config::Problems& problems) {
+SinkNode BuildSink(const config::Node& item, const config::ConfigSpec<SinkEntry>& spec,
+                   const Registry& registry, config::Problems& problems) {
   SinkEntry entry;
   const bool good = spec.Parse(item, entry, problems);
-  SinkParts parts;
+  SinkNode parts;
   if (entry.name.has_value()) parts.name = *entry.name;
-  if (entry.dead_letter.has_value()) parts.dead_letter_file = entry.dead_letter->file;
+  if (entry.dead_letter.has_value()) parts.dead_letter_path = entry.dead_letter->file;
   parts.retry = entry.retry;
   if (entry.retry.max < entry.retry.initial) {
     problems.Add(item.Find("retry"), "retry.max must not be less than retry.initial");
@@ -161,9 +160,9 @@ SinkParts BuildSink(const config::Node& item, const config::ConfigSpec<SinkEntry
   return parts;
 }
 
-std::vector<SinkParts> BuildSinks(const config::Node& node, const Registry& registry,
-                                  config::Problems& problems) {
-  std::vector<SinkParts> sinks;
+std::vector<SinkNode> BuildSinks(const config::Node& node, const Registry& registry,
+                                 config::Problems& problems) {
+  std::vector<SinkNode> sinks;
   if (node.is_absent()) return sinks;
   if (!node.is_list() || node.items().empty()) {
     problems.Add(node, "'sinks' must be a list with at least one sink: begin each entry with '- '");
@@ -185,7 +184,7 @@ std::optional<PipelineParts> BuildPipeline(const config::Node& root, const Regis
   PipelineFile file;
   PipelineFileSpec().Parse(root, file, problems);
   PipelineParts parts;
-  parts.name = file.name;
+  parts.options.name = file.name;
   if (!IsName(file.name)) {
     const config::Node place = root.Find("name");
     problems.Add(place, fmt::format("'name' must be 1 to {} of a-z, 0-9 and _, not {}", kNameMax,
@@ -196,10 +195,11 @@ std::optional<PipelineParts> BuildPipeline(const config::Node& root, const Regis
   }
   parts.transformers = BuildTransformers(file.transformers, registry, problems);
   parts.sinks = BuildSinks(file.sinks, registry, problems);
-  parts.state_directory = file.state.directory;
-  parts.spool_directory = file.spool.directory.value_or(file.state.directory + "/spool");
-  parts.spool_memory_bytes = file.spool.memory.bytes;
-  parts.spool_bytes_max = file.spool.size_max.bytes;
+  parts.options.state_directory = file.state.directory;
+  StreamLogOptions& log = parts.options.log;
+  log.spool_directory = file.spool.directory.value_or(file.state.directory + "/spool");
+  log.memory_bytes_max = file.spool.memory.bytes;
+  log.spool_bytes_max = file.spool.size_max.bytes;
   if (file.admin.has_value()) {
     parts.admin_listen = file.admin->listen;
     if (!IsListenAddress(file.admin->listen)) {
@@ -210,7 +210,8 @@ std::optional<PipelineParts> BuildPipeline(const config::Node& root, const Regis
     }
   }
   if (problems.size() != before) return std::nullopt;
-  parts.source->set_pipeline(parts.name);
+  parts.source->set_pipeline(parts.name());
+  parts.options.source_name = parts.source_type;
   return parts;
 }
 

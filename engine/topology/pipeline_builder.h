@@ -2,7 +2,6 @@
 // no files.
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,29 +9,19 @@
 
 #include "base/config/node.h"
 #include "engine/api/registry.h"
-#include "engine/runtime/backoff.h"
+#include "engine/runtime/pipeline.h"
 
 namespace pgflow::engine {
 
-struct SinkParts {
-  std::string name;  // Unique in the pipeline.
-  std::string type;
-  std::unique_ptr<Sink> sink;
-  std::optional<std::string> dead_letter_file;
-  RetryOptions retry;
-};
-
 struct PipelineParts {
-  std::string name;
+  PipelineOptions options;
   std::string source_type;
   std::unique_ptr<Source> source;
   std::vector<std::unique_ptr<Transformer>> transformers;  // In order.
-  std::vector<SinkParts> sinks;                            // At least one.
-  std::string state_directory;
-  std::string spool_directory;
-  uint64_t spool_memory_bytes = 0;
-  uint64_t spool_bytes_max = 0;             // 0: no limit.
-  std::optional<std::string> admin_listen;  // "host:port"; none: no admin port.
+  std::vector<SinkNode> sinks;                             // At least one.
+  std::optional<std::string> admin_listen;                 // "host:port"; none: no admin port.
+
+  const std::string& name() const { return options.name; }
 };
 
 // Nothing when it added to `problems`; everything that is wrong is reported at once.

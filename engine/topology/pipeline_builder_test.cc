@@ -101,7 +101,7 @@ std::optional<PipelineParts> Build(const std::string& yaml, std::vector<std::str
 
 std::vector<std::string> SinkNames(const PipelineParts& parts) {
   std::vector<std::string> names;
-  for (const SinkParts& sink : parts.sinks) names.push_back(sink.name);
+  for (const SinkNode& sink : parts.sinks) names.push_back(sink.name);
   return names;
 }
 
@@ -125,18 +125,18 @@ admin: {}
 )",
                            problems);
   ASSERT_TRUE(parts.has_value()) << problems.front();
-  EXPECT_EQ(parts->name, "shop");
+  EXPECT_EQ(parts->name(), "shop");
   EXPECT_EQ(parts->source_type, "origin");
   EXPECT_EQ(static_cast<InertSource&>(*parts->source).url, "here");
   EXPECT_EQ(static_cast<InertSource&>(*parts->source).pipeline(), "shop");
   EXPECT_EQ(parts->transformers.size(), 2u);
   EXPECT_THAT(SinkNames(*parts), ElementsAre("main", "stdout"));
-  EXPECT_EQ(parts->sinks[0].dead_letter_file, "refused.jsonl");
+  EXPECT_EQ(parts->sinks[0].dead_letter_path, "refused.jsonl");
   EXPECT_EQ(parts->sinks[0].retry.max, absl::Minutes(1));
   EXPECT_EQ(parts->sinks[1].type, "stdout");
-  EXPECT_EQ(parts->spool_directory, "/var/lib/pgflow/spool");
-  EXPECT_EQ(parts->spool_memory_bytes, 8 * base::kMiB);
-  EXPECT_EQ(parts->spool_bytes_max, base::kGiB);
+  EXPECT_EQ(parts->options.log.spool_directory, "/var/lib/pgflow/spool");
+  EXPECT_EQ(parts->options.log.memory_bytes_max, 8 * base::kMiB);
+  EXPECT_EQ(parts->options.log.spool_bytes_max, base::kGiB);
   EXPECT_EQ(parts->admin_listen, "127.0.0.1:9187");
 }
 
@@ -144,9 +144,9 @@ TEST(PipelineBuilderTest, HasDefaults) {
   std::vector<std::string> problems;
   const auto parts = Build("source: {origin: {url: a}}\nsinks: [{stdout: {}}]\n", problems);
   ASSERT_TRUE(parts.has_value());
-  EXPECT_EQ(parts->name, "pgflow");
-  EXPECT_EQ(parts->state_directory, ".pgflow");
-  EXPECT_EQ(parts->spool_directory, ".pgflow/spool");
+  EXPECT_EQ(parts->name(), "pgflow");
+  EXPECT_EQ(parts->options.state_directory, ".pgflow");
+  EXPECT_EQ(parts->options.log.spool_directory, ".pgflow/spool");
   EXPECT_EQ(parts->admin_listen, std::nullopt);
   EXPECT_EQ(parts->sinks[0].retry.initial, absl::Milliseconds(100));
 }

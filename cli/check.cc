@@ -1,0 +1,166 @@
+// pgflow check: looks at the real servers before anything runs, and changes nothing.
+#include <fmt/format.h>
+
+#include "base/config/writers.h"
+#include "base/status.h"
+#include "cli/command.h"
+#include "cli/interrupt.h"
+
+namespace pgflow::cli {
+namespace {
+
+using engine::Finding;
+
+struct PlacedFinding {
+  std::string place;  // "source postgres", "sink main".
+  Finding finding;
+};
+
+std::string_view SeverityName(Finding::Severity severity) {
+  switch (severity) {
+    case Finding::Severity::kOk:
+      return "ok";
+    case Finding::Severity::kWarning:
+      return "warning";
+    case Finding::Severity::kError:
+      return "error";
+  }
+  return "";
+}
+
+class Checker {
+ public:
+  Checker(const engine::PipelineParts& parts, std::stop_token stop) : parts_(parts), stop_(stop) {}
+
+  const std::vector<PlacedFinding>& Check() {
+    engine::SourceCheck source = CheckSource();
+    const std::vector<engine::TablePlan> tables = PlanTables(source);
+    for (const engine::SinkNode& sink : parts_.sinks) {
+      const std::string place = "sink " + sink.name;
+      auto findings = sink.sink->Check(source.definition, tables, stop_);
+      if (findings.ok()) {
+        Add(place, std::move(*findings));
+      } else {
+        AddError(place, "connection", findings.status());
+      }
+    }
+    return findings_;
+  }
+
+ private:
+  engine::SourceCheck CheckSource() {
+    const std::string place = "source " + parts_.source_type;
+    const auto identity = parts_.source->Open(stop_);
+    if (!identity.ok()) {
+      AddError(place, "connection", identity.status());
+      return {};
+    }
+    auto check = parts_.source->Check(stop_);
+    if (!check.ok()) {
+      AddError(place, "check", check.status());
+      return {};
+    }
+    Add(place, std::move(check->findings));
+    return *std::move(check);
+  }
+
+  // The tables as the sinks will see them, behind the transformers.
+  std::vector<engine::TablePlan> PlanTables(const engine::SourceCheck& source) {
+    std::vector<engine::TablePlan> plans;
+    for (const schemas::TableSchemaPtr& table : source.tables) {
+      engine::TablePlan plan{table->table, Transformed(table), nullptr};
+      if (plan.schema == nullptr) continue;  // Dropped by a transformer, or reported.
+      for (const schemas::TableDefinition& definition : source.definition.tables) {
+        if (definition.table == table->table) plan.definition = &definition;
+      }
+      plans.push_back(std::move(plan));
+    }
+    return plans;
+  }
+
+  schemas::TableSchemaPtr Transformed(schemas::TableSchemaPtr schema) {
+    const std::string name = schema->table.ToString();
+    for (const auto& transformer : parts_.transformers) {
+      auto next = transformer->TransformSchema(schema);
+      if (!next.ok()) {
+        AddError("transformers", "table " + name, next.status());
+        return nullptr;
+      }
+      schema = *std::move(next);
+      if (schema == nullptr) return nullptr;
+    }
+    return schema;
+  }
+
+  void Add(const std::string& place, std::vector<Finding> findings) {
+    for (Finding& finding : findings) findings_.push_back({place, std::move(finding)});
+  }
+  void AddError(const std::string& place, std::string subject, const absl::Status& status) {
+    findings_.push_back(
+        {place,
+         {Finding::Severity::kError, std::move(subject), std::string(base::Message(status)), ""}});
+  }
+
+  const engine::PipelineParts& parts_;
+  std::stop_token stop_;
+  std::vector<PlacedFinding> findings_;
+};
+
+void PrintText(const std::vector<PlacedFinding>& findings, std::ostream& out) {
+  for (const PlacedFinding& placed : findings) {
+    const Finding& finding = placed.finding;
+    out << fmt::format("{:<8} {}: {}: {}\n", SeverityName(finding.severity), placed.place,
+                       finding.subject, finding.problem);
+    if (!finding.remedy.empty()) out << fmt::format("         -> {}\n", finding.remedy);
+  }
+}
+
+void PrintJson(const std::vector<PlacedFinding>& findings, std::ostream& out) {
+  out << "[";
+  bool first = true;
+  for (const PlacedFinding& placed : findings) {
+    const Finding& finding = placed.finding;
+    out << (first ? "\n" : ",\n")
+        << fmt::format(
+               R"(  {{"severity": "{}", "place": {}, "subject": {}, "problem": {}, "remedy": {}}})",
+               SeverityName(finding.severity), config::QuoteJson(placed.place),
+               config::QuoteJson(finding.subject), config::QuoteJson(finding.problem),
+               config::QuoteJson(finding.remedy));
+    first = false;
+  }
+  out << "\n]\n";
+}
+
+ExitCode Check(const Invocation& invocation, const std::string& file, bool json) {
+  const auto parts = LoadPipeline(invocation, file);
+  if (!parts.has_value()) return ExitCode::kUsage;
+  const Interrupt interrupt;
+  Checker checker(*parts, interrupt.drain());
+  const std::vector<PlacedFinding>& findings = checker.Check();
+  size_t errors = 0;
+  size_t warnings = 0;
+  for (const PlacedFinding& placed : findings) {
+    errors += placed.finding.severity == Finding::Severity::kError ? 1 : 0;
+    warnings += placed.finding.severity == Finding::Severity::kWarning ? 1 : 0;
+  }
+  if (json) {
+    PrintJson(findings, invocation.console.out);
+  } else {
+    PrintText(findings, invocation.console.out);
+    invocation.console.out << fmt::format("{} errors, {} warnings\n", errors, warnings);
+  }
+  return errors == 0 ? ExitCode::kDone : ExitCode::kDifference;
+}
+
+}  // namespace
+
+void AddCheck(CommandLine& line, const Invocation& invocation) {
+  auto file = std::make_shared<std::string>();
+  auto json = std::make_shared<bool>(false);
+  line.Add("check", "Look at the real servers; change nothing",
+           [&invocation, file, json] { return Check(invocation, *file, *json); })
+      .Argument(kPipelineArgument, *file, kPipelineDoc)
+      .Flag("--json", *json, "As JSON");
+}
+
+}  // namespace pgflow::cli

@@ -1,0 +1,75 @@
+#include "cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+
+namespace pgflow::cli {
+
+struct CommandLine::Parser {
+  Parser(const std::string& name, const std::string& summary) : app(summary, name) {}
+
+  CLI::App app;
+  Action chosen;
+};
+
+CommandLine::Command& CommandLine::Command::Argument(const std::string& name, std::string& value,
+                                                     const std::string& doc) {
+  static_cast<CLI::App*>(app_)->add_option(name, value, doc)->required()->type_name("");
+  return *this;
+}
+
+CommandLine::Command& CommandLine::Command::OptionalArgument(const std::string& name,
+                                                             std::string& value,
+                                                             const std::string& doc) {
+  static_cast<CLI::App*>(app_)->add_option(name, value, doc)->type_name("");
+  return *this;
+}
+
+CommandLine::Command& CommandLine::Command::Option(const std::string& name, std::string& value,
+                                                   const std::string& doc) {
+  static_cast<CLI::App*>(app_)->add_option(name, value, doc);
+  return *this;
+}
+
+CommandLine::Command& CommandLine::Command::Flag(const std::string& name, bool& value,
+                                                 const std::string& doc) {
+  static_cast<CLI::App*>(app_)->add_flag(name, value, doc);
+  return *this;
+}
+
+CommandLine::CommandLine(const std::string& name, const std::string& summary,
+                         const std::string& version)
+    : parser_(std::make_unique<Parser>(name, summary)) {
+  parser_->app.require_subcommand(1);
+  parser_->app.fallthrough();
+  parser_->app.set_version_flag("--version", version);
+}
+
+CommandLine::~CommandLine() = default;
+
+CommandLine::Command CommandLine::Add(const std::string& name, const std::string& summary,
+                                      Action action) {
+  CLI::App* command = parser_->app.add_subcommand(name, summary);
+  command->callback(
+      [parser = parser_.get(), action = std::move(action)] { parser->chosen = action; });
+  return Command(command);
+}
+
+void CommandLine::Choice(const std::string& name, std::string& value,
+                         const std::vector<std::string>& choices) {
+  parser_->app.add_option(name, value, "")->check(CLI::IsMember(choices))->type_name("");
+}
+
+CommandLine::Action CommandLine::Parse(const std::vector<std::string>& arguments,
+                                       const Console& console, ExitCode& code) {
+  try {
+    // CLI11 takes the arguments from the back.
+    parser_->app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    return parser_->chosen;
+  } catch (const CLI::ParseError& error) {
+    const int exit = parser_->app.exit(error, console.out, console.error);
+    code = exit == 0 ? ExitCode::kDone : ExitCode::kUsage;
+    return nullptr;
+  }
+}
+
+}  // namespace pgflow::cli

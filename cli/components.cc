@@ -1,0 +1,28 @@
+#include "cli/components.h"
+
+#include "sinks/blackhole/blackhole_sink.h"
+#include "sinks/postgres/postgres_sink.h"
+#include "sinks/stdout/stdout_sink.h"
+#include "sources/postgres/postgres_source.h"
+#include "transformers/filter/filter_transformer.h"
+#include "transformers/project/project_transformer.h"
+#include "transformers/rename/rename_transformer.h"
+
+namespace pgflow::cli {
+
+engine::Registry AllComponents() {
+  engine::Registry registry;
+  registry.sources.push_back(
+      engine::MakeComponentType<engine::Source, sources::PostgresSourceConfig>(
+          "postgres", "The tables of a Postgres database, and every change of them.", "",
+          &sources::PostgresSourceSpec, &sources::PostgresSource::Make));
+  registry.transformers.push_back(transformers::FilterType());
+  registry.transformers.push_back(transformers::ProjectType());
+  registry.transformers.push_back(transformers::RenameType());
+  registry.sinks.push_back(sinks::PostgresSinkType());
+  registry.sinks.push_back(sinks::StdoutSinkType());
+  registry.sinks.push_back(sinks::BlackholeSinkType());
+  return registry;
+}
+
+}  // namespace pgflow::cli

@@ -1,0 +1,78 @@
+// pgflow run: snapshot, then stream. pgflow snapshot: the snapshot only.
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "cli/admin_port.h"
+#include "cli/command.h"
+#include "cli/interrupt.h"
+#include "engine/observe/progress.h"
+
+namespace pgflow::cli {
+namespace {
+
+struct Options {
+  std::string until_lsn;
+  bool until_current = false;
+  bool snapshot_only = false;
+};
+
+ExitCode Run(const Invocation& invocation, const std::string& file, const Options& options) {
+  auto parts = LoadPipeline(invocation, file);
+  if (!parts.has_value()) return ExitCode::kUsage;
+  parts->options.snapshot_only = options.snapshot_only;
+  parts->options.until_current = options.until_current;
+  if (options.until_current && !options.until_lsn.empty()) {
+    return Fail(invocation.console, "--until-lsn and --until-current exclude each other",
+                ExitCode::kUsage);
+  }
+  if (!options.until_lsn.empty()) {
+    parts->options.until_lsn = postgres::Lsn::Parse(options.until_lsn);
+    if (!parts->options.until_lsn.has_value()) {
+      return Fail(
+          invocation.console,
+          fmt::format("--until-lsn: '{}' is no LSN; write one like 16/B374D848", options.until_lsn),
+          ExitCode::kUsage);
+    }
+  }
+  const Interrupt interrupt;
+  const std::optional<std::string> listen = parts->admin_listen;
+  const auto pipeline = MakePipeline(*std::move(parts));
+  const engine::StatusFunction status = [&pipeline] { return pipeline->status(); };
+  absl::Status ended;
+  {
+    std::optional<AdminPort> admin;
+    if (listen.has_value()) admin.emplace(*listen, status);
+    engine::Progress progress(status, {.terminal = engine::IsTerminal(STDERR_FILENO)});
+    progress.Start();
+    ended = pipeline->Run(interrupt.drain(), interrupt.stop());
+  }
+  if (!ended.ok()) return Fail(invocation.console, ended);
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+void AddRun(CommandLine& line, const Invocation& invocation) {
+  auto file = std::make_shared<std::string>();
+  auto options = std::make_shared<Options>();
+  line.Add("run", "Copy the tables, then stream every change, until stopped",
+           [&invocation, file, options] { return Run(invocation, *file, *options); })
+      .Argument(kPipelineArgument, *file, kPipelineDoc)
+      .Option("--until-lsn", options->until_lsn, "End when everything before this LSN is delivered")
+      .Flag("--until-current", options->until_current,
+            "End when everything that is on the source now is delivered");
+}
+
+void AddSnapshot(CommandLine& line, const Invocation& invocation) {
+  auto file = std::make_shared<std::string>();
+  line.Add("snapshot", "Copy the tables, and end",
+           [&invocation, file] {
+             Options options;
+             options.snapshot_only = true;
+             return Run(invocation, *file, options);
+           })
+      .Argument(kPipelineArgument, *file, kPipelineDoc);
+}
+
+}  // namespace pgflow::cli
