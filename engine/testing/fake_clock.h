@@ -2,9 +2,9 @@
 #pragma once
 
 #include <absl/base/thread_annotations.h>
-#include <absl/synchronization/mutex.h>
 
 #include "base/clock.h"
+#include "base/mutex.h"
 
 namespace pgflow::engine {
 
@@ -14,16 +14,16 @@ class FakeClock final : public base::Clock {
   explicit FakeClock(absl::Time now = absl::FromUnixSeconds(1767225600)) : now_(now) {}
 
   absl::Time Now() const override {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     return now_;
   }
   void Advance(absl::Duration by) {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     now_ += by;
   }
 
  private:
-  mutable absl::Mutex mutex_;
+  mutable base::Mutex mutex_;
   absl::Time now_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -25,7 +25,7 @@ class FakeLane final : public SnapshotLane {
   absl::StatusOr<WriteResult> Write(Batch& batch, std::stop_token /*stop*/) override {
     PGFLOW_RETURN_IF_ERROR(target_.errors_.Next("lane.write"));
     PGFLOW_ASSIGN_OR_RETURN(std::span<const ChangeEvent> events, batch.Events());
-    absl::MutexLock lock(&target_.mutex_);
+    base::MutexLock lock(&target_.mutex_);
     WriteResult result;
     for (size_t i = 0; i < events.size(); ++i) {
       const std::string text = Describe(events[i]);
@@ -44,7 +44,7 @@ class FakeLane final : public SnapshotLane {
 
   absl::Status FinishRange(std::stop_token /*stop*/) override {
     PGFLOW_RETURN_IF_ERROR(target_.errors_.Next("lane.finish"));
-    absl::MutexLock lock(&target_.mutex_);
+    base::MutexLock lock(&target_.mutex_);
     std::vector<std::string>& rows = target_.rows_[table_];
     for (std::string& row : rows_) {
       const bool exists = std::ranges::find(rows, row) != rows.end();
@@ -57,7 +57,7 @@ class FakeLane final : public SnapshotLane {
 
   absl::Status FinishTable(const TablePlan& table, std::stop_token /*stop*/) override {
     PGFLOW_RETURN_IF_ERROR(target_.errors_.Next("lane.finish_table"));
-    absl::MutexLock lock(&target_.mutex_);
+    base::MutexLock lock(&target_.mutex_);
     target_.finished_tables_.insert(table.source_table.ToString());
     return absl::OkStatus();
   }
@@ -71,27 +71,27 @@ class FakeLane final : public SnapshotLane {
 };
 
 void FakeTarget::Cork() {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   corked_ = true;
 }
 
 void FakeTarget::Uncork() {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   corked_ = false;
 }
 
 void FakeTarget::HoldDurable() {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   durable_held_ = true;
 }
 
 void FakeTarget::ReleaseDurable() {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   durable_held_ = false;
 }
 
 void FakeTarget::Refuse(std::string text, bool name_culprit) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   refused_ = std::move(text);
   name_culprit_ = name_culprit;
 }
@@ -109,19 +109,19 @@ std::vector<std::string> FakeTarget::events() const {
 }
 
 std::vector<std::string> FakeTarget::durable_events() const {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   std::vector<std::string> texts;
   for (size_t i = 0; i < durable_count_; ++i) texts.push_back(events_[i].text);
   return texts;
 }
 
 std::vector<FakeEvent> FakeTarget::history() const {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   return events_;
 }
 
 std::vector<std::string> FakeTarget::rows(std::string_view table) const {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   for (const auto& [name, rows] : rows_) {
     if (name.ToString() != table && name.name != table) continue;
     std::vector<std::string> sorted = rows;
@@ -132,48 +132,48 @@ std::vector<std::string> FakeTarget::rows(std::string_view table) const {
 }
 
 std::set<std::string> FakeTarget::finished_tables() const {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   return finished_tables_;
 }
 
 StreamPoint FakeTarget::durable() const {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   return durable_;
 }
 
 int FakeTarget::open_count() const {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   return open_count_;
 }
 
 int FakeTarget::write_count() const {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   return write_count_;
 }
 
 std::vector<std::string> FakeTarget::violations() const {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   return violations_;
 }
 
 bool FakeTarget::WaitForEvents(size_t count, absl::Duration timeout) const {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   const auto there = [this, count]()
                          ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return events_.size() >= count; };
-  return mutex_.AwaitWithTimeout(absl::Condition(&there), timeout);
+  return mutex_.AwaitWithTimeout(base::Condition(&there), timeout);
 }
 
 bool FakeTarget::WaitForDurable(postgres::Lsn commit_lsn, absl::Duration timeout) const {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   const auto there = [this, commit_lsn]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
     return durable_.commit_lsn >= commit_lsn;
   };
-  return mutex_.AwaitWithTimeout(absl::Condition(&there), timeout);
+  return mutex_.AwaitWithTimeout(base::Condition(&there), timeout);
 }
 
 bool FakeTarget::WaitForBlockedWrite(absl::Duration timeout) const {
-  absl::MutexLock lock(&mutex_);
-  return mutex_.AwaitWithTimeout(absl::Condition(&blocked_), timeout);
+  base::MutexLock lock(&mutex_);
+  return mutex_.AwaitWithTimeout(base::Condition(&blocked_), timeout);
 }
 
 absl::Status FakeTarget::Take(const Window& window) {
@@ -218,7 +218,7 @@ absl::Status FakeTarget::MoveDurable() {
 
 // What was not durable is gone, as after a crash.
 absl::Status FakeSink::Open(const SinkContext& /*context*/, std::stop_token /*stop*/) {
-  absl::MutexLock lock(&target_.mutex_);
+  base::MutexLock lock(&target_.mutex_);
   ++target_.open_count_;
   target_.events_.resize(target_.durable_count_);
   target_.complete_count_ = target_.durable_count_;
@@ -238,7 +238,7 @@ absl::Status FakeSink::PrepareSnapshot(const schemas::DatabaseDefinition& /*defi
                                        std::span<const TablePlan> /*resumed*/,
                                        std::stop_token /*stop*/) {
   PGFLOW_RETURN_IF_ERROR(target_.errors_.Next("prepare"));
-  absl::MutexLock lock(&target_.mutex_);
+  base::MutexLock lock(&target_.mutex_);
   for (const TablePlan& table : tables) {
     const auto found = target_.rows_.find(table.source_table);
     if (found == target_.rows_.end() || found->second.empty()) continue;
@@ -250,7 +250,7 @@ absl::Status FakeSink::PrepareSnapshot(const schemas::DatabaseDefinition& /*defi
 
 absl::Status FakeSink::ResetTable(const TablePlan& table, std::stop_token /*stop*/) {
   PGFLOW_RETURN_IF_ERROR(target_.errors_.Next("reset"));
-  absl::MutexLock lock(&target_.mutex_);
+  base::MutexLock lock(&target_.mutex_);
   target_.rows_.erase(table.source_table);
   target_.finished_tables_.erase(table.source_table.ToString());
   return absl::OkStatus();
@@ -262,7 +262,7 @@ absl::StatusOr<std::unique_ptr<SnapshotLane>> FakeSink::OpenLane(std::stop_token
 }
 
 absl::StatusOr<WriteResult> FakeSink::Write(const Window& window, std::stop_token stop) {
-  absl::MutexLock lock(&target_.mutex_);
+  base::MutexLock lock(&target_.mutex_);
   ++target_.write_count_;
   if (!target_.open_) target_.violations_.emplace_back("Write without Open");
   const auto uncorked = [this, &stop]() ABSL_SHARED_LOCKS_REQUIRED(target_.mutex_) {
@@ -270,7 +270,7 @@ absl::StatusOr<WriteResult> FakeSink::Write(const Window& window, std::stop_toke
   };
   target_.blocked_ = target_.corked_;
   // The token cannot wake a condition: look at it now and then.
-  while (!target_.mutex_.AwaitWithTimeout(absl::Condition(&uncorked), absl::Milliseconds(5))) {
+  while (!target_.mutex_.AwaitWithTimeout(base::Condition(&uncorked), absl::Milliseconds(5))) {
   }
   target_.blocked_ = false;
   if (target_.corked_) return absl::Status(absl::StatusCode::kCancelled, "stopped");
@@ -283,7 +283,7 @@ absl::StatusOr<WriteResult> FakeSink::Write(const Window& window, std::stop_toke
 
 absl::StatusOr<StreamPoint> FakeSink::Durable(std::stop_token /*stop*/) {
   PGFLOW_RETURN_IF_ERROR(target_.errors_.Next("durable"));
-  absl::MutexLock lock(&target_.mutex_);
+  base::MutexLock lock(&target_.mutex_);
   PGFLOW_RETURN_IF_ERROR(target_.MoveDurable());
   return target_.durable_;
 }

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include <absl/base/thread_annotations.h>
-#include <absl/synchronization/mutex.h>
 #include <absl/time/time.h>
 
+#include "base/mutex.h"
 #include "engine/api/sink.h"
 #include "engine/testing/memory_checkpoint_store.h"
 #include "engine/testing/script_of_errors.h"
@@ -82,7 +82,7 @@ class FakeTarget {
   const bool keeps_checkpoint_;
   ScriptOfErrors errors_;
   MemoryCheckpointStore store_;
-  mutable absl::Mutex mutex_;
+  mutable base::Mutex mutex_;
   bool corked_ ABSL_GUARDED_BY(mutex_) = false;
   bool blocked_ ABSL_GUARDED_BY(mutex_) = false;
   bool durable_held_ ABSL_GUARDED_BY(mutex_) = false;

@@ -31,7 +31,7 @@ Chunk Behind(const Chunk& chunk, StreamPoint tail) {
 class FakeSession final : public SnapshotSession {
  public:
   explicit FakeSession(FakeServer& server) : server_(server) {
-    absl::MutexLock lock(&server.mutex_);
+    base::MutexLock lock(&server.mutex_);
     ++server.snapshot_count_;
     consistent_point_ = std::max(server.consistent_point_, server.end_);
     if (server.snapshot_count_ == 1) consistent_point_ = server.consistent_point_;
@@ -75,7 +75,7 @@ class FakeReader final : public RangeReader {
     const SnapshotTable& table = tables_[request.table];
     std::vector<CopyRows> wanted;
     {
-      absl::MutexLock lock(&server_.mutex_);
+      base::MutexLock lock(&server_.mutex_);
       const auto found = server_.tables_.find(table.schema->table);
       if (found == server_.tables_.end() || found->second.storage != table.storage) {
         return RangeOutcome::kTableChanged;
@@ -104,7 +104,7 @@ absl::StatusOr<std::unique_ptr<RangeReader>> FakeSession::OpenReader(std::stop_t
 }
 
 void FakeServer::Add(Step step) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   if (const Chunk* chunk = std::get_if<Chunk>(&step)) {
     for (const TransactionSpan& span : chunk->transactions) end_ = std::max(end_, span.end_lsn);
   } else if (const Commit* commit = std::get_if<Commit>(&step)) {
@@ -125,7 +125,7 @@ void FakeServer::DropOpen(postgres::Xid xid) { Add(Drop{xid}); }
 void FakeServer::Idle(postgres::Lsn lsn) { Add(lsn); }
 
 void FakeServer::SetTable(schemas::TableSchemaPtr schema, std::vector<CopyRows> ranges) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   Table& table = tables_[schema->table];
   table.schema = std::move(schema);
   table.ranges = std::move(ranges);
@@ -133,55 +133,55 @@ void FakeServer::SetTable(schemas::TableSchemaPtr schema, std::vector<CopyRows> 
 }
 
 void FakeServer::SetConsistentPoint(postgres::Lsn lsn) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   consistent_point_ = lsn;
 }
 
 void FakeServer::SetNewerRows(const schemas::TableName& table, CopyRows rows) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   tables_[table].newer = std::move(rows);
 }
 
 void FakeServer::Disconnect() {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   disconnect_ = true;
 }
 
 void FakeServer::SetSlotInUse(bool in_use) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   slot_in_use_ = in_use;
 }
 
 void FakeServer::RemoveSlot() {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   slot_exists_ = false;
 }
 
 void FakeServer::SetIdentity(SourceIdentity identity) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   identity_ = std::move(identity);
 }
 
 postgres::Lsn FakeServer::acknowledged() const {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   return acknowledged_;
 }
 
 int FakeServer::run_count() const {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   return run_count_;
 }
 
 int FakeServer::snapshot_count() const {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   return snapshot_count_;
 }
 
 bool FakeServer::WaitForAcknowledged(postgres::Lsn lsn, absl::Duration timeout) const {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   const auto there = [this, lsn]()
                          ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return acknowledged_ >= lsn; };
-  return mutex_.AwaitWithTimeout(absl::Condition(&there), timeout);
+  return mutex_.AwaitWithTimeout(base::Condition(&there), timeout);
 }
 
 // `tail`: where the engine or the slot stood when this Run began.
@@ -208,13 +208,13 @@ absl::Status FakeServer::Deliver(const Step& step, StreamPoint tail, StreamWrite
 
 absl::StatusOr<SourceIdentity> FakeSource::Open(std::stop_token /*stop*/) {
   PGFLOW_RETURN_IF_ERROR(server_.errors_.Next("open"));
-  absl::MutexLock lock(&server_.mutex_);
+  base::MutexLock lock(&server_.mutex_);
   return server_.identity_;
 }
 
 absl::StatusOr<SlotState> FakeSource::OpenSlot(bool create, std::stop_token /*stop*/) {
   PGFLOW_RETURN_IF_ERROR(server_.errors_.Next("open_slot"));
-  absl::MutexLock lock(&server_.mutex_);
+  base::MutexLock lock(&server_.mutex_);
   SlotState state;
   if (!server_.slot_exists_) {
     if (!create) return absl::Status(absl::StatusCode::kNotFound, "there is no slot");
@@ -242,7 +242,7 @@ absl::Status FakeSource::Run(StreamWriter& out, std::stop_token stop) {
   size_t next = 0;
   StreamPoint tail = out.tail();
   {
-    absl::MutexLock lock(&server_.mutex_);
+    base::MutexLock lock(&server_.mutex_);
     ++server_.run_count_;
     server_.disconnect_ = false;
     if (!server_.slot_exists_) return absl::Status(absl::StatusCode::kNotFound, "no slot");
@@ -258,12 +258,12 @@ absl::Status FakeSource::Run(StreamWriter& out, std::stop_token stop) {
     if (!out.WaitForRoom(absl::Milliseconds(5), stop)) continue;
     std::optional<FakeServer::Step> step;
     {
-      absl::MutexLock lock(&server_.mutex_);
+      base::MutexLock lock(&server_.mutex_);
       const auto ready = [this, next]() ABSL_SHARED_LOCKS_REQUIRED(server_.mutex_) {
         return server_.disconnect_ || next < server_.steps_.size();
       };
       // The token cannot wake a condition: look at it now and then.
-      server_.mutex_.AwaitWithTimeout(absl::Condition(&ready), absl::Milliseconds(5));
+      server_.mutex_.AwaitWithTimeout(base::Condition(&ready), absl::Milliseconds(5));
       if (server_.disconnect_) {
         return absl::Status(absl::StatusCode::kUnavailable, "the connection was lost");
       }
@@ -275,19 +275,19 @@ absl::Status FakeSource::Run(StreamWriter& out, std::stop_token stop) {
 }
 
 void FakeSource::Acknowledge(postgres::Lsn lsn) {
-  absl::MutexLock lock(&server_.mutex_);
+  base::MutexLock lock(&server_.mutex_);
   server_.acknowledged_ = std::max(server_.acknowledged_, lsn);
 }
 
 absl::StatusOr<SlotHealth> FakeSource::Health(std::stop_token /*stop*/) {
   PGFLOW_RETURN_IF_ERROR(server_.errors_.Next("health"));
-  absl::MutexLock lock(&server_.mutex_);
+  base::MutexLock lock(&server_.mutex_);
   const postgres::Lsn end = std::max(server_.end_, server_.acknowledged_);
   return SlotHealth{"reserved", end.value() - server_.acknowledged_.value(), end};
 }
 
 absl::StatusOr<postgres::Lsn> FakeSource::CurrentLsn(std::stop_token /*stop*/) {
-  absl::MutexLock lock(&server_.mutex_);
+  base::MutexLock lock(&server_.mutex_);
   return server_.end_;
 }
 

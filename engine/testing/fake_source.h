@@ -12,9 +12,9 @@
 #include <vector>
 
 #include <absl/base/thread_annotations.h>
-#include <absl/synchronization/mutex.h>
 #include <absl/time/time.h>
 
+#include "base/mutex.h"
 #include "engine/api/source.h"
 #include "engine/testing/script_of_errors.h"
 
@@ -83,7 +83,7 @@ class FakeServer {
   absl::Status Deliver(const Step& step, StreamPoint tail, StreamWriter& out);
 
   ScriptOfErrors errors_;
-  mutable absl::Mutex mutex_;
+  mutable base::Mutex mutex_;
   std::vector<Step> steps_ ABSL_GUARDED_BY(mutex_);
   std::map<schemas::TableName, Table> tables_ ABSL_GUARDED_BY(mutex_);
   SourceIdentity identity_ ABSL_GUARDED_BY(mutex_) = {7, 1, "fake", "slot"};

@@ -121,26 +121,26 @@ class Recorder final : public StreamWriter {
   absl::Status Idle(postgres::Lsn) override { return absl::OkStatus(); }
   void Cut() override {}
   StreamPoint tail() const override {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     return tail_;
   }
   bool HasRoom() const override { return true; }
   bool WaitForRoom(absl::Duration, std::stop_token) override { return true; }
 
   std::vector<uint64_t> Wait(size_t count) {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     const auto there = [this, count] { return commits_.size() >= count; };
-    mutex_.AwaitWithTimeout(absl::Condition(&there), absl::Seconds(10));
+    mutex_.AwaitWithTimeout(base::Condition(&there), absl::Seconds(10));
     return commits_;
   }
 
  private:
   void Commit(const TransactionSpan& span) {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     commits_.push_back(span.commit_lsn.value());
     if (span.ends) tail_ = {span.commit_lsn, span.end_lsn};
   }
-  mutable absl::Mutex mutex_;
+  mutable base::Mutex mutex_;
   std::vector<uint64_t> commits_;
   StreamPoint tail_;
 };

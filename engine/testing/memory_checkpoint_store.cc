@@ -14,12 +14,12 @@ absl::Status NotBegun() {
 }  // namespace
 
 absl::StatusOr<std::optional<SinkCheckpoint>> MemoryCheckpointStore::Load() {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   return checkpoint_;
 }
 
 absl::Status MemoryCheckpointStore::Begin(const SourceIdentity& identity, StreamPoint start) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   checkpoint_.emplace();
   checkpoint_->identity = identity;
   checkpoint_->stream = start;
@@ -27,7 +27,7 @@ absl::Status MemoryCheckpointStore::Begin(const SourceIdentity& identity, Stream
 }
 
 absl::Status MemoryCheckpointStore::BeginTable(const TableProgress& progress) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   if (!checkpoint_.has_value()) return NotBegun();
   std::erase_if(checkpoint_->tables,
                 [&progress](const TableProgress& table) { return table.table == progress.table; });
@@ -45,7 +45,7 @@ absl::StatusOr<TableProgress*> MemoryCheckpointStore::Find(const schemas::TableN
 }
 
 absl::Status MemoryCheckpointStore::FinishRange(const schemas::TableName& table, BlockRange range) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   PGFLOW_ASSIGN_OR_RETURN(TableProgress * progress, Find(table));
   if (std::ranges::find(progress->finished, range) == progress->finished.end()) {
     progress->finished.push_back(range);
@@ -54,28 +54,28 @@ absl::Status MemoryCheckpointStore::FinishRange(const schemas::TableName& table,
 }
 
 absl::Status MemoryCheckpointStore::FinishTable(const schemas::TableName& table) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   PGFLOW_ASSIGN_OR_RETURN(TableProgress * progress, Find(table));
   progress->complete = true;
   return absl::OkStatus();
 }
 
 absl::Status MemoryCheckpointStore::FinishSnapshot() {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   if (!checkpoint_.has_value()) return NotBegun();
   checkpoint_->snapshot_complete = true;
   return absl::OkStatus();
 }
 
 absl::Status MemoryCheckpointStore::AdvanceStream(StreamPoint point) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   if (!checkpoint_.has_value()) return NotBegun();
   checkpoint_->stream = point;
   return absl::OkStatus();
 }
 
 absl::Status MemoryCheckpointStore::Forget() {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   checkpoint_.reset();
   return absl::OkStatus();
 }

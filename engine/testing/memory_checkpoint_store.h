@@ -2,8 +2,8 @@
 #pragma once
 
 #include <absl/base/thread_annotations.h>
-#include <absl/synchronization/mutex.h>
 
+#include "base/mutex.h"
 #include "engine/api/checkpoint.h"
 
 namespace pgflow::engine {
@@ -24,7 +24,7 @@ class MemoryCheckpointStore final : public CheckpointStore {
   absl::StatusOr<TableProgress*> Find(const schemas::TableName& table)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  absl::Mutex mutex_;
+  base::Mutex mutex_;
   std::optional<SinkCheckpoint> checkpoint_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -8,7 +8,8 @@
 
 #include <absl/base/thread_annotations.h>
 #include <absl/status/status.h>
-#include <absl/synchronization/mutex.h>
+
+#include "base/mutex.h"
 
 namespace pgflow::engine {
 
@@ -17,14 +18,14 @@ class ScriptOfErrors {
  public:
   // The next `times` calls of `call` fail with `error`.
   void FailNext(std::string_view call, const absl::Status& error, int times = 1) {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     std::vector<absl::Status>& errors = errors_[std::string(call)];
     errors.insert(errors.end(), static_cast<size_t>(times), error);
   }
 
   // What `call` is to return now.
   absl::Status Next(std::string_view call) {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     const auto found = errors_.find(call);
     if (found == errors_.end() || found->second.empty()) return absl::OkStatus();
     absl::Status error = found->second.front();
@@ -33,7 +34,7 @@ class ScriptOfErrors {
   }
 
  private:
-  absl::Mutex mutex_;
+  base::Mutex mutex_;
   std::map<std::string, std::vector<absl::Status>, std::less<>> errors_ ABSL_GUARDED_BY(mutex_);
 };
 
