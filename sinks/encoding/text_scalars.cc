@@ -7,8 +7,10 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 #include "base/bytes.h"
 #include "postgres/types/lsn.h"
@@ -38,6 +40,61 @@ void AppendHexByte(char byte, std::string& out) {
   out.push_back(kHexDigits[value & 0xF]);
 }
 
+// The significant digits of a number in scientific notation, without zeros at the end.
+std::string SignificantDigits(std::string_view text) {
+  std::string digits;
+  for (const char c : text.substr(0, text.find('e'))) {
+    if (c >= '0' && c <= '9') digits.push_back(c);
+  }
+  return digits.substr(0, digits.find_last_not_of('0') + 1);
+}
+
+// Whether `text`, the shortest digits of `value`, lies exactly between it and its neighbour. It
+// reads back right only by rounding to even, so the server spends another digit on it. That can
+// only happen where neighbours are whole numbers apart, and not beyond 1e38: a power of ten that
+// large has more factors of five than a mantissa has room for.
+template <typename Float>
+bool IsHalfway(Float value, std::string_view text) {
+  using Wide = std::conditional_t<sizeof(Float) == 4, double, long double>;
+  constexpr auto kFirst = static_cast<Float>(uint64_t{1} << std::numeric_limits<Float>::digits);
+  if (std::abs(value) < kFirst || std::abs(value) > static_cast<Float>(1e38)) return false;
+  Wide wide = 0;
+  std::from_chars(text.data(), text.data() + text.size(), wide);
+  const Float toward = wide < Wide{value} ? -std::numeric_limits<Float>::infinity()
+                                          : std::numeric_limits<Float>::infinity();
+  const Wide gap = Wide{std::nextafter(value, toward)} - Wide{value};
+  if (wide == Wide{value} || wide - Wide{value} != gap / 2) return false;
+  // Reading it may have rounded: compare all digits of the number between with those of the text.
+  std::array<char, 80> exact;
+  const int size =
+      std::snprintf(exact.data(), exact.size(), "%.45Le", static_cast<long double>(wide));
+  return SignificantDigits({exact.data(), static_cast<size_t>(size)}) == SignificantDigits(text);
+}
+
+using FloatBuffer = std::array<char, 40>;
+
+// In scientific notation, such as -1.25e+07.
+template <typename Float>
+std::string_view ShortestDigits(Float value, FloatBuffer& buffer) {
+  char* const end = buffer.data() + buffer.size();
+  const auto text_to = [&buffer](const char* last) {
+    return std::string_view(buffer.data(), static_cast<size_t>(last - buffer.data()));
+  };
+  std::string_view text =
+      text_to(std::to_chars(buffer.data(), end, value, std::chars_format::scientific).ptr);
+  if (!IsHalfway(value, text)) return text;
+  // max_digits10 digits always suffice: the loop ends with a text that reads back.
+  for (int behind_point = 1; behind_point < std::numeric_limits<Float>::max_digits10;
+       ++behind_point) {
+    text = text_to(
+        std::to_chars(buffer.data(), end, value, std::chars_format::scientific, behind_point).ptr);
+    Float back = 0;
+    std::from_chars(text.data(), text.data() + text.size(), back);
+    if (back == value && !IsHalfway(value, text)) break;
+  }
+  return text;
+}
+
 // The shortest digits that read back as the same number, laid out as float4out and float8out do:
 // an exponent of two digits at least, below 1e-4 and from 10^`fixed_digits` on.
 template <typename Float>
@@ -50,10 +107,8 @@ void AppendFloat(Float value, int fixed_digits, std::string& out) {
     out.append(value < 0 ? "-Infinity" : "Infinity");
     return;
   }
-  std::array<char, 40> buffer;
-  const auto result = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
-                                    std::chars_format::scientific);
-  std::string_view text(buffer.data(), static_cast<size_t>(result.ptr - buffer.data()));
+  FloatBuffer buffer;
+  const std::string_view text = ShortestDigits(value, buffer);
   const size_t e = text.find('e');
   int exponent = 0;
   const char* exponent_digits = text.data() + e + (text[e + 1] == '+' ? 2 : 1);
