@@ -1,6 +1,7 @@
 // Against a real server.
 #include "schemas/catalog.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -223,6 +223,11 @@ int Connection::server_version() const { return PQserverVersion(connection_); }
 int Connection::backend_pid() const { return PQbackendPID(connection_); }
 bool Connection::healthy() const { return PQstatus(connection_) == CONNECTION_OK; }
 
+bool Connection::StillThere() {
+  // Twice: the first call may read the server's last words, the second one the end behind them.
+  return PQconsumeInput(connection_) != 0 && PQconsumeInput(connection_) != 0 && healthy();
+}
+
 absl::Status Connection::WaitForSocket(short events, absl::Time deadline,
                                        const std::stop_token& stop) {
   const int wake_fd = session_->wake_fd;

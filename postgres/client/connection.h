@@ -90,6 +90,8 @@ class Connection {
   int server_version() const;  // 150018.
   int backend_pid() const;
   bool healthy() const;  // False after the connection broke.
+  // Between two statements: looks whether the server closed the session meanwhile. Does not wait.
+  bool StillThere();
 
   // Simple protocol; may hold several statements (the last one's result is returned).
   absl::StatusOr<Result> Execute(const std::string& sql, std::stop_token stop = {});

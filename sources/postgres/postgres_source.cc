@@ -60,7 +60,7 @@ postgres::ConnectOptions PostgresSource::Options(std::string_view role) const {
 }
 
 absl::StatusOr<Connection*> PostgresSource::Control(std::stop_token stop) {
-  if (control_ == nullptr || !control_->healthy()) {
+  if (control_ == nullptr || !control_->StillThere()) {
     control_.reset();
     PGFLOW_ASSIGN_OR_RETURN(control_, Connection::Connect(Options("control"), std::move(stop)));
   }

@@ -22,20 +22,7 @@ class RecordingWriter final : public engine::StreamWriter {
     absl::MutexLock lock(&mutex_);
     ++starts_;
   }
-  absl::Status Append(engine::Chunk chunk) override {
-    absl::MutexLock lock(&mutex_);
-    size_t next = 0;
-    for (size_t t = 0; t < chunk.transactions.size(); ++t) {
-      const engine::TransactionSpan& span = chunk.transactions[t];
-      if (span.begins) pending_.clear();
-      for (; next < chunk.records.size() && chunk.records[next].transaction == t; ++next) {
-        pending_.push_back({chunk.records[next].xid, Line(chunk, chunk.records[next])});
-        ++received_;
-      }
-      if (span.ends) Commit(pending_, span, {});
-    }
-    return absl::OkStatus();
-  }
+  absl::Status Append(engine::Chunk chunk) override;
   absl::Status AppendOpen(postgres::Xid xid, engine::Chunk chunk) override {
     absl::MutexLock lock(&mutex_);
     for (const engine::EventRecord& record : chunk.records) {
@@ -130,38 +117,9 @@ class RecordingWriter final : public engine::StreamWriter {
  private:
   using XidLines = std::vector<std::pair<postgres::Xid, std::string>>;
 
-  static std::string Row(const engine::Chunk& chunk, uint32_t offset, uint32_t size) {
-    if (size == 0) return "-";
-    std::vector<schemas::Value> values;
-    schemas::RowView::Tuple(std::string_view(chunk.bytes).substr(offset, size)).Decode(values);
-    std::vector<std::string> texts;
-    for (const schemas::Value& value : values) {
-      texts.push_back(value.is_null()        ? "NULL"
-                      : value.is_unchanged() ? "UNCHANGED"
-                                             : std::string(value.view()));
-    }
-    return fmt::format("{}", fmt::join(texts, ","));
-  }
-  static std::string Line(const engine::Chunk& chunk, const engine::EventRecord& record) {
-    std::string line = fmt::format("{} {}", engine::OperationName(record.operation),
-                                   chunk.tables[record.table]->table.ToString());
-    if (record.before_size > 0) {
-      line += " old " + Row(chunk, record.before_offset, record.before_size);
-    }
-    if (record.after_size > 0) line += " " + Row(chunk, record.after_offset, record.after_size);
-    if (record.truncate_flags != 0) line += fmt::format(" flags {}", record.truncate_flags);
-    return line;
-  }
+  static std::string Line(const engine::Chunk& chunk, const engine::EventRecord& record);
   void Commit(XidLines& from, const engine::TransactionSpan& span,
-              std::span<const postgres::Xid> aborted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    for (const auto& [xid, line] : from) {
-      if (std::ranges::find(aborted, xid) == aborted.end()) lines_.push_back(line);
-    }
-    lines_.push_back("commit");
-    from.clear();
-    if (span.commit_lsn <= tail_.commit_lsn) lines_.push_back("OUT OF ORDER");
-    tail_ = {span.commit_lsn, span.end_lsn};
-  }
+              std::span<const postgres::Xid> aborted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable absl::Mutex mutex_;
   bool room_ ABSL_GUARDED_BY(mutex_) = true;

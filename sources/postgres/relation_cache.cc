@@ -67,7 +67,7 @@ absl::Status RelationCache::Load(const std::string& publication, std::stop_token
 }
 
 absl::Status RelationCache::ReadTables() {
-  if (connection_ == nullptr || !connection_->healthy()) {
+  if (connection_ == nullptr || !connection_->StillThere()) {
     connection_.reset();
     PGFLOW_ASSIGN_OR_RETURN(connection_, postgres::Connection::Connect(options_, stop_));
   }
