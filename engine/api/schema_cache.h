@@ -11,8 +11,8 @@
 
 #include <absl/base/thread_annotations.h>
 #include <absl/status/statusor.h>
-#include <absl/synchronization/mutex.h>
 
+#include "base/mutex.h"
 #include "schemas/table_schema.h"
 
 namespace pgflow::engine {
@@ -26,13 +26,13 @@ class SchemaCache {
   template <typename Derive>
   absl::StatusOr<PlanPtr> Get(const schemas::TableSchemaPtr& schema, const Derive& derive) {
     {
-      absl::ReaderMutexLock lock(&mutex_);
+      base::MutexLock lock(&mutex_);
       const auto found = entries_.find(schema.get());
       if (found != entries_.end()) return found->second.plan;
     }
     absl::StatusOr<Plan> plan = derive(schema);
     if (!plan.ok()) return std::move(plan).status();
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     if (entries_.size() >= sweep_at_) {
       std::erase_if(entries_,
                     [](const auto& entry) { return entry.second.schema.use_count() == 1; });
@@ -53,7 +53,7 @@ class SchemaCache {
   };
   static constexpr size_t kSweepMin = 256;
 
-  absl::Mutex mutex_;
+  base::Mutex mutex_;
   std::unordered_map<const schemas::TableSchema*, Entry> entries_ ABSL_GUARDED_BY(mutex_);
   size_t sweep_at_ ABSL_GUARDED_BY(mutex_) = kSweepMin;
 };

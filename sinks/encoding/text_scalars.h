@@ -1,4 +1,4 @@
-// Text output of scalar types from their binary form: numbers, bytes, network addresses, geometry.
+// Text output of scalar types from their binary form: numbers, bytes, network addresses.
 // Pure functions of bytes (see type_text.h for the contract).
 #pragma once
 
@@ -15,8 +15,6 @@ bool AppendInt4(std::string_view bytes, const TypeText& type, std::string& out);
 bool AppendInt8(std::string_view bytes, const TypeText& type, std::string& out);
 bool AppendUnsigned4(std::string_view bytes, const TypeText& type, std::string& out);
 bool AppendUnsigned8(std::string_view bytes, const TypeText& type, std::string& out);
-bool AppendFloat4(std::string_view bytes, const TypeText& type, std::string& out);
-bool AppendFloat8(std::string_view bytes, const TypeText& type, std::string& out);
 bool AppendNumeric(std::string_view bytes, const TypeText& type, std::string& out);
 bool AppendRawText(std::string_view bytes, const TypeText& type, std::string& out);
 // Text behind a version byte: jsonb, jsonpath.
@@ -30,13 +28,5 @@ bool AppendInet(std::string_view bytes, const TypeText& type, std::string& out);
 // macaddr and macaddr8.
 bool AppendMac(std::string_view bytes, const TypeText& type, std::string& out);
 bool AppendTsvector(std::string_view bytes, const TypeText& type, std::string& out);
-
-bool AppendPoint(std::string_view bytes, const TypeText& type, std::string& out);
-bool AppendLine(std::string_view bytes, const TypeText& type, std::string& out);
-bool AppendLseg(std::string_view bytes, const TypeText& type, std::string& out);
-bool AppendBox(std::string_view bytes, const TypeText& type, std::string& out);
-bool AppendPath(std::string_view bytes, const TypeText& type, std::string& out);
-bool AppendPolygon(std::string_view bytes, const TypeText& type, std::string& out);
-bool AppendCircle(std::string_view bytes, const TypeText& type, std::string& out);
 
 }  // namespace pgflow::sinks

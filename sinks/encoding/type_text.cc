@@ -4,6 +4,8 @@
 #include <array>
 
 #include "sinks/encoding/text_containers.h"
+#include "sinks/encoding/text_floats.h"
+#include "sinks/encoding/text_geometry.h"
 #include "sinks/encoding/text_scalars.h"
 #include "sinks/encoding/text_times.h"
 

@@ -123,7 +123,7 @@ absl::Status LineWriter::WaitWritable(std::stop_token stop) const {
 }
 
 absl::Status LineWriter::Write(std::string_view lines, std::stop_token stop) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   if (!lines.empty()) synced_ = false;
   while (!lines.empty()) {
     std::string_view piece = lines;
@@ -142,7 +142,7 @@ absl::Status LineWriter::Write(std::string_view lines, std::stop_token stop) {
 }
 
 absl::Status LineWriter::Sync() {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   if (synced_ || !regular_) return absl::OkStatus();
   if (fdatasync(descriptor_) != 0) return ErrorOf(errno);
   synced_ = true;

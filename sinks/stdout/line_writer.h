@@ -13,7 +13,8 @@
 #include <absl/base/thread_annotations.h>
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
-#include <absl/synchronization/mutex.h>
+
+#include "base/mutex.h"
 
 namespace pgflow::sinks {
 
@@ -42,7 +43,7 @@ class LineWriter {
   const std::string name_;
   const bool owned_;
   const bool regular_;
-  absl::Mutex mutex_;
+  base::Mutex mutex_;
   bool synced_ ABSL_GUARDED_BY(mutex_) = true;
 };
 
