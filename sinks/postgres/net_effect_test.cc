@@ -167,8 +167,8 @@ TEST_F(RowStatementTest, HitsOneOfEqualRows) {
   binding_ = *BindTable(*schema_, target, true);
   EXPECT_EQ(Sql(RowShape::kDelete, "delete t full(1 null)"),
             R"(DELETE FROM ONLY "public"."t" WHERE ctid = (SELECT ctid FROM ONLY "public"."t" )"
-            R"(WHERE "id" = $1 AND "name" IS NULL AND ROW("id", "name") )"
-            R"(OPERATOR(pg_catalog.*=) ROW($1, $2) LIMIT 1))");
+            R"(WHERE "id" = $1 AND "name" IS NULL AND ROW("id", "name")::record )"
+            R"(OPERATOR(pg_catalog.*=) ROW($1, $2)::record LIMIT 1))");
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "sinks/postgres/preflight.h"
 #include "sinks/postgres/snapshot_lane.h"
 #include "sinks/postgres/snapshot_target.h"
+#include "sinks/postgres/window_applier.h"
 
 namespace pgflow::sinks {
 namespace {
@@ -27,6 +28,8 @@ absl::StatusOr<std::unique_ptr<engine::Sink>> PostgresSink::Make(PostgresSinkCon
 PostgresSink::PostgresSink(PostgresSinkConfig config)
     : config_(std::move(config)),
       definition_(std::make_shared<const schemas::DatabaseDefinition>()) {}
+
+PostgresSink::~PostgresSink() = default;
 
 absl::Status PostgresSink::Open(const engine::SinkContext& context, std::stop_token stop) {
   applier_.reset();

@@ -15,15 +15,17 @@
 #include "engine/api/sink.h"
 #include "sinks/postgres/checkpoint_store.h"
 #include "sinks/postgres/sink_config.h"
-#include "sinks/postgres/window_applier.h"
 
 namespace pgflow::sinks {
+
+class WindowApplier;
 
 class PostgresSink final : public engine::Sink {
  public:
   static absl::StatusOr<std::unique_ptr<engine::Sink>> Make(PostgresSinkConfig config);
 
   explicit PostgresSink(PostgresSinkConfig config);
+  ~PostgresSink() override;
 
   absl::Status Open(const engine::SinkContext& context, std::stop_token stop) override;
   engine::CheckpointStore* checkpoint_store() override { return store_.get(); }

@@ -1,155 +1,19 @@
 // The sink against a real server.
 #include "sinks/postgres/postgres_sink.h"
 
-#include <random>
-
 #include <gtest/gtest.h>
 
-#include "base/bytes.h"
-#include "engine/testing/event_builder.h"
-#include "engine/testing/scratch_postgres.h"
+#include "sinks/postgres/sink_fixture.h"
 
 namespace pgflow::sinks {
 namespace {
 
 using engine::Batch;
 using engine::Chunk;
-using engine::EventBuilder;
-using engine::ScratchPostgres;
-using engine::SnapshotLane;
 using engine::StreamPoint;
 using engine::Window;
 
-std::unique_ptr<ScratchPostgres> g_server;
-
-class Servers : public testing::Environment {
- public:
-  void SetUp() override {
-    auto server = ScratchPostgres::Make();
-    ASSERT_TRUE(server.ok()) << server.status();
-    g_server = *std::move(server);
-  }
-  void TearDown() override { g_server.reset(); }
-};
-const testing::Environment* const kServers = testing::AddGlobalTestEnvironment(new Servers);
-
-// The tuple's values in the types' send formats.
-void AppendBinaryTuple(const schemas::TableSchema& schema, const schemas::RowView& row,
-                       std::string& to) {
-  std::vector<schemas::Value> values;
-  row.Decode(values);
-  base::AppendBigEndian(to, static_cast<uint16_t>(values.size()));
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (values[i].kind != schemas::ValueKind::kText) {
-      to.push_back(values[i].is_null() ? 'n' : 'u');
-      continue;
-    }
-    const std::string text(values[i].view());
-    to.push_back('b');
-    if (schema.columns[i].type == postgres::oid::kInt4) {
-      base::AppendBigEndian(to, uint32_t{4});
-      base::AppendBigEndian(to, static_cast<int32_t>(std::stol(text)));
-    } else if (schema.columns[i].type == postgres::oid::kInt8) {
-      base::AppendBigEndian(to, uint32_t{8});
-      base::AppendBigEndian(to, static_cast<int64_t>(std::stoll(text)));
-    } else {
-      base::AppendBigEndian(to, static_cast<uint32_t>(text.size()));
-      to += text;
-    }
-  }
-}
-
-Chunk ToBinary(const Chunk& text) {
-  Chunk binary = text;
-  binary.bytes.clear();
-  const std::string_view bytes = text.bytes;
-  for (engine::EventRecord& record : binary.records) {
-    const schemas::TableSchema& schema = *binary.tables[record.table];
-    for (auto [offset, size] : {std::pair(&record.before_offset, &record.before_size),
-                                std::pair(&record.after_offset, &record.after_size)}) {
-      if (*size == 0) continue;
-      const auto row = schemas::RowView::Tuple(bytes.substr(*offset, *size));
-      *offset = static_cast<uint32_t>(binary.bytes.size());
-      AppendBinaryTuple(schema, row, binary.bytes);
-      *size = static_cast<uint32_t>(binary.bytes.size()) - *offset;
-    }
-  }
-  return binary;
-}
-
-class PostgresSinkTest : public testing::Test {
- protected:
-  void SetUp() override {
-    database_ = fmt::format("db{}", ++count_);
-    ASSERT_TRUE(g_server->CreateDatabase(database_).ok());
-    config_.url = config::Secret(g_server->url(database_));
-  }
-
-  void Sql(const std::string& sql) {
-    const absl::Status status = g_server->Execute(sql, database_);
-    ASSERT_TRUE(status.ok()) << status << "\n" << sql;
-  }
-  // Rows as "a,b;c,d" in order; NULL is "-".
-  std::string Rows(const std::string& sql, std::string database = "") {
-    const auto rows = g_server->Query(sql, database.empty() ? database_ : database);
-    EXPECT_TRUE(rows.ok()) << rows.status();
-    std::string text;
-    if (!rows.ok()) return text;
-    for (const engine::TextRow& row : *rows) {
-      if (!text.empty()) text += ";";
-      for (size_t i = 0; i < row.size(); ++i) text += (i == 0 ? "" : ",") + row[i].value_or("-");
-    }
-    return text;
-  }
-
-  std::unique_ptr<engine::Sink> OpenSink() {
-    auto sink = PostgresSink::Make(config_);
-    EXPECT_TRUE(sink.ok()) << sink.status();
-    const absl::Status opened = (*sink)->Open({"test", "target"}, {});
-    EXPECT_TRUE(opened.ok()) << opened;
-    return *std::move(sink);
-  }
-  static engine::SourceIdentity Identity() { return {7, 1, "shop", "slot"}; }
-  void Start() {
-    sink_ = OpenSink();
-    const absl::Status begun =
-        sink_->checkpoint_store()->Begin(Identity(), {postgres::Lsn(1), postgres::Lsn(2)});
-    ASSERT_TRUE(begun.ok()) << begun;
-  }
-  void Reopen() {
-    const absl::Status status = sink_->Open({"test", "target"}, {});
-    ASSERT_TRUE(status.ok()) << status;
-  }
-
-  absl::Status Apply(const std::string& script, bool ends_at_commit = true) {
-    Chunk chunk = builder_.Stream(script);
-    if (binary_) chunk = ToBinary(chunk);
-    Batch batch = engine::BatchOf(std::make_shared<const Chunk>(std::move(chunk)));
-    Window window;
-    window.batches = {&batch, 1};
-    window.ends_at_commit = ends_at_commit;
-    window.end = {batch.transactions().back().commit_lsn, batch.transactions().back().end_lsn};
-    last_ = window.end;
-    return sink_->Write(window, {}).status();
-  }
-  absl::Status ApplyOne(const std::string& changes) {
-    return Apply("begin\n" + changes + "\ncommit");
-  }
-  StreamPoint Checkpoint() {
-    const auto checkpoint = sink_->checkpoint_store()->Load();
-    EXPECT_TRUE(checkpoint.ok() && checkpoint->has_value()) << checkpoint.status();
-    return (*checkpoint)->stream;
-  }
-
-  static int count_;
-  PostgresSinkConfig config_;
-  EventBuilder builder_;
-  std::string database_;
-  std::unique_ptr<engine::Sink> sink_;
-  StreamPoint last_;
-  bool binary_ = false;
-};
-int PostgresSinkTest::count_ = 0;
+using PostgresSinkTest = SinkFixture;
 
 // Every kind of change, as single rows and in bulk, in both formats.
 class EveryWay : public PostgresSinkTest,
@@ -332,12 +196,12 @@ TEST_P(EveryWay, KeepsTransactionsApart) {
 }
 
 TEST_P(EveryWay, RespectsForeignKeysAndTriggersWithoutTheReplicaRole) {
-  Sql("CREATE ROLE " + database_ + "_app LOGIN; GRANT CREATE ON DATABASE " + database_ + " TO " +
-      database_ + "_app");
+  const std::string role = MakeRole();
   Sql("CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (id int PRIMARY KEY, p int REFERENCES "
       "p);"
       "CREATE TABLE log (n serial, what text);"
-      "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO log (what) "
+      "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO public.log "
+      "(what) "
       "VALUES"
       " (TG_OP || coalesce(NEW.id, OLD.id)); RETURN NULL; END$$;"
       "CREATE TRIGGER tr AFTER INSERT OR UPDATE OR DELETE ON p FOR EACH ROW EXECUTE FUNCTION f();"
@@ -345,8 +209,8 @@ TEST_P(EveryWay, RespectsForeignKeysAndTriggersWithoutTheReplicaRole) {
       database_ +
       "_app;"
       "GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO " +
-      database_ + "_app");
-  config_.url = config::Secret(g_server->url(database_, database_ + "_app"));
+      role);
+  config_.url = config::Secret(Server().url(database_, role));
   builder_.Table("p (id int4 key)");
   builder_.Table("c (id int4 key, p int4)");
   Start();
@@ -383,9 +247,9 @@ TEST_F(PostgresSinkTest, FencesOffTheOneBefore) {
   Sql("CREATE TABLE t (id int PRIMARY KEY)");
   builder_.Table("t (id int4 key)");
   // Two of one process would meet at the replication origin.
-  Sql("CREATE ROLE " + database_ + "_app LOGIN; GRANT CREATE ON DATABASE " + database_ + " TO " +
-      database_ + "_app; GRANT ALL ON t TO " + database_ + "_app");
-  config_.url = config::Secret(g_server->url(database_, database_ + "_app"));
+  const std::string role = MakeRole();
+  Sql("GRANT ALL ON t TO " + role);
+  config_.url = config::Secret(Server().url(database_, role));
   Start();
   ASSERT_EQ(ApplyOne("insert t 1"), absl::OkStatus());
   const std::unique_ptr<engine::Sink> other = OpenSink();
@@ -456,126 +320,6 @@ TEST_F(PostgresSinkTest, ReplaysOverLaterRowsWhileCatchingUp) {
   const absl::Status status = sink_->Write(window, {}).status();
   ASSERT_TRUE(status.ok()) << status;
   EXPECT_EQ(Rows("SELECT * FROM t ORDER BY id"), "1,51;2,2");
-}
-
-// The same random history, row by row and in bulk, in both formats, gives the same tables.
-TEST_F(PostgresSinkTest, BulkEqualsRowByRow) {
-  const uint32_t seed = std::random_device()();
-  RecordProperty("seed", std::to_string(seed));
-  SCOPED_TRACE(fmt::format("seed {}", seed));
-  std::mt19937 random(seed);
-  builder_.Table("a (id int4 key, n int8, name text, large text)");
-  builder_.Table("b (x text key, y int4 key, n int4)");
-  builder_.Table("k (n int4, name text) full");
-  const auto pick = [&](uint32_t below) { return random() % below; };
-  std::map<uint32_t, int> a;
-  std::map<std::pair<uint32_t, uint32_t>, int> b;
-  std::vector<std::pair<uint32_t, uint32_t>> k;
-  std::vector<std::string> scripts;
-  for (int window = 0; window < 12; ++window) {
-    std::string script;
-    for (uint32_t tx = 0, txs = 1 + pick(8); tx < txs; ++tx) {
-      script += "begin\n";
-      for (uint32_t i = 0, changes = 1 + pick(30); i < changes; ++i) {
-        const uint32_t id = pick(40);
-        switch (pick(10)) {
-          case 0:
-          case 1:
-          case 2:
-            if (a.contains(id)) {
-              script += fmt::format("update a {} {} 'name {}' {}\n", id, pick(1000), pick(100),
-                                    pick(2) ? "unchanged" : "L" + std::to_string(pick(99)));
-            } else {
-              a[id] = 1;
-              script += fmt::format("insert a {} {} n{} {}\n", id, pick(1000), pick(9),
-                                    pick(3) == 0 ? "null" : "big");
-            }
-            break;
-          case 3:
-            if (a.erase(id) > 0) script += fmt::format("delete a {}\n", id);
-            break;
-          case 4: {
-            const uint32_t to = pick(40);
-            if (a.contains(id) && !a.contains(to)) {
-              a.erase(id), a[to] = 1;
-              script += fmt::format("update a old({}) {} 5 moved {}\n", id, to,
-                                    pick(4) == 0 ? "unchanged" : "m");
-            }
-            break;
-          }
-          case 5:
-          case 6: {
-            const auto key = std::pair(pick(5), pick(5));
-            if (b.contains(key)) {
-              script += fmt::format("update b x{} {} {}\n", key.first, key.second, pick(100));
-            } else {
-              b[key] = 1;
-              script += fmt::format("insert b x{} {} {}\n", key.first, key.second, pick(100));
-            }
-            break;
-          }
-          case 7: {
-            const auto key = std::pair(pick(5), pick(5));
-            if (b.erase(key) > 0) script += fmt::format("delete b x{} {}\n", key.first, key.second);
-            break;
-          }
-          case 8:
-            k.emplace_back(pick(3), pick(2));
-            script += fmt::format("insert k {} s{}\n", k.back().first, k.back().second);
-            break;
-          default:
-            if (k.empty()) break;
-            const size_t at = pick(static_cast<uint32_t>(k.size()));
-            const auto row = k[at];
-            k.erase(k.begin() + static_cast<std::ptrdiff_t>(at));
-            if (pick(2) == 0) {
-              script += fmt::format("delete k full({} s{})\n", row.first, row.second);
-            } else {
-              k.emplace_back(pick(3), pick(2));
-              script += fmt::format("update k full({} s{}) {} s{}\n", row.first, row.second,
-                                    k.back().first, k.back().second);
-            }
-        }
-        if (pick(300) == 0) {
-          script += "truncate a, k\n";
-          a.clear(), k.clear();
-        }
-      }
-      script += "commit\n";
-    }
-    scripts.push_back(script);
-  }
-  std::vector<std::string> seen;
-  for (const auto& [threshold, binary] :
-       {std::pair(1, false), {1, true}, {1000000, false}, {1000000, true}}) {
-    ASSERT_TRUE(
-        g_server->CreateDatabase(database_ + (binary ? "b" : "t") + std::to_string(threshold))
-            .ok());
-    const std::string database = database_ + (binary ? "b" : "t") + std::to_string(threshold);
-    ASSERT_TRUE(
-        g_server
-            ->Execute("CREATE TABLE a (id int PRIMARY KEY, n bigint, name text, large text);"
-                      "CREATE TABLE b (x text, y int, n int, PRIMARY KEY (y, x));"
-                      "CREATE TABLE k (n int, name text)",
-                      database)
-            .ok());
-    config_.url = config::Secret(g_server->url(database));
-    config_.bulk_threshold = static_cast<uint64_t>(threshold);
-    binary_ = binary;
-    Start();
-    for (const std::string& script : scripts) {
-      const absl::Status status = Apply(script);
-      ASSERT_TRUE(status.ok()) << status << "\n" << script;
-    }
-    seen.push_back(Rows("SELECT * FROM a ORDER BY id", database) + "|" +
-                   Rows("SELECT * FROM b ORDER BY x, y", database) + "|" +
-                   Rows("SELECT * FROM k ORDER BY n, name", database));
-    sink_.reset();
-  }
-  EXPECT_EQ(seen[0], seen[1]);
-  EXPECT_EQ(seen[0], seen[2]);
-  EXPECT_EQ(seen[0], seen[3]);
-  EXPECT_FALSE(seen[0].empty());
 }
 
 }  // namespace

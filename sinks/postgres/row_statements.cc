@@ -63,7 +63,8 @@ class Builder {
     return match;
   }
 
-  // One row whose columns have the very bytes of the old row; equal rows may be many.
+  // One row whose columns have the very bytes of the old row; equal rows may be many. The casts
+  // make it one comparison of records; without them it is one of each pair of columns.
   std::string WholeRowMatch() {
     std::string filter;
     std::string names;
@@ -84,7 +85,8 @@ class Builder {
     }
     const bool partitioned = binding_.target->kind == 'p';
     return fmt::format(
-        "{} (SELECT {} FROM {}{} WHERE {}ROW({}) OPERATOR(pg_catalog.*=) ROW({}) LIMIT 1)",
+        "{} (SELECT {} FROM {}{} WHERE {}ROW({})::record OPERATOR(pg_catalog.*=) ROW({})::record "
+        "LIMIT 1)",
         partitioned ? "(tableoid, ctid) =" : "ctid =", partitioned ? "tableoid, ctid" : "ctid",
         binding_.target->only(), binding_.sql_name, filter, names, values);
   }

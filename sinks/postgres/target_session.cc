@@ -2,12 +2,16 @@
 
 #include <utility>
 
+#include <absl/time/clock.h>
+
 #include "base/log.h"
 #include "base/status.h"
 #include "postgres/types/sql_state.h"
 
 namespace pgflow::sinks {
 namespace {
+
+constexpr absl::Duration kOriginPatience = absl::Seconds(1);
 
 bool IsRefusal(const absl::Status& status) {
   // 42501: no privilege. 53400: no free max_replication_slots entry. 55000: origins are off.
@@ -34,11 +38,17 @@ absl::Status TakeOrigin(TargetSession& session, const std::string& origin,
                             .status();
   // Created by another process just now.
   if (postgres::SqlStateOf(status) == "23505") status = absl::OkStatus();
-  if (status.ok()) {
+  // A session of ours that was just closed may still hold it for a moment.
+  const absl::Time deadline = absl::Now() + kOriginPatience;
+  while (status.ok()) {
     status =
         session.connection
             ->Execute(fmt::format("SELECT pg_replication_origin_session_setup({})", name), stop)
             .status();
+    const bool busy = postgres::SqlStateOf(status) == "55006";
+    if (!busy || absl::Now() > deadline) break;
+    absl::SleepFor(absl::Milliseconds(10));
+    status = stop.stop_requested() ? absl::CancelledError("stopped") : absl::OkStatus();
   }
   if (IsRefusal(status)) {
     base::LogDebug("no replication origin at {}: {}", session.connection->display_name(),

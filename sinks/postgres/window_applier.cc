@@ -77,6 +77,8 @@ absl::Status WindowApplier::ApplyMerged(const Window& window, std::stop_token st
 }
 
 absl::Status WindowApplier::ApplyKept(const Window& window, std::stop_token stop) {
+  // A part of one large transaction.
+  if (!window.ends_at_commit) return ApplyRows(changes_, nullptr, stop);
   size_t begin = 0;
   for (const engine::Batch& batch : window.batches) {
     const std::span<const engine::TransactionSpan> transactions = batch.transactions();
@@ -94,7 +96,8 @@ absl::Status WindowApplier::ApplyKept(const Window& window, std::stop_token stop
       PGFLOW_RETURN_IF_ERROR(ApplyRows(changes, span.ends ? &commit : nullptr, stop));
     }
   }
-  if (!window.ends_at_commit) return absl::OkStatus();
+  // The window may end behind its last transaction.
+  if (window.end == committed_) return absl::OkStatus();
   const Commit commit{window.end, CommitTime(window)};
   return ApplyRows({}, &commit, stop);
 }
@@ -134,6 +137,7 @@ absl::Status WindowApplier::QueueCommit(ApplyPipeline& pipeline, const Commit& c
 
 absl::Status WindowApplier::FinishCommit(ApplyPipeline& pipeline, const Commit& commit) {
   in_transaction_ = false;
+  committed_ = commit.point;
   if (!pipeline.captured().has_value()) return absl::InternalError("no WAL position came back");
   const postgres::Result& positions = *pipeline.captured();
   flushes_.Committed(commit.point,
@@ -236,9 +240,8 @@ absl::Status WindowApplier::Failed(const StatementFailure& failure, Changes chan
 }
 
 absl::Status WindowApplier::PollFlush(bool force, std::stop_token stop) {
-  if (in_transaction_) return absl::OkStatus();
   postgres::Connection& connection = session_.connection();
-  if (force) {
+  if (force && !in_transaction_) {
     // Any commit that waits for its flush takes the earlier ones along.
     PGFLOW_RETURN_IF_ERROR(
         connection

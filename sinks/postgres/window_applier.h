@@ -79,6 +79,7 @@ class WindowApplier {
   BulkWriter bulk_;
   FlushTracker flushes_;
   bool in_transaction_ = false;
+  engine::StreamPoint committed_;
   std::vector<Change> changes_;  // Of the window at hand.
   CheckpointStatements::Advance advance_;
 };
