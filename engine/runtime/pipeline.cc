@@ -71,17 +71,20 @@ absl::Status Pipeline::Destroy(std::stop_token stop) {
 
 absl::Status Pipeline::Start(std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(state_, SqliteDatabase::Open(options_.state_directory));
-  PGFLOW_ASSIGN_OR_RETURN(const SourceIdentity identity, source_->Open(stop));
+  const absl::StatusOr<SourceIdentity> identity = source_->Open(stop);
+  if (!identity.ok()) return base::Annotate(identity.status(), "source");
   SlotState slot;
   if (!options_.snapshot_only) {
-    PGFLOW_ASSIGN_OR_RETURN(slot, source_->OpenSlot(true, stop));
+    absl::StatusOr<SlotState> opened = source_->OpenSlot(true, stop);
+    if (!opened.ok()) return base::Annotate(opened.status(), "source");
+    slot = *opened;
   }
   context_ = std::make_unique<LaneContext>(LaneContext{
       .pipeline = options_.name,
       .log = log_,
       .transformers = transformers_,
       .state = *state_,
-      .identity = identity,
+      .identity = *identity,
       .slot = slot,
       .plan = source_->plan(),
       .snapshot_only = options_.snapshot_only,

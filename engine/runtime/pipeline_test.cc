@@ -269,6 +269,15 @@ TEST_F(PipelineTest, EndsBeforeAPoint) {
   EXPECT_THAT(target_.durable_events(), ElementsAre("insert shop.items 1 a"));
 }
 
+TEST_F(PipelineTest, EndsAtAnIdlePoint) {
+  until_ = postgres::Lsn(0x300);
+  Write("begin lsn=0/200\ninsert items 1 a\ncommit");
+  server_.Idle(postgres::Lsn(0x300));
+  Start({&target_});
+  EXPECT_TRUE(Join().ok()) << result_;
+  EXPECT_THAT(target_.durable_events(), ElementsAre("insert shop.items 1 a"));
+}
+
 TEST_F(PipelineTest, ASinkWithoutAStoreIsKeptInTheStateDirectory) {
   FakeTarget plain(false);
   Start({&plain});

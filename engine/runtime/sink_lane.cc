@@ -89,6 +89,7 @@ absl::Status SinkLane::Attempt(std::stop_token stop) {
   builder_.Start(checkpoint.stream, std::move(gates));
   written_ = position_ = checkpoint.stream;
   inside_window_ = false;
+  reached_stop_ = false;
   last_window_time_ = absl::Now();
   SetFrontier(checkpoint.stream);
   statistics_.SetPhase(settled ? Phase::kStreaming : Phase::kCatchUp);
@@ -175,8 +176,10 @@ absl::Status SinkLane::Stream(std::stop_token stop) {
         absl::Now() + (lags ? context_.options.durable_interval : absl::Seconds(1));
     PGFLOW_ASSIGN_OR_RETURN(Take take, cursor_->Read(context_.options.window_bytes_max,
                                                      postgres::Lsn(stop_before_.load()), deadline));
-    const bool finished = take.slices.empty() && Finished(take);
-    if (!take.slices.empty()) PGFLOW_RETURN_IF_ERROR(WriteTake(std::move(take), stop));
+    const bool empty = take.slices.empty();
+    const bool reached_stop = take.reached_stop;
+    if (!empty) PGFLOW_RETURN_IF_ERROR(WriteTake(std::move(take), stop));
+    const bool finished = reached_stop || Finished(empty);
     const bool held = cursor_->held_bytes() > kHeldBytesMax;
     const bool due = absl::Now() - last_window_time_ > context_.options.idle_checkpoint_interval;
     if (position_.end_lsn > written_.end_lsn && (finished || due || held)) {
@@ -190,11 +193,7 @@ absl::Status SinkLane::Stream(std::stop_token stop) {
   return absl::CancelledError("stopped");
 }
 
-bool SinkLane::Finished(const Take& take) {
-  if (take.reached_stop) return true;
-  return finish_.load() && cursor_->AtEnd();
-}
-
+// The position stays behind the stop when it was reached by a take that is read only once.
 absl::Status SinkLane::WriteTake(Take take, std::stop_token stop) {
   std::vector<Batch> batches;
   size_t events = 0;

@@ -92,7 +92,7 @@ class SinkLane {
   absl::Status OnRefused(const absl::Status& error, const Window& window);
   absl::Status Bury(const Batch& batch, const ChangeEvent& event, const absl::Status& error);
   absl::Status UpdateDurable(bool force, std::stop_token stop);
-  bool Finished(const Take& take);
+  bool Finished(bool nothing_read) const;
   void SetFrontier(StreamPoint point);
 
   const LaneContext& context_;
@@ -115,6 +115,7 @@ class SinkLane {
   bool retry_now_ = false;                      // The last error was dealt with; no pause.
   std::optional<postgres::Lsn> isolate_until_;  // Events go one by one up to here.
   bool inside_window_ = false;  // The sink holds parts of an unfinished transaction.
+  bool reached_stop_ = false;        // What comes next is at or behind stop_before_.
   StreamPoint written_;
   StreamPoint durable_;
   StreamPoint position_;  // Nothing but positions came since `written_`.
