@@ -176,10 +176,10 @@ absl::Status SinkLane::Stream(std::stop_token stop) {
         absl::Now() + (lags ? context_.options.durable_interval : absl::Seconds(1));
     PGFLOW_ASSIGN_OR_RETURN(Take take, cursor_->Read(context_.options.window_bytes_max,
                                                      postgres::Lsn(stop_before_.load()), deadline));
-    const bool empty = take.slices.empty();
-    const bool reached_stop = take.reached_stop;
-    if (!empty) PGFLOW_RETURN_IF_ERROR(WriteTake(std::move(take), stop));
-    const bool finished = reached_stop || Finished(empty);
+    reached_stop_ |= take.reached_stop;
+    const bool drained = take.slices.empty() && finish_.load() && cursor_->AtEnd();
+    const bool finished = reached_stop_ || drained;
+    if (!take.slices.empty()) PGFLOW_RETURN_IF_ERROR(WriteTake(std::move(take), stop));
     const bool held = cursor_->held_bytes() > kHeldBytesMax;
     const bool due = absl::Now() - last_window_time_ > context_.options.idle_checkpoint_interval;
     if (position_.end_lsn > written_.end_lsn && (finished || due || held)) {
@@ -193,7 +193,6 @@ absl::Status SinkLane::Stream(std::stop_token stop) {
   return absl::CancelledError("stopped");
 }
 
-// The position stays behind the stop when it was reached by a take that is read only once.
 absl::Status SinkLane::WriteTake(Take take, std::stop_token stop) {
   std::vector<Batch> batches;
   size_t events = 0;

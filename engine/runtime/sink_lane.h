@@ -92,7 +92,6 @@ class SinkLane {
   absl::Status OnRefused(const absl::Status& error, const Window& window);
   absl::Status Bury(const Batch& batch, const ChangeEvent& event, const absl::Status& error);
   absl::Status UpdateDurable(bool force, std::stop_token stop);
-  bool Finished(bool nothing_read) const;
   void SetFrontier(StreamPoint point);
 
   const LaneContext& context_;
