@@ -66,7 +66,7 @@ class Run:
             if pid:
                 break
             if time.monotonic() > deadline:
-                self._process.kill()
+                self._process.kill()  # Shows as exit code -9.
             time.sleep(0.002)
         self.wall_s = time.monotonic() - self.started
         self.cpu_s = usage.ru_utime + usage.ru_stime
@@ -84,6 +84,11 @@ class Run:
         """Ends it the way a user would: Ctrl-C, and a second one when it does not go."""
         self._process.send_signal(2)
         return self.wait(timeout_s=30)
+
+    def kill(self):
+        if self._process.returncode is None:
+            self._process.kill()
+            self.wait()
 
     def tail(self, lines=30):
         with open(self.log_path, errors="replace") as log:
@@ -103,12 +108,15 @@ class Context:
         self.source = Cluster(directory, "source", SERVER_SETTINGS)
         self.target = Cluster(directory, "target", SERVER_SETTINGS)
         self.counter = 0
+        self.runs = []
 
     def start(self):
         self.source.start()
         self.target.start()
 
     def stop(self, keep_logs=False):
+        for run in self.runs:
+            run.kill()
         for cluster in (self.source, self.target):
             cluster.stop()
         if keep_logs:
@@ -127,7 +135,9 @@ class Context:
         return os.path.join(self.directory, name)
 
     def start_program(self, name, command):
-        return Run(command, self.path(self.unique(name) + ".log"))
+        run = Run(command, self.path(self.unique(name) + ".log"))
+        self.runs.append(run)
+        return run
 
     def settle(self):
         """Leaves no dirty pages of one contender for the next to write."""

@@ -9,6 +9,7 @@ import tempfile
 import bench_report
 from bench_context import REPOSITORY, BenchError, Context
 from bench_rows import ROWS
+from throwaway import end_on_signals
 
 
 def parse():
@@ -30,6 +31,7 @@ def parse():
                         help="put the table into docs/performance.md")
     parser.add_argument("--keep", action="store_true", help="keep the scratch directory (logs)")
     options = parser.parse_args()
+    options.build_directory = os.path.abspath(options.build_directory)
     options.pgflow = os.path.join(options.build_directory, "cli", "pgflow")
     for name in options.rows:
         if name not in names:
@@ -76,6 +78,7 @@ def measure_row(row, context):
 
 def main():
     options = parse()
+    end_on_signals()
     directory = tempfile.mkdtemp(prefix="pgflow_bench_")
     os.chmod(directory, 0o755)
     context = Context(directory, options)
@@ -87,7 +90,7 @@ def main():
         for row in rows:
             try:
                 results[row.name] = measure_row(row, context)
-            except BenchError as error:
+            except (BenchError, OSError) as error:
                 context.say("%s: %s" % (row.name, error))
                 context.failures += 1
     finally:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 
-from throwaway import BIN, Cluster, free_port
+from throwaway import BIN, Cluster, end_on_signals, free_port
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 EXAMPLE = os.path.join(REPOSITORY, "examples", "quickstart")
@@ -183,6 +183,7 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/quickstart")
     parser.add_argument("--seconds", type=float, default=20, help="how long the traffic runs")
     parser.add_argument("--keep", action="store_true", help="leave it running until Ctrl-C")
+    end_on_signals()
     quickstart = Quickstart(parser.parse_args())
     try:
         quickstart.run()

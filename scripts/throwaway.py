@@ -11,6 +11,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import time
 
 BIN = "/usr/lib/postgresql/15/bin"
@@ -22,6 +23,12 @@ def server_identity():
         return {}
     user = pwd.getpwnam("postgres")
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def end_on_signals():
+    """SIGTERM and SIGHUP end the script like Ctrl-C: by an exception, so that servers are stopped."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(130))
 
 
 def free_port():
