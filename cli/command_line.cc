@@ -55,8 +55,11 @@ CommandLine::Command CommandLine::Add(const std::string& name, const std::string
 }
 
 void CommandLine::Choice(const std::string& name, std::string& value,
-                         const std::vector<std::string>& choices) {
-  parser_->app.add_option(name, value, "")->check(CLI::IsMember(choices))->type_name("");
+                         const std::vector<std::string>& choices, const std::string& doc) {
+  // IsMember's own description would be printed as part of the option's name.
+  parser_->app.add_option(name, value, doc)
+      ->check(CLI::IsMember(choices).description(""))
+      ->type_name("");
 }
 
 CommandLine::Action CommandLine::Parse(const std::vector<std::string>& arguments,

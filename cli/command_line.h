@@ -38,7 +38,8 @@ class CommandLine {
   // `action` runs when this command was chosen.
   Command Add(const std::string& name, const std::string& summary, Action action);
   // An option of the program, allowed behind the command too; only one of `choices`.
-  void Choice(const std::string& name, std::string& value, const std::vector<std::string>& choices);
+  void Choice(const std::string& name, std::string& value, const std::vector<std::string>& choices,
+              const std::string& doc);
 
   // The chosen command's action. Nothing when there is nothing to run: `code` then says whether the
   // arguments were wrong (a message was written) or asked for help.

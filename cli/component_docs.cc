@@ -35,6 +35,11 @@ std::string Usage(const ComponentDescription& component) {
 
 }  // namespace
 
+std::string DeliverySentence(const std::string& promise) {
+  if (promise.empty()) return "";
+  return fmt::format("Delivery: {}{}", promise, promise.ends_with('.') ? "" : ".");
+}
+
 std::vector<ComponentDescription> DescribeAll(const engine::Registry& registry) {
   std::vector<ComponentDescription> all;
   Describe("source", registry.sources, all);
@@ -50,7 +55,8 @@ std::vector<ComponentDescription> DescribeAll(const engine::Registry& registry) 
 std::string WriteComponentMarkdown(const ComponentDescription& component) {
   std::string out = fmt::format("# {} `{}`\n{}\n{}\n", component.kind, component.name, kGenerated,
                                 component.summary);
-  if (!component.promise.empty()) out += fmt::format("\nDelivery: {}.\n", component.promise);
+  const std::string delivery = DeliverySentence(component.promise);
+  if (!delivery.empty()) out += "\n" + delivery + "\n";
   const std::string usage = Usage(component);
   if (!usage.empty()) out += "\n" + usage;
   return out + "\n" + config::WriteMarkdown(component.options);

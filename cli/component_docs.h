@@ -18,6 +18,9 @@ struct ComponentDescription {
   config::SpecDescription options;
 };
 
+// "Delivery: promise."; empty for an empty promise.
+std::string DeliverySentence(const std::string& promise);
+
 // All components, then the pipeline file itself and what may stand beside a sink.
 std::vector<ComponentDescription> DescribeAll(const engine::Registry& registry);
 

@@ -24,7 +24,8 @@ void WriteOne(const ComponentDescription& component, const Options& options, std
     out << config::WriteJsonSchema(component.options, component.kind + " " + component.name);
   } else {
     out << fmt::format("{} {}\n  {}\n", component.kind, component.name, component.summary);
-    if (!component.promise.empty()) out << fmt::format("  Delivery: {}.\n", component.promise);
+    const std::string delivery = DeliverySentence(component.promise);
+    if (!delivery.empty()) out << "  " << delivery << "\n";
     out << "\n" << config::WriteText(component.options);
   }
 }

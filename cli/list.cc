@@ -3,6 +3,7 @@
 
 #include "base/config/writers.h"
 #include "cli/command.h"
+#include "cli/component_docs.h"
 
 namespace pgflow::cli {
 namespace {
@@ -40,8 +41,8 @@ ExitCode List(const Invocation& invocation, bool json) {
                          config::QuoteJson(row.summary), config::QuoteJson(row.promise));
     } else {
       out << fmt::format("{:<12} {:<12} {}", row.kind, row.name, row.summary);
-      if (!row.promise.empty()) out << fmt::format(" Delivery: {}.", row.promise);
-      out << "\n";
+      const std::string delivery = DeliverySentence(row.promise);
+      out << (delivery.empty() ? "" : " ") << delivery << "\n";
     }
     first = false;
   }

@@ -31,8 +31,10 @@ ExitCode RunProgram(const std::vector<std::string>& arguments, const engine::Reg
   CommandLine line("pgflow",
                    "Copies a Postgres database and streams every change of it into sinks.",
                    "pgflow " PGFLOW_VERSION);
-  line.Choice("--log-format", globals.log_format, {"console", "json"});
-  line.Choice("--log-level", globals.log_level, {"debug", "info", "warning", "error"});
+  line.Choice("--log-format", globals.log_format, {"console", "json"},
+              "How log lines look: console or json");
+  line.Choice("--log-level", globals.log_level, {"debug", "info", "warning", "error"},
+              "The least level that is logged: debug, info, warning or error");
   AddRun(line, invocation);
   AddSnapshot(line, invocation);
   AddInit(line, invocation);

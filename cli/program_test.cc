@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -34,7 +36,11 @@ Answer Ask(const std::vector<std::string>& arguments) {
 
 class ProgramTest : public ::testing::Test {
  protected:
-  ~ProgramTest() override { ::unlink(path_.c_str()); }
+  ProgramTest() { ::setenv("PGFLOW_TEST_STATE", state_.c_str(), /*replace=*/1); }
+  ~ProgramTest() override {
+    std::filesystem::remove(path_);
+    std::filesystem::remove_all(state_);
+  }
 
   std::string Write(const std::string& yaml) {
     std::ofstream(path_) << yaml;
@@ -56,6 +62,7 @@ class ProgramTest : public ::testing::Test {
 
   const std::string path_ =
       ::testing::TempDir() + "pgflow_program_test_" + std::to_string(::getpid()) + ".yaml";
+  const std::string state_ = path_ + ".state";
 };
 
 constexpr char kGood[] = R"(name: shop
@@ -72,6 +79,7 @@ sinks:
   - stdout: {tables: ["public.orders"]}
     name: events
   - blackhole:
+state: {directory: "${PGFLOW_TEST_STATE}"}
 )";
 
 TEST_F(ProgramTest, ValidatesAGoodFile) {
@@ -99,7 +107,7 @@ TEST_F(ProgramTest, ShowsAllProblemsOfABadFile) {
             "not 'steam'; did you mean 'stream'?\n"
             "5:19: unknown key 'slto' in 'source.postgres.replication'; did you mean 'slot'?\n"
             "6:25: 'source.postgres.snapshot.workers' must be from 1 to 64, not '0'\n"
-            "6:40: 'source.postgres.snapshot.range_size' must be from 1MiB to 1TiB, not '64'\n"
+            "6:40: 'source.postgres.snapshot.range_size' must be from 128KiB to 1TiB, not '64'\n"
             "8:5: unknown key 'postgers' in 'sinks[0]'; did you mean 'postgres'?\n"
             "9:14: unknown key 'table' in 'sinks[1].stdout'; did you mean 'tables'?\n"
             "10:18: 'sinks[1].dead_letter' must be a section of keys and values, not "
@@ -113,7 +121,7 @@ TEST_F(ProgramTest, NamesThePlaceOfEachProblem) {
     std::string yaml;
     std::string problem;
   } kCases[] = {
-      {"", "0:0: 'source' is missing"},
+      {"", "1:1: 'source' is missing"},
       {"source: [\n", "not valid YAML"},
       {source + sinks + "name: Shop\n", "3:7: 'name' must be 1 to 40 of a-z, 0-9 and _"},
       {source + sinks + "name: a\nname: b\n", "4:1: 'name' is written twice"},
@@ -170,8 +178,7 @@ TEST_F(ProgramTest, ChecksServersThatAreNotThere) {
 
 TEST_F(ProgramTest, ShowsTheStatusOfWhatDoesNotRun) {
   const Answer answer =
-      Ask({"status", Write(std::string(kGood) + "admin: {listen: '127.0.0.1:1'}\n"
-                                                "state: {directory: /nowhere}\n")});
+      Ask({"status", Write(std::string(kGood) + "admin: {listen: '127.0.0.1:1'}\n")});
   EXPECT_THAT(answer.out,
               AllOf(HasSubstr("pipeline shop: not running (no answer at 127.0.0.1:1: "),
                     HasSubstr("source postgres: "), HasSubstr("sink events: never began")));
