@@ -47,6 +47,8 @@ class ABSL_LOCKABLE Mutex {
     if (waiters_ > 0) changed_.notify_all();
     mutex_.unlock();
   }
+  bool TryLock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) { return mutex_.try_lock(); }
+  void AssertReaderHeld() const ABSL_ASSERT_SHARED_LOCK() {}
   void AssertHeld() const ABSL_ASSERT_EXCLUSIVE_LOCK() {}
 
   void Await(const Condition& condition) {

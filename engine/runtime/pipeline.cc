@@ -97,14 +97,14 @@ absl::Status Pipeline::Start(std::stop_token stop) {
   for (SinkNode& node : nodes_) {
     lanes.push_back(std::make_unique<SinkLane>(*context_, std::move(node)));
   }
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   lanes_ = std::move(lanes);
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::shared_ptr<SnapshotSession>> Pipeline::OpenSession(postgres::Lsn newer_than,
                                                                        std::stop_token stop) {
-  absl::MutexLock lock(&source_mutex_);
+  base::MutexLock lock(&source_mutex_);
   if (std::shared_ptr<SnapshotSession> session = session_.lock();
       session != nullptr && session->consistent_point() > newer_than) {
     return session;
@@ -126,7 +126,7 @@ void Pipeline::ReadSource(std::stop_token stop) {
     if (telemetry_.received_lsn.load() != received) backoff.Reset();
     if (IsSlotInUse(status)) {
       {
-        absl::MutexLock lock(&mutex_);
+        base::MutexLock lock(&mutex_);
         if (phase_ == Phase::kStarting) {
           phase_ = Phase::kStandby;
           base::LogInfo("{}; standing by to take over", base::Message(status));
@@ -137,7 +137,7 @@ void Pipeline::ReadSource(std::stop_token stop) {
     }
     if (status.ok()) status = absl::UnavailableError("the source ended the stream");
     if (!base::IsRetryable(status)) {
-      absl::MutexLock lock(&mutex_);
+      base::MutexLock lock(&mutex_);
       source_error_ = base::Annotate(status, "source");
       return;
     }
@@ -153,10 +153,10 @@ void Pipeline::ReadSource(std::stop_token stop) {
 absl::Status Pipeline::AwaitSlot(std::stop_token drain, std::stop_token stop) {
   while (!log_.WaitStarted(kSuperviseInterval)) {
     if (drain.stop_requested() || stop.stop_requested()) return absl::CancelledError("stopped");
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     if (!source_error_.ok()) return source_error_;
   }
-  absl::MutexLock lock(&source_mutex_);
+  base::MutexLock lock(&source_mutex_);
   if (context_->slot.created) return absl::OkStatus();
   // While we stood by, the one before us went on: what it acknowledged is no longer to be had.
   PGFLOW_ASSIGN_OR_RETURN(context_->slot, source_->OpenSlot(false, stop));
@@ -166,10 +166,10 @@ absl::Status Pipeline::AwaitSlot(std::stop_token drain, std::stop_token stop) {
 absl::Status Pipeline::StartLanes(std::stop_token stop) {
   std::optional<postgres::Lsn> until = options_.until_lsn;
   if (options_.until_current) {
-    absl::MutexLock lock(&source_mutex_);
+    base::MutexLock lock(&source_mutex_);
     PGFLOW_ASSIGN_OR_RETURN(until, source_->CurrentLsn(stop));
   }
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   phase_ = Phase::kStreaming;
   lanes_running_ = lanes_.size();
   for (size_t i = 0; i < lanes_.size(); ++i) {
@@ -181,7 +181,7 @@ absl::Status Pipeline::StartLanes(std::stop_token stop) {
 }
 
 void Pipeline::OnLaneEnd(size_t lane, absl::Status status) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   --lanes_running_;
   const bool stopped = status.code() == absl::StatusCode::kCancelled;
   if (status.ok()) base::LogInfo("sink {}: done", lanes_[lane]->name());
@@ -203,7 +203,7 @@ void Pipeline::BeginDrain() {
     if (phase == Phase::kSnapshot || phase == Phase::kStarting) lane_threads_[i].request_stop();
     lanes_[i]->Finish();
   }
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   phase_ = Phase::kStopping;
 }
 
@@ -212,12 +212,12 @@ absl::Status Pipeline::Supervise(std::stop_token drain, std::stop_token stop) {
   bool draining = false;
   while (true) {
     {
-      absl::MutexLock lock(&mutex_);
+      base::MutexLock lock(&mutex_);
       const auto changed = [this] {
         mutex_.AssertReaderHeld();
         return lanes_running_ == 0 || !lane_error_.ok() || !source_error_.ok();
       };
-      mutex_.AwaitWithTimeout(absl::Condition(&changed), kSuperviseInterval);
+      mutex_.AwaitWithTimeout(base::Condition(&changed), kSuperviseInterval);
       if (!lane_error_.ok()) return lane_error_;
       if (!source_error_.ok()) return source_error_;
       if (lanes_running_ == 0) return absl::OkStatus();
@@ -247,7 +247,7 @@ void Pipeline::RefreshHealth(std::stop_token stop) {
     }
   }
   source_mutex_.Unlock();
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   if (health.ok()) health_ = *std::move(health);
   if (!reopened.ok() && source_error_.ok()) source_error_ = reopened;
 }
@@ -278,7 +278,7 @@ absl::Status Pipeline::Run(std::stop_token drain, std::stop_token stop) {
     if (!dropped.ok()) base::LogWarning("{}", base::Message(dropped));
   }
   if (status.code() == absl::StatusCode::kCancelled) status = absl::OkStatus();
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   phase_ = status.ok() ? Phase::kStopping : Phase::kFailed;
   return status;
 }
@@ -289,7 +289,7 @@ PipelineStatus Pipeline::status() const {
   status.started = started_;
   status.source = options_.source_name;
   {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     status.phase = phase_;
     status.slot_wal_status = health_.wal_status;
     status.retained_wal_bytes = health_.retained_wal_bytes;

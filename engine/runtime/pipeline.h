@@ -10,8 +10,8 @@
 #include <vector>
 
 #include <absl/base/thread_annotations.h>
-#include <absl/synchronization/mutex.h>
 
+#include "base/mutex.h"
 #include "engine/api/pipeline_status.h"
 #include "engine/api/source.h"
 #include "engine/api/transformer.h"
@@ -77,10 +77,10 @@ class Pipeline {
   std::unique_ptr<LaneContext> context_;
   const absl::Time started_;
 
-  absl::Mutex source_mutex_;  // The source's control calls come one at a time.
+  base::Mutex source_mutex_;  // The source's control calls come one at a time.
   std::weak_ptr<SnapshotSession> session_ ABSL_GUARDED_BY(source_mutex_);
 
-  mutable absl::Mutex mutex_;
+  mutable base::Mutex mutex_;
   Phase phase_ ABSL_GUARDED_BY(mutex_) = Phase::kStarting;
   absl::Status source_error_ ABSL_GUARDED_BY(mutex_);  // Final.
   absl::Status lane_error_ ABSL_GUARDED_BY(mutex_);

@@ -14,22 +14,22 @@ SinkStatistics::SinkStatistics(std::string name, std::string type) {
 }
 
 void SinkStatistics::SetPhase(Phase phase) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   status_.phase = phase;
 }
 
 Phase SinkStatistics::phase() const {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   return status_.phase;
 }
 
 void SinkStatistics::SetTables(std::vector<TableStatus> tables) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   status_.tables = std::move(tables);
 }
 
 void SinkStatistics::AddRows(size_t table, uint64_t rows, uint64_t bytes) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   status_.tables[table].rows_done += rows;
   status_.tables[table].bytes_done += bytes;
   status_.events += rows;
@@ -37,18 +37,18 @@ void SinkStatistics::AddRows(size_t table, uint64_t rows, uint64_t bytes) {
 }
 
 void SinkStatistics::TakeRowsBack(size_t table, uint64_t rows, uint64_t bytes) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   status_.tables[table].rows_done -= rows;
   status_.tables[table].bytes_done -= bytes;
 }
 
 void SinkStatistics::FinishRange(size_t table) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   ++status_.tables[table].ranges_done;
 }
 
 void SinkStatistics::FinishTable(size_t table) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   status_.tables[table].complete = true;
 }
 
@@ -64,7 +64,7 @@ void SinkStatistics::OnWritten(const Window& window, absl::Duration elapsed) {
   const double seconds = absl::ToDoubleSeconds(elapsed);
   size_t bucket = 0;
   while (bucket < std::size(kWriteLatencyBounds) && seconds > kWriteLatencyBounds[bucket]) ++bucket;
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   status_.events += events;
   status_.bytes += bytes;
   status_.transactions += transactions;
@@ -75,30 +75,30 @@ void SinkStatistics::OnWritten(const Window& window, absl::Duration elapsed) {
 }
 
 void SinkStatistics::OnDurable(StreamPoint point, absl::Time commit_time) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   status_.durable_lsn = point.end_lsn;
   if (status_.written_lsn < point.end_lsn) status_.written_lsn = point.end_lsn;
   if (commit_time != absl::UnixEpoch()) status_.durable_commit_time = commit_time;
 }
 
 void SinkStatistics::OnRetry(const absl::Status& error) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   ++status_.retries;
   status_.last_error = std::string(base::Message(error));
 }
 
 void SinkStatistics::OnRejection() {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   ++status_.rejections;
 }
 
 void SinkStatistics::ClearError() {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   status_.last_error.clear();
 }
 
 SinkStatus SinkStatistics::Snapshot() const {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   return status_;
 }
 

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include <absl/base/thread_annotations.h>
-#include <absl/synchronization/mutex.h>
 #include <absl/time/time.h>
 
+#include "base/mutex.h"
 #include "engine/api/pipeline_status.h"
 #include "engine/api/sink.h"
 
@@ -40,7 +40,7 @@ class SinkStatistics {
   SinkStatus Snapshot() const;
 
  private:
-  mutable absl::Mutex mutex_;
+  mutable base::Mutex mutex_;
   SinkStatus status_ ABSL_GUARDED_BY(mutex_);
 };
 

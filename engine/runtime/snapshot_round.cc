@@ -16,7 +16,7 @@ SnapshotRound::SnapshotRound(SnapshotContext& context, SnapshotSession& session,
 }
 
 void SnapshotRound::FillQueue() {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   remaining_.resize(plan_.tables.size());
   for (size_t i = 0; i < plan_.tables.size(); ++i) {
     const PlannedTable& table = plan_.tables[i];
@@ -39,32 +39,32 @@ absl::Status SnapshotRound::Run(std::stop_token stop) {
     std::vector<std::jthread> workers;
     size_t tasks = 0;
     {
-      absl::MutexLock lock(&mutex_);
+      base::MutexLock lock(&mutex_);
       tasks = queue_.size();
     }
     const size_t count = std::min(tasks, static_cast<size_t>(std::max(1, context_.workers)));
     for (size_t i = 0; i < count; ++i) workers.emplace_back([this] { Work(abort_.get_token()); });
   }
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   if (!error_.ok()) return error_;
   if (stop.stop_requested()) return absl::CancelledError("stopped");
   return absl::OkStatus();
 }
 
 bool SnapshotRound::session_lost() const {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   return session_lost_;
 }
 
 std::set<schemas::TableName> SnapshotRound::changed() const {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   std::set<schemas::TableName> names;
   for (size_t table : changed_) names.insert(plan_.tables[table].plan.source_table);
   return names;
 }
 
 std::optional<SnapshotRound::Task> SnapshotRound::Next(std::stop_token stop) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   while (!stop.stop_requested() && !session_lost_) {
     while (!queue_.empty() && changed_.contains(queue_.front().table)) queue_.pop_front();
     if (!queue_.empty()) {
@@ -79,7 +79,7 @@ std::optional<SnapshotRound::Task> SnapshotRound::Next(std::stop_token stop) {
       mutex_.AssertReaderHeld();
       return !queue_.empty() || in_flight_ == 0 || session_lost_;
     };
-    mutex_.AwaitWithTimeout(absl::Condition(&changed), absl::Milliseconds(200));
+    mutex_.AwaitWithTimeout(base::Condition(&changed), absl::Milliseconds(200));
   }
   return std::nullopt;
 }
@@ -106,7 +106,7 @@ absl::Status SnapshotRound::Perform(const Task& task, Worker& worker, std::stop_
   }
   if (task.kind == Task::Kind::kFinishTable) {
     PGFLOW_RETURN_IF_ERROR(worker.lane->FinishTable(table.plan, stop));
-    absl::MutexLock lock(&store_mutex_);
+    base::MutexLock lock(&store_mutex_);
     return context_.store.FinishTable(table.plan.source_table);
   }
   if (task.again) {
@@ -123,7 +123,7 @@ absl::Status SnapshotRound::Perform(const Task& task, Worker& worker, std::stop_
       "it is copied again at a later point",
       table.plan.source_table.ToString());
   worker.lane = nullptr;  // It is inside the range's transaction.
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   changed_.insert(task.table);
   return absl::OkStatus();
 }
@@ -182,7 +182,7 @@ absl::Status SnapshotRound::WriteBatch(const Task& task, Worker& worker, Batch b
 
 absl::StatusOr<bool> SnapshotRound::IsRecorded(const Task& task) {
   if (task.kind != Task::Kind::kRange) return false;
-  absl::MutexLock lock(&store_mutex_);
+  base::MutexLock lock(&store_mutex_);
   PGFLOW_ASSIGN_OR_RETURN(const std::optional<SinkCheckpoint> checkpoint, context_.store.Load());
   if (!checkpoint.has_value()) return false;
   const schemas::TableName& name = plan_.tables[task.table].plan.source_table;
@@ -199,12 +199,12 @@ absl::Status SnapshotRound::Record(const Task& task) {
   if (task.kind != Task::Kind::kRange || context_.sink.checkpoint_store() != nullptr) {
     return absl::OkStatus();
   }
-  absl::MutexLock lock(&store_mutex_);
+  base::MutexLock lock(&store_mutex_);
   return context_.store.FinishRange(plan_.tables[task.table].plan.source_table, task.range);
 }
 
 void SnapshotRound::OnDone(const Task& task) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   --in_flight_;
   if (changed_.contains(task.table)) return;
   if (task.kind == Task::Kind::kFinishTable) {
@@ -222,7 +222,7 @@ bool SnapshotRound::OnError(Task task, const absl::Status& error, absl::Duration
                             std::stop_token stop) {
   bool retry = false;
   {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     --in_flight_;
     if (stop.stop_requested()) return false;
     if (!base::Payload(error, kSnapshotLostPayload).empty()) {

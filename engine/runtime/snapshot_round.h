@@ -8,8 +8,8 @@
 #include <vector>
 
 #include <absl/base/thread_annotations.h>
-#include <absl/synchronization/mutex.h>
 
+#include "base/mutex.h"
 #include "engine/runtime/snapshot_runner.h"
 
 namespace pgflow::engine {
@@ -56,8 +56,8 @@ class SnapshotRound {
   const SnapshotPlan& plan_;
   std::stop_source abort_;  // Ends the other workers after a fatal error.
 
-  absl::Mutex store_mutex_;  // The store takes one thread at a time.
-  mutable absl::Mutex mutex_;
+  base::Mutex store_mutex_;  // The store takes one thread at a time.
+  mutable base::Mutex mutex_;
   std::deque<Task> queue_ ABSL_GUARDED_BY(mutex_);
   size_t in_flight_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<size_t> remaining_ ABSL_GUARDED_BY(mutex_);  // Tasks a table, the finish not counted.

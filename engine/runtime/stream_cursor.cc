@@ -8,18 +8,18 @@
 namespace pgflow::engine {
 
 StreamLog::Cursor::~Cursor() {
-  absl::MutexLock lock(&log_.mutex_);
+  base::MutexLock lock(&log_.mutex_);
   std::erase(log_.cursors_, this);
   log_.FreeLocked();
 }
 
 void StreamLog::Cursor::Activate() {
-  absl::MutexLock lock(&log_.mutex_);
+  base::MutexLock lock(&log_.mutex_);
   active_ = true;
 }
 
 void StreamLog::Cursor::Wake() {
-  absl::MutexLock lock(&log_.mutex_);
+  base::MutexLock lock(&log_.mutex_);
   woken_ = true;
   log_.arrived_.SignalAll();
 }
@@ -91,7 +91,7 @@ absl::StatusOr<Take> StreamLog::Cursor::Read(uint64_t bytes_max, postgres::Lsn b
                                              absl::Time deadline) {
   Draft draft;
   {
-    absl::MutexLock lock(&log_.mutex_);
+    base::MutexLock lock(&log_.mutex_);
     while (true) {
       if (inside_ && cuts_ != log_.cuts_) {
         return absl::AbortedError(
@@ -103,7 +103,7 @@ absl::StatusOr<Take> StreamLog::Cursor::Read(uint64_t bytes_max, postgres::Lsn b
         if (draft.take.reached_stop && draft.take.slices.empty()) return std::move(draft.take);
       }
       const bool woken = std::exchange(woken_, false);
-      if (woken || log_.arrived_.WaitWithDeadline(&log_.mutex_, deadline)) {
+      if (woken || log_.arrived_.WaitWithTimeout(&log_.mutex_, deadline - absl::Now())) {
         // A part that is not worth a window yet stays where it is.
         if (woken || log_.end_id() <= next_.id || absl::Now() >= deadline) return Take{};
       }
@@ -121,7 +121,7 @@ absl::StatusOr<Take> StreamLog::Cursor::Read(uint64_t bytes_max, postgres::Lsn b
 }
 
 void StreamLog::Cursor::Release(const StreamPoint& durable) {
-  absl::MutexLock lock(&log_.mutex_);
+  base::MutexLock lock(&log_.mutex_);
   uint64_t keep = held_id_;
   for (uint64_t id = held_id_; id < next_.id && id < log_.end_id(); ++id) {
     const Entry& entry = log_.At(id);
@@ -134,18 +134,18 @@ void StreamLog::Cursor::Release(const StreamPoint& durable) {
 }
 
 void StreamLog::Cursor::Rewind() {
-  absl::MutexLock lock(&log_.mutex_);
+  base::MutexLock lock(&log_.mutex_);
   next_ = {held_id_, 0};
   inside_ = false;
 }
 
 uint64_t StreamLog::Cursor::held_bytes() const {
-  absl::MutexLock lock(&log_.mutex_);
+  base::MutexLock lock(&log_.mutex_);
   return log_.BytesFrom(held_id_);
 }
 
 absl::Time StreamLog::Cursor::oldest_commit_time() const {
-  absl::MutexLock lock(&log_.mutex_);
+  base::MutexLock lock(&log_.mutex_);
   for (uint64_t id = held_id_; id < log_.end_id(); ++id) {
     const Entry& entry = log_.At(id);
     if (!entry.transactions.empty()) return entry.transactions.front().commit_time;
@@ -154,7 +154,7 @@ absl::Time StreamLog::Cursor::oldest_commit_time() const {
 }
 
 bool StreamLog::Cursor::AtEnd() const {
-  absl::MutexLock lock(&log_.mutex_);
+  base::MutexLock lock(&log_.mutex_);
   if (next_.id >= log_.end_id()) return true;
   const Draft draft = Collect(UINT64_MAX, postgres::Lsn(UINT64_MAX));
   return !draft.take.ends_at_commit;

@@ -14,13 +14,13 @@ StreamLog::StreamLog(StreamLogOptions options)
 StreamLog::~StreamLog() = default;
 
 void StreamLog::Started() {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   started_ = true;
   arrived_.SignalAll();
 }
 
 bool StreamLog::WaitStarted(absl::Duration timeout) const {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   if (!started_) arrived_.WaitWithTimeout(&mutex_, timeout);
   return started_;
 }
@@ -40,7 +40,7 @@ absl::Status StreamLog::Append(Chunk chunk) {
   chunk.transactions.clear();
   entry.bytes = chunk.MemoryBytes();
   entry.chunk = std::make_shared<const Chunk>(std::move(chunk));
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   entry.end = tail_;
   for (const TransactionSpan& span : entry.transactions) {
     if (span.ends) entry.end = {span.commit_lsn, span.end_lsn};
@@ -52,7 +52,7 @@ absl::Status StreamLog::Append(Chunk chunk) {
 absl::Status StreamLog::AppendOpen(postgres::Xid xid, Chunk chunk) {
   OpenChunk open;
   open.bytes = chunk.MemoryBytes();
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   if (memory_bytes_ + open.bytes > options_.memory_bytes_max) {
     if (options_.spool_bytes_max > 0 && spool_.live_bytes() > options_.spool_bytes_max) {
       return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
@@ -73,7 +73,7 @@ absl::Status StreamLog::CommitOpen(postgres::Xid xid, const TransactionSpan& com
                                    std::span<const postgres::Xid> aborted) {
   std::shared_ptr<const XidSet> dropped;
   if (!aborted.empty()) dropped = std::make_shared<const XidSet>(aborted.begin(), aborted.end());
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   std::vector<OpenChunk> chunks;
   if (auto it = open_.find(xid); it != open_.end()) {
     chunks = std::move(it->second);
@@ -103,7 +103,7 @@ absl::Status StreamLog::CommitOpen(postgres::Xid xid, const TransactionSpan& com
 }
 
 void StreamLog::DropOpen(postgres::Xid xid) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   auto it = open_.find(xid);
   if (it == open_.end()) return;
   for (const OpenChunk& open : it->second) {
@@ -114,7 +114,7 @@ void StreamLog::DropOpen(postgres::Xid xid) {
 }
 
 absl::Status StreamLog::Idle(postgres::Lsn lsn) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   if (lsn <= tail_.end_lsn) return absl::OkStatus();
   PGFLOW_CHECK(entries_.empty() || entries_.back().ends_at_commit(),
                "a source is not idle inside a transaction");
@@ -136,7 +136,7 @@ absl::Status StreamLog::Idle(postgres::Lsn lsn) {
 }
 
 void StreamLog::Cut() {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   for (auto& [xid, chunks] : open_) {
     for (const OpenChunk& open : chunks) {
       if (open.chunk != nullptr) memory_bytes_ -= open.bytes;
@@ -164,12 +164,12 @@ void StreamLog::Cut() {
 }
 
 StreamPoint StreamLog::tail() const {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   return tail_;
 }
 
 uint64_t StreamLog::memory_bytes() const {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   return memory_bytes_;
 }
 
@@ -193,12 +193,12 @@ bool StreamLog::HasRoomLocked() const {
 }
 
 bool StreamLog::HasRoom() const {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   return HasRoomLocked();
 }
 
 bool StreamLog::WaitForRoom(absl::Duration timeout, std::stop_token /*stop*/) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   if (!HasRoomLocked()) released_.WaitWithTimeout(&mutex_, timeout);
   return HasRoomLocked();
 }
@@ -231,7 +231,7 @@ void StreamLog::FreeLocked() {
 
 std::unique_ptr<StreamLog::Cursor> StreamLog::OpenCursor() {
   std::unique_ptr<Cursor> cursor(new Cursor(*this));
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   cursor->next_ = {first_id_, 0};
   cursor->held_id_ = first_id_;
   cursors_.push_back(cursor.get());

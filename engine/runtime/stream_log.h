@@ -21,8 +21,8 @@
 #include <absl/base/thread_annotations.h>
 #include <absl/container/flat_hash_map.h>
 #include <absl/container/flat_hash_set.h>
-#include <absl/synchronization/mutex.h>
 
+#include "base/mutex.h"
 #include "engine/api/stream_writer.h"
 #include "engine/runtime/spool_segment.h"
 
@@ -115,9 +115,9 @@ class StreamLog final : public StreamWriter {
   void FreeLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const StreamLogOptions options_;
-  mutable absl::Mutex mutex_;
-  mutable absl::CondVar arrived_;  // Something to read, or a cut, or a wake-up.
-  mutable absl::CondVar released_;
+  mutable base::Mutex mutex_;
+  mutable base::CondVar arrived_;  // Something to read, or a cut, or a wake-up.
+  mutable base::CondVar released_;
   SpoolWriter spool_;
   bool started_ ABSL_GUARDED_BY(mutex_) = false;
   StreamPoint tail_ ABSL_GUARDED_BY(mutex_);

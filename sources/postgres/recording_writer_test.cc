@@ -19,7 +19,7 @@ std::string Row(const engine::Chunk& chunk, uint32_t offset, uint32_t size) {
 }  // namespace
 
 absl::Status RecordingWriter::Append(engine::Chunk chunk) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   size_t next = 0;
   for (size_t t = 0; t < chunk.transactions.size(); ++t) {
     const engine::TransactionSpan& span = chunk.transactions[t];

@@ -7,10 +7,10 @@
 #include <thread>
 #include <vector>
 
-#include <absl/synchronization/mutex.h>
 #include <absl/time/clock.h>
 #include <fmt/format.h>
 
+#include "base/mutex.h"
 #include "engine/api/stream_writer.h"
 
 namespace pgflow::sources {
@@ -19,12 +19,12 @@ namespace pgflow::sources {
 class RecordingWriter final : public engine::StreamWriter {
  public:
   void Started() override {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     ++starts_;
   }
   absl::Status Append(engine::Chunk chunk) override;
   absl::Status AppendOpen(postgres::Xid xid, engine::Chunk chunk) override {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     for (const engine::EventRecord& record : chunk.records) {
       open_[xid].push_back({record.xid, Line(chunk, record)});
       ++streamed_;
@@ -33,84 +33,84 @@ class RecordingWriter final : public engine::StreamWriter {
   }
   absl::Status CommitOpen(postgres::Xid xid, const engine::TransactionSpan& commit,
                           std::span<const postgres::Xid> aborted) override {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     Commit(open_[xid], commit, aborted);
     open_.erase(xid);
     return absl::OkStatus();
   }
   void DropOpen(postgres::Xid xid) override {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     open_.erase(xid);
     ++dropped_;
   }
   absl::Status Idle(postgres::Lsn lsn) override {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     idle_ = std::max(idle_, lsn);
     return absl::OkStatus();
   }
   void Cut() override {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     open_.clear();
     pending_.clear();
   }
   engine::StreamPoint tail() const override {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     return tail_;
   }
   bool HasRoom() const override {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     return room_;
   }
   bool WaitForRoom(absl::Duration timeout, std::stop_token /*stop*/) override {
-    absl::MutexLock lock(&mutex_);
-    mutex_.AwaitWithTimeout(absl::Condition(&room_), timeout);
+    base::MutexLock lock(&mutex_);
+    mutex_.AwaitWithTimeout(base::Condition(&room_), timeout);
     return room_;
   }
 
   void set_room(bool room) {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     room_ = room;
   }
   std::vector<std::string> lines() const {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     return lines_;
   }
   // Waits until `count` lines are there (20 s at most), then gives them all.
   std::vector<std::string> WaitForLines(size_t count) const {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     const auto enough = [this, count] { return lines_.size() >= count; };
-    mutex_.AwaitWithTimeout(absl::Condition(&enough), absl::Seconds(20));
+    mutex_.AwaitWithTimeout(base::Condition(&enough), absl::Seconds(20));
     return lines_;
   }
   bool WaitForStarts(int count) const {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     const auto enough = [this, count] { return starts_ >= count; };
-    return mutex_.AwaitWithTimeout(absl::Condition(&enough), absl::Seconds(20));
+    return mutex_.AwaitWithTimeout(base::Condition(&enough), absl::Seconds(20));
   }
   bool WaitForIdle(postgres::Lsn lsn) const {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     const auto enough = [this, lsn] { return std::max(idle_, tail_.end_lsn) >= lsn; };
-    return mutex_.AwaitWithTimeout(absl::Condition(&enough), absl::Seconds(20));
+    return mutex_.AwaitWithTimeout(base::Condition(&enough), absl::Seconds(20));
   }
   bool WaitForStreamed(uint64_t count) const {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     const auto enough = [this, count] { return streamed_ >= count; };
-    return mutex_.AwaitWithTimeout(absl::Condition(&enough), absl::Seconds(20));
+    return mutex_.AwaitWithTimeout(base::Condition(&enough), absl::Seconds(20));
   }
   uint64_t streamed() const {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     return streamed_;
   }
   uint64_t dropped() const {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     return dropped_;
   }
   uint64_t received() const {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     return received_;
   }
   size_t open_count() const {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     return open_.size();
   }
 
@@ -121,7 +121,7 @@ class RecordingWriter final : public engine::StreamWriter {
   void Commit(XidLines& from, const engine::TransactionSpan& span,
               std::span<const postgres::Xid> aborted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  mutable absl::Mutex mutex_;
+  mutable base::Mutex mutex_;
   bool room_ ABSL_GUARDED_BY(mutex_) = true;
   int starts_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t streamed_ ABSL_GUARDED_BY(mutex_) = 0;

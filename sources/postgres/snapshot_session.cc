@@ -117,7 +117,7 @@ absl::StatusOr<std::unique_ptr<engine::RangeReader>> PostgresSnapshotSession::Op
 }
 
 void PostgresSnapshotSession::Publish(const std::vector<Guard>& guards) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   living_.clear();
   pids_.clear();
   for (const Guard& guard : guards) {
@@ -130,16 +130,16 @@ void PostgresSnapshotSession::Publish(const std::vector<Guard>& guards) {
 
 void PostgresSnapshotSession::Watch(std::vector<Guard> guards, std::stop_token stop) {
   std::stop_callback wake(stop, [this] {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(&mutex_);
     ++next_;  // A change of a guarded field makes the waiting thread look at its condition again.
   });
   while (!stop.stop_requested()) {
     {
-      absl::MutexLock lock(&mutex_);
+      base::MutexLock lock(&mutex_);
       const auto called = [this, &stop]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
         return stop.stop_requested() || !suspect_.empty();
       };
-      mutex_.AwaitWithTimeout(absl::Condition(&called), kLookInterval);
+      mutex_.AwaitWithTimeout(base::Condition(&called), kLookInterval);
     }
     if (stop.stop_requested()) return;
     std::erase_if(guards, [&](const Guard& guard) {
@@ -167,7 +167,7 @@ void PostgresSnapshotSession::Watch(std::vector<Guard> guards, std::stop_token s
 
 absl::StatusOr<std::string> PostgresSnapshotSession::NameToImport(const std::string& failed,
                                                                   std::stop_token stop) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   if (!failed.empty() && std::ranges::find(living_, failed) != living_.end()) {
     suspect_ = failed;
     const uint64_t seen = looks_;
@@ -175,7 +175,7 @@ absl::StatusOr<std::string> PostgresSnapshotSession::NameToImport(const std::str
                             ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return looks_ > seen; };
     // In slices, because a stop does not wake this.
     while (looks_ == seen && !stop.stop_requested()) {
-      mutex_.AwaitWithTimeout(absl::Condition(&looked), absl::Milliseconds(50));
+      mutex_.AwaitWithTimeout(base::Condition(&looked), absl::Milliseconds(50));
     }
     if (stop.stop_requested()) return absl::CancelledError("stopped");
   }
@@ -184,7 +184,7 @@ absl::StatusOr<std::string> PostgresSnapshotSession::NameToImport(const std::str
 }
 
 std::vector<int> PostgresSnapshotSession::GuardPids() const {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(&mutex_);
   return pids_;
 }
 

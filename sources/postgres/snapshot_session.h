@@ -14,8 +14,8 @@
 #include <vector>
 
 #include <absl/base/thread_annotations.h>
-#include <absl/synchronization/mutex.h>
 
+#include "base/mutex.h"
 #include "engine/api/snapshot.h"
 #include "postgres/client/connection.h"
 #include "schemas/catalog.h"
@@ -80,7 +80,7 @@ class PostgresSnapshotSession final : public engine::SnapshotSession {
   std::vector<TableSource> sources_;
   schemas::DatabaseDefinition definition_;
 
-  mutable absl::Mutex mutex_;
+  mutable base::Mutex mutex_;
   std::vector<std::string> living_ ABSL_GUARDED_BY(mutex_);
   std::vector<int> pids_ ABSL_GUARDED_BY(mutex_);
   std::string suspect_ ABSL_GUARDED_BY(mutex_);  // A reader could not import it.
