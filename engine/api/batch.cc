@@ -98,9 +98,9 @@ absl::Status Batch::IndexRows() {
       ++size;
     }
     if (event.after.exists() && event.after.column_count() != rows_.schema->columns.size()) {
-      return base::MakeStatus(absl::StatusCode::kDataLoss, "table {}: COPY row of {} columns, not {}",
-                              rows_.schema->table.ToString(), event.after.column_count(),
-                              rows_.schema->columns.size());
+      return base::MakeStatus(
+          absl::StatusCode::kDataLoss, "table {}: COPY row of {} columns, not {}",
+          rows_.schema->table.ToString(), event.after.column_count(), rows_.schema->columns.size());
     }
     rest.remove_prefix(size);
   }
@@ -135,7 +135,8 @@ absl::Status Batch::IndexTextLine(std::string_view line) {
   const size_t count = rows_.schema->columns.size();
   std::span<schemas::Value> values = NewValues(count);
   size_t column = 0;
-  while (column < count) {
+  bool at_end = count == 0 && line.empty();
+  while (column < count && !at_end) {
     const size_t tab = line.find('\t');
     const std::string_view field = line.substr(0, tab);
     if (field != "\\N") {
@@ -143,13 +144,10 @@ absl::Status Batch::IndexTextLine(std::string_view line) {
       values[column] = {text.data(), static_cast<uint32_t>(text.size()), schemas::ValueKind::kText};
     }
     ++column;
-    if (tab == std::string_view::npos) {
-      line = {};
-      break;
-    }
-    line.remove_prefix(tab + 1);
+    at_end = tab == std::string_view::npos;
+    if (!at_end) line.remove_prefix(tab + 1);
   }
-  if (column != count || !line.empty()) {
+  if (column != count || !at_end) {
     return base::MakeStatus(absl::StatusCode::kDataLoss, "table {}: COPY line has not {} columns",
                             rows_.schema->table.ToString(), count);
   }
