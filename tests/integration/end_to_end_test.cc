@@ -64,7 +64,7 @@ DELETE FROM customers WHERE id % 11 = 0;
 INSERT INTO customers (email, settings) VALUES ('late', '{"k": null}');
 UPDATE "Sales Dept"."Order Lines" SET "select" = NULL WHERE "Line No" = 2;
 DELETE FROM "Sales Dept"."Order Lines" WHERE "Order" < 5;
-UPDATE events SET day = day + 180 WHERE id % 3 = 0;
+UPDATE events SET day = day + 100 WHERE id % 3 = 0;
 INSERT INTO clicks SELECT 1, 'http://x/1' FROM generate_series(1, 3);
 DELETE FROM clicks WHERE ctid IN (SELECT ctid FROM clicks WHERE url = 'http://x/1' LIMIT 4);
 UPDATE clicks SET url = 'moved' WHERE ctid IN (SELECT ctid FROM clicks WHERE who = 3 LIMIT 2);

