@@ -245,17 +245,24 @@ absl::StatusOr<engine::SlotHealth> PostgresSource::Health(std::stop_token stop) 
 
 absl::StatusOr<Lsn> PostgresSource::CurrentLsn(std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
-  PGFLOW_ASSIGN_OR_RETURN(
-      const Result row,
-      control->Execute("SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() "
-                       "ELSE pg_current_wal_insert_lsn() END, current_setting('wal_block_size')",
-                       stop));
-  uint64_t lsn = Lsn::Parse(row.at(0, 0)).value_or(Lsn()).value();
-  // At a page's start the insert position lies behind the page's header (24 bytes, 40 at the start
-  // of a segment), where the stream arrives with the next record only.
-  const auto page = static_cast<uint64_t>(row.integer(0, 1));
-  if (page > 0 && (lsn % page == 24 || lsn % page == 40)) lsn -= lsn % page;
-  return Lsn(lsn);
+  const std::string query =
+      "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() "
+      "ELSE pg_current_wal_flush_lsn() END, NOT pg_is_in_recovery() "
+      "AND pg_current_wal_insert_lsn() > pg_current_wal_flush_lsn()";
+  absl::StatusOr<Result> row = control->Execute(query, stop);
+  PGFLOW_RETURN_IF_ERROR(row.status());
+  if (row->boolean(0, 1)) {
+    // Transactions with synchronous_commit = off may be committed but not flushed, and the stream
+    // gives only what is flushed, which a sleeping WAL writer may put off for seconds. The commit
+    // of a message that nobody reads flushes all before it.
+    row = control->Execute(
+        "BEGIN; SET LOCAL synchronous_commit = local; "
+        "SELECT pg_logical_emit_message(true, 'pgflow', 'flush'); COMMIT; " +
+            query,
+        stop);
+    PGFLOW_RETURN_IF_ERROR(row.status());
+  }
+  return Lsn::Parse(row->at(0, 0)).value_or(Lsn());
 }
 
 absl::StatusOr<engine::SourceCheck> PostgresSource::Check(std::stop_token stop) {
