@@ -11,9 +11,9 @@ namespace pgflow::base {
 }  // namespace pgflow::base
 
 // `why` is a string literal that names the broken invariant.
-#define PGFLOW_CHECK(condition, why)                                            \
-  do {                                                                          \
-    if (!(condition)) [[unlikely]] {                                            \
-      ::pgflow::base::CheckFailed(__FILE__, __LINE__, #condition, (why));       \
-    }                                                                           \
+#define PGFLOW_CHECK(condition, why)                                      \
+  do {                                                                    \
+    if (!(condition)) [[unlikely]] {                                      \
+      ::pgflow::base::CheckFailed(__FILE__, __LINE__, #condition, (why)); \
+    }                                                                     \
   } while (false)

@@ -32,8 +32,7 @@ void SetPayload(absl::Status& status, std::string_view type, std::string_view pa
 }
 
 std::string Payload(const absl::Status& status, std::string_view type) {
-  const auto payload =
-      status.GetPayload(absl::string_view(type.data(), type.size()));
+  const auto payload = status.GetPayload(absl::string_view(type.data(), type.size()));
   return payload.has_value() ? std::string(*payload) : std::string();
 }
 

@@ -42,15 +42,17 @@ std::string Payload(const absl::Status& status, std::string_view type);
 #define PGFLOW_CONCAT_INNER(a, b) a##b
 #define PGFLOW_CONCAT(a, b) PGFLOW_CONCAT_INNER(a, b)
 
-#define PGFLOW_RETURN_IF_ERROR(expression)                             \
-  do {                                                                 \
-    absl::Status pgflow_status = (expression);                         \
-    if (!pgflow_status.ok()) [[unlikely]] return pgflow_status;        \
+#define PGFLOW_RETURN_IF_ERROR(expression)     \
+  do {                                         \
+    absl::Status pgflow_status = (expression); \
+    if (!pgflow_status.ok()) [[unlikely]]      \
+      return pgflow_status;                    \
   } while (false)
 
 #define PGFLOW_ASSIGN_OR_RETURN(target, expression) \
   PGFLOW_ASSIGN_OR_RETURN_INNER(PGFLOW_CONCAT(pgflow_or_, __LINE__), target, expression)
-#define PGFLOW_ASSIGN_OR_RETURN_INNER(result, target, expression)      \
-  auto result = (expression);                                          \
-  if (!result.ok()) [[unlikely]] return std::move(result).status();    \
+#define PGFLOW_ASSIGN_OR_RETURN_INNER(result, target, expression) \
+  auto result = (expression);                                     \
+  if (!result.ok()) [[unlikely]]                                  \
+    return std::move(result).status();                            \
   target = *std::move(result)

@@ -24,7 +24,9 @@ class RowView {
 
   RowView() = default;
   static RowView Tuple(std::string_view bytes) { return {Encoding::kTuple, bytes.data()}; }
-  static RowView CopyBinary(std::string_view bytes) { return {Encoding::kCopyBinary, bytes.data()}; }
+  static RowView CopyBinary(std::string_view bytes) {
+    return {Encoding::kCopyBinary, bytes.data()};
+  }
   static RowView Values(std::span<const Value> values);
 
   // The size in bytes of the tuple at the start of `bytes`; nothing when it is cut or malformed.

@@ -38,7 +38,8 @@ TEST(RowViewTest, DecodesATuple) {
 TEST(RowViewTest, EveryCutTupleIsRefused) {
   const std::string bytes = TupleOf({{'t', "abc"}, {'n', ""}, {'b', "xy"}});
   for (size_t size = 0; size < bytes.size(); ++size) {
-    EXPECT_FALSE(RowView::ValidateTuple(std::string_view(bytes).substr(0, size)).has_value()) << size;
+    EXPECT_FALSE(RowView::ValidateTuple(std::string_view(bytes).substr(0, size)).has_value())
+        << size;
   }
   std::string wrong = bytes;
   wrong[2] = 'z';

@@ -18,9 +18,9 @@ struct ColumnDefinition {
   std::string type_sql;       // format_type(type, typmod), schema-qualified where it is needed.
   std::string collation_sql;  // Empty: the type's own.
   bool not_null = false;
-  std::string default_sql;    // pg_get_expr; empty: none. Also the expression of a generated column.
-  char identity = '\0';       // 'a' ALWAYS, 'd' BY DEFAULT, '\0' none (pg_attribute.attidentity).
-  char generated = '\0';      // 's' STORED, 'v' VIRTUAL, '\0' none.
+  std::string default_sql;  // pg_get_expr; empty: none. Also the expression of a generated column.
+  char identity = '\0';     // 'a' ALWAYS, 'd' BY DEFAULT, '\0' none (pg_attribute.attidentity).
+  char generated = '\0';    // 's' STORED, 'v' VIRTUAL, '\0' none.
 };
 
 // A type that tables use and that does not come with Postgres.
@@ -37,10 +37,10 @@ struct PrimaryKey {
 
 struct TableDefinition {
   TableName table;
-  bool partitioned = false;           // relkind 'p': holds no rows itself.
-  std::string partition_key_sql;      // pg_get_partkeydef, when partitioned.
-  std::optional<TableName> parent;    // When it is a partition.
-  std::string partition_bound_sql;    // pg_get_expr(relpartbound), when it is a partition.
+  bool partitioned = false;         // relkind 'p': holds no rows itself.
+  std::string partition_key_sql;    // pg_get_partkeydef, when partitioned.
+  std::optional<TableName> parent;  // When it is a partition.
+  std::string partition_bound_sql;  // pg_get_expr(relpartbound), when it is a partition.
   bool unlogged = false;
   std::vector<ColumnDefinition> columns;  // Every live column, generated ones too.
   std::optional<PrimaryKey> primary_key;

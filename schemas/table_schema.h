@@ -38,7 +38,8 @@ struct Column {
   // format_type(type, NULL): schema-qualified unless it is in pg_catalog. May be empty in tests.
   std::string type_name;
   // The built-in type whose binary form the values have, where that is not `type` itself: the base
-  // type of a domain, text for an enum or another type sent as text, the array of either. 0: `type`.
+  // type of a domain, text for an enum or another type sent as text, the array of either. 0:
+  // `type`.
   postgres::Oid wire_type = 0;
 };
 

@@ -30,8 +30,8 @@ struct CopyRows {
 // Move-only; owned by one thread at a time. Owns (or shares) every byte that its events point to.
 class Batch {
  public:
-  // A stream batch: `events` point into `chunk` (null: into bytes that outlive this batch) and index
-  // `transactions`.
+  // A stream batch: `events` point into `chunk` (null: into bytes that outlive this batch) and
+  // index `transactions`.
   Batch(std::shared_ptr<const Chunk> chunk, std::vector<ChangeEvent> events,
         std::vector<TransactionSpan> transactions);
   // A snapshot batch.

@@ -51,7 +51,7 @@ struct TableProgress {
 
 struct SinkCheckpoint {
   SourceIdentity identity;
-  StreamPoint stream;             // Before the first change: the slot's consistent point.
+  StreamPoint stream;  // Before the first change: the slot's consistent point.
   bool snapshot_complete = false;
   std::vector<TableProgress> tables;
 };

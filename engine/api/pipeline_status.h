@@ -18,35 +18,35 @@ std::string_view PhaseName(Phase phase);
 
 struct TableStatus {
   schemas::TableName table;
-  uint64_t bytes_total = 0;      // Heap size when planned.
-  int64_t rows_estimate = 0;     // -1: unknown.
+  uint64_t bytes_total = 0;   // Heap size when planned.
+  int64_t rows_estimate = 0;  // -1: unknown.
   uint64_t rows_done = 0;
-  uint64_t bytes_done = 0;       // Of the COPY stream.
+  uint64_t bytes_done = 0;  // Of the COPY stream.
   uint32_t ranges_total = 0;
   uint32_t ranges_done = 0;
-  bool complete = false;         // Keys built too.
+  bool complete = false;  // Keys built too.
 };
 
 struct SinkStatus {
   std::string name;
   std::string type;
   Phase phase = Phase::kStarting;
-  postgres::Lsn written_lsn;     // End of the last window that the sink took.
-  postgres::Lsn durable_lsn;     // Its frontier: what was acknowledged.
+  postgres::Lsn written_lsn;       // End of the last window that the sink took.
+  postgres::Lsn durable_lsn;       // Its frontier: what was acknowledged.
   absl::Time durable_commit_time;  // Commit time of the last durable transaction; epoch: none yet.
-  uint64_t lag_bytes = 0;        // From durable_lsn to the source's end of WAL.
-  absl::Duration lag;            // Age of the oldest transaction that is not durable; 0: none.
-  uint64_t events = 0;           // Totals since the process started.
+  uint64_t lag_bytes = 0;          // From durable_lsn to the source's end of WAL.
+  absl::Duration lag;              // Age of the oldest transaction that is not durable; 0: none.
+  uint64_t events = 0;             // Totals since the process started.
   uint64_t bytes = 0;
   uint64_t transactions = 0;
   uint64_t windows = 0;
-  uint64_t queue_bytes = 0;      // Received, not yet durable, in memory or in the spool.
+  uint64_t queue_bytes = 0;  // Received, not yet durable, in memory or in the spool.
   uint64_t retries = 0;
   uint64_t rejections = 0;
-  absl::Duration write_time;     // Spent in Write; / windows = mean batch latency.
+  absl::Duration write_time;  // Spent in Write; / windows = mean batch latency.
   // Upper bounds in seconds and counts of Write latency; the last bound is infinity.
   std::vector<uint64_t> write_latency_counts;
-  std::string last_error;        // Of the last retry; empty when it is well.
+  std::string last_error;  // Of the last retry; empty when it is well.
   std::vector<TableStatus> tables;
 };
 inline constexpr double kWriteLatencyBounds[] = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
@@ -56,9 +56,9 @@ struct PipelineStatus {
   std::string pipeline;
   Phase phase = Phase::kStarting;  // The least advanced sink's, or the pipeline's own.
   absl::Time started;
-  std::string source;              // host:port/database as user.
+  std::string source;  // host:port/database as user.
   std::string slot;
-  std::string slot_wal_status;     // pg_replication_slots.wal_status.
+  std::string slot_wal_status;  // pg_replication_slots.wal_status.
   uint64_t retained_wal_bytes = 0;
   postgres::Lsn server_lsn;
   postgres::Lsn received_lsn;
@@ -68,10 +68,10 @@ struct PipelineStatus {
   uint64_t bytes = 0;
   uint64_t open_transactions = 0;
   uint64_t source_reconnects = 0;
-  uint64_t memory_bytes = 0;       // Of the stream log.
-  uint64_t spool_bytes = 0;        // On disk.
+  uint64_t memory_bytes = 0;         // Of the stream log.
+  uint64_t spool_bytes = 0;          // On disk.
   uint64_t spool_bytes_written = 0;  // Total.
-  std::string error;               // Why it failed, when it did.
+  std::string error;                 // Why it failed, when it did.
   std::vector<SinkStatus> sinks;
 };
 

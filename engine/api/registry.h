@@ -19,9 +19,9 @@ namespace pgflow::engine {
 
 template <typename Component>
 struct ComponentType {
-  std::string name;      // The key in YAML.
-  std::string summary;   // One sentence.
-  std::string promise;   // Delivery guarantee, for sinks; else empty.
+  std::string name;     // The key in YAML.
+  std::string summary;  // One sentence.
+  std::string promise;  // Delivery guarantee, for sinks; else empty.
   std::function<config::SpecDescription()> describe;
   // Parses and validates, pure. Null when it added to `problems`.
   std::function<std::unique_ptr<Component>(const config::Node&, config::Problems&)> make;

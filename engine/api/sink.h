@@ -96,8 +96,9 @@ class Sink {
   // sink, valid from Open on.
   virtual CheckpointStore* checkpoint_store() { return nullptr; }
 
-  // The checkpoint that the sink keeps itself, read without taking the sink over: a running pipeline
-  // is not disturbed. Called instead of Open. Nothing when it never began, or the runtime keeps it.
+  // The checkpoint that the sink keeps itself, read without taking the sink over: a running
+  // pipeline is not disturbed. Called instead of Open. Nothing when it never began, or the runtime
+  // keeps it.
   virtual absl::StatusOr<std::optional<SinkCheckpoint>> PeekCheckpoint(
       const SinkContext& /*context*/, std::stop_token /*stop*/) {
     return std::nullopt;

@@ -22,10 +22,11 @@ namespace pgflow::engine {
 struct SnapshotTable {
   schemas::TableSchemaPtr schema;  // The published columns; the same as the stream's events carry.
   bool has_primary_key = false;
-  uint64_t storage = 0;            // pg_class.relfilenode: changes when the table is rewritten.
-  uint64_t bytes = 0;              // Of the heap, for planning and progress.
-  int64_t rows_estimate = 0;       // -1: never analysed.
-  std::vector<BlockRange> ranges;  // Cover the whole table; the first starts at 0, the last is open.
+  uint64_t storage = 0;       // pg_class.relfilenode: changes when the table is rewritten.
+  uint64_t bytes = 0;         // Of the heap, for planning and progress.
+  int64_t rows_estimate = 0;  // -1: never analysed.
+  std::vector<BlockRange>
+      ranges;  // Cover the whole table; the first starts at 0, the last is open.
 };
 
 enum class RangeOutcome {
@@ -43,15 +44,16 @@ struct RangeRequest {
 // Takes over one batch; an error stops the range.
 using BatchConsumer = std::function<absl::Status(Batch batch)>;
 
-// Reads ranges over its own connection. One thread. Owned by a worker; must not outlive the session.
+// Reads ranges over its own connection. One thread. Owned by a worker; must not outlive the
+// session.
 class RangeReader {
  public:
   virtual ~RangeReader() = default;
   // Gives the rows of one range in batches. Reading is one short transaction that holds ACCESS
   // SHARE on the table. kUnavailable: the connection or the snapshot was lost; a new reader of the
   // same session may go on. kAborted with kSnapshotLost: the snapshot itself is gone.
-  virtual absl::StatusOr<RangeOutcome> Read(const RangeRequest& request, const BatchConsumer& consume,
-                                            std::stop_token stop) = 0;
+  virtual absl::StatusOr<RangeOutcome> Read(const RangeRequest& request,
+                                            const BatchConsumer& consume, std::stop_token stop) = 0;
 };
 
 inline constexpr std::string_view kSnapshotLostPayload = "pgflow/snapshot-lost";

@@ -30,8 +30,8 @@ struct SlotHealth {
   postgres::Lsn server_lsn;         // End of WAL.
 };
 
-// What `pgflow check` learns of a source: the findings, and the chosen tables (leaves) for the sinks
-// to look at.
+// What `pgflow check` learns of a source: the findings, and the chosen tables (leaves) for the
+// sinks to look at.
 struct SourceCheck {
   std::vector<Finding> findings;
   std::vector<schemas::TableSchemaPtr> tables;
@@ -60,7 +60,8 @@ class Source {
   virtual absl::StatusOr<SourceIdentity> Open(std::stop_token stop) = 0;
 
   // Makes sure that publication and slot exist; creates them when `create` says so, else a missing
-  // one is kNotFound. kFailedPrecondition: it exists but cannot serve (invalidated, another plugin).
+  // one is kNotFound. kFailedPrecondition: it exists but cannot serve (invalidated, another
+  // plugin).
   virtual absl::StatusOr<SlotState> OpenSlot(bool create, std::stop_token stop) = 0;
   // Removes slot and publication. OK when there was none.
   virtual absl::Status DropSlot(std::stop_token stop) = 0;
@@ -80,8 +81,8 @@ class Source {
   // The server's insert position now: everything committed before is below it.
   virtual absl::StatusOr<postgres::Lsn> CurrentLsn(std::stop_token stop) = 0;
 
-  // Looks at what Run and OpenSnapshot need, after Open, and changes nothing. An error: it could not
-  // look.
+  // Looks at what Run and OpenSnapshot need, after Open, and changes nothing. An error: it could
+  // not look.
   virtual absl::StatusOr<SourceCheck> Check(std::stop_token /*stop*/) { return SourceCheck(); }
 
   // Counters that the source updates; the runtime owns them and sets them before Open.

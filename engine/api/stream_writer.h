@@ -37,7 +37,8 @@ class StreamWriter {
   // Nothing that committed before `lsn` is still to come.
   virtual absl::Status Idle(postgres::Lsn lsn) = 0;
 
-  // The connection was lost: forgets open transactions and the unfinished last one. They come again.
+  // The connection was lost: forgets open transactions and the unfinished last one. They come
+  // again.
   virtual void Cut() = 0;
 
   // The last transaction that was appended whole. Transactions up to it need not come again.

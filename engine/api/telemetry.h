@@ -11,10 +11,10 @@ struct SourceTelemetry {
   std::atomic<uint64_t> events{0};
   std::atomic<uint64_t> transactions{0};
   std::atomic<uint64_t> bytes{0};
-  std::atomic<uint64_t> server_lsn{0};             // Gauge: end of WAL as the server last said.
-  std::atomic<uint64_t> received_lsn{0};           // Gauge.
-  std::atomic<uint64_t> acknowledged_lsn{0};       // Gauge.
-  std::atomic<uint64_t> open_transactions{0};      // Gauge: streamed, not yet committed.
+  std::atomic<uint64_t> server_lsn{0};         // Gauge: end of WAL as the server last said.
+  std::atomic<uint64_t> received_lsn{0};       // Gauge.
+  std::atomic<uint64_t> acknowledged_lsn{0};   // Gauge.
+  std::atomic<uint64_t> open_transactions{0};  // Gauge: streamed, not yet committed.
   std::atomic<uint64_t> reconnects{0};
 };
 

@@ -109,12 +109,12 @@ class SinkLane {
   // Of the lane's thread.
   BatchBuilder builder_;
   bool was_open_ = false;
-  bool began_ = false;               // The checkpoint was made by this run.
+  bool began_ = false;                          // The checkpoint was made by this run.
   bool progressed_ = false;                     // Since the last error.
   bool retry_now_ = false;                      // The last error was dealt with; no pause.
   std::optional<postgres::Lsn> isolate_until_;  // Events go one by one up to here.
   bool inside_window_ = false;  // The sink holds parts of an unfinished transaction.
-  bool reached_stop_ = false;        // What comes next is at or behind stop_before_.
+  bool reached_stop_ = false;   // What comes next is at or behind stop_before_.
   StreamPoint written_;
   StreamPoint durable_;
   StreamPoint position_;  // Nothing but positions came since `written_`.

@@ -32,7 +32,9 @@ class Lsn {
 
   constexpr uint64_t value() const { return value_; }
   constexpr bool valid() const { return value_ != 0; }
-  std::string ToString() const { return fmt::format("{:X}/{:X}", value_ >> 32, value_ & 0xFFFFFFFFU); }
+  std::string ToString() const {
+    return fmt::format("{:X}/{:X}", value_ >> 32, value_ & 0xFFFFFFFFU);
+  }
 
   friend constexpr auto operator<=>(Lsn, Lsn) = default;
 

@@ -22,11 +22,12 @@ inline absl::StatusCode CodeOfSqlState(std::string_view state) {
   if (error_class == "08" || error_class == "57" || error_class == "58") {
     return state == "57014" ? absl::StatusCode::kDeadlineExceeded : absl::StatusCode::kUnavailable;
   }
-  if (error_class == "40") return absl::StatusCode::kAborted;           // Deadlock, serialization.
+  if (error_class == "40") return absl::StatusCode::kAborted;            // Deadlock, serialization.
   if (error_class == "53") return absl::StatusCode::kResourceExhausted;  // Disk full, connections.
   if (error_class == "55") {
     // 55000 is "wrong state for ever" (a lost slot); 55006 and 55P03 pass.
-    return state == "55000" ? absl::StatusCode::kFailedPrecondition : absl::StatusCode::kUnavailable;
+    return state == "55000" ? absl::StatusCode::kFailedPrecondition
+                            : absl::StatusCode::kUnavailable;
   }
   if (error_class == "22" || error_class == "23") return absl::StatusCode::kInvalidArgument;
   if (error_class == "28") return absl::StatusCode::kUnauthenticated;
