@@ -38,7 +38,8 @@ CREATE TABLE nothing (id int PRIMARY KEY);
 )sql";
 
 constexpr const char* kShopRows = R"sql(
-INSERT INTO customers (email, feeling, home, tags, scores, born, joined, spent, settings, raw, token,
+INSERT INTO customers (email, feeling, home, tags, scores, born, joined, spent, settings, raw,
+  token,
   picture, active, ratio, small, short_ratio, network, machine, mac, span, at, at_zone, seen, bits,
   code, vip, period, place, words, moods, item, doc, price)
 SELECT 'user' || i || '@example.org', (ARRAY['sad', 'ok', 'happy', NULL]::mood[])[i % 4 + 1],
@@ -52,7 +53,8 @@ SELECT 'user' || i || '@example.org', (ARRAY['sad', 'ok', 'happy', NULL]::mood[]
   i::money
 FROM generate_series(1, 2000) i;
 INSERT INTO customers (email) VALUES ('only nulls');
-INSERT INTO "Sales Dept"."Order Lines" SELECT i / 3, i % 3, 'row "' || i FROM generate_series(1, 999) i;
+INSERT INTO "Sales Dept"."Order Lines"
+  SELECT i / 3, i % 3, 'row "' || i FROM generate_series(1, 999) i;
 INSERT INTO events SELECT i, date '2025-06-01' + i, 'e' || i FROM generate_series(1, 400) i;
 INSERT INTO clicks SELECT i % 7, 'http://x/' || i % 5 FROM generate_series(1, 500) i;
 )sql";
