@@ -50,6 +50,27 @@ std::string UnchangedMarks(const TableBinding& binding, const NetEffect::Row& ro
 
 }  // namespace
 
+template <typename Parameters>
+absl::Status BulkWriter::QueueSlices(ApplyPipeline& pipeline, const std::string& sql,
+                                     Parameters& parameters, const Rows& rows) {
+  PGFLOW_ASSIGN_OR_RETURN(const StatementCache::Prepared* statement,
+                          statements_.Other(pipeline, sql, parameters.types()));
+  const std::span<const NetEffect::Row* const> all(rows);
+  for (size_t begin = 0; begin < all.size();) {
+    size_t end = begin;
+    size_t bytes = 0;
+    while (end < all.size() && end - begin < kSliceRows && bytes < kSliceBytes) {
+      bytes += BytesOf(*all[end++], parameters.columns());
+    }
+    Expectation expectation;
+    if (check_counts_) expectation.rows = static_cast<int64_t>(end - begin);
+    PGFLOW_RETURN_IF_ERROR(pipeline.Send(
+        statement->name, parameters.Encode(all.subspan(begin, end - begin)), expectation));
+    begin = end;
+  }
+  return absl::OkStatus();
+}
+
 absl::Status BulkWriter::CheckTypes(const TableBinding& binding, const Rows& rows) {
   for (const NetEffect::Row* row : rows) {
     const int wrong = WrongBinaryColumn(binding, {row->values, binding.columns.size()});
@@ -109,7 +130,7 @@ absl::StatusOr<bool> BulkWriter::QueueDeletes(ApplyPipeline& pipeline, const Tab
                         binding.sql_name, QuoteIdentifier(binding.column_name(binding.key.front())))
           : fmt::format("DELETE FROM {}{} t USING {} WHERE {}", binding.target->only(),
                         binding.sql_name, arrays_.FromSql(), KeyMatch(binding, arrays_));
-  PGFLOW_RETURN_IF_ERROR(QueueSlices(pipeline, sql, rows));
+  PGFLOW_RETURN_IF_ERROR(QueueSlices(pipeline, sql, arrays_, rows));
   return true;
 }
 
@@ -125,7 +146,12 @@ absl::StatusOr<bool> BulkWriter::QueueUpdates(ApplyPipeline& pipeline, const Tab
       const bool set = column.written && !column.target->identity_always && marks[i] == '0';
       if (column.is_key || set) columns.push_back(i);
     }
-    if (!arrays_.Choose(binding, columns, group)) return false;
+    if (!arrays_.Choose(binding, columns, group)) {
+      PGFLOW_ASSIGN_OR_RETURN(const bool good,
+                              QueueUpdatesByRow(pipeline, binding, columns, group));
+      if (!good) return false;
+      continue;
+    }
     std::string set;
     for (size_t i = 0; i < columns.size(); ++i) {
       if (binding.columns[columns[i]].is_key) continue;
@@ -139,8 +165,30 @@ absl::StatusOr<bool> BulkWriter::QueueUpdates(ApplyPipeline& pipeline, const Tab
                                   binding.sql_name, arrays_.FromSql(), match)
                     : fmt::format("UPDATE {}{} t SET {} FROM {} WHERE {}", binding.target->only(),
                                   binding.sql_name, set, arrays_.FromSql(), match);
-    PGFLOW_RETURN_IF_ERROR(QueueSlices(pipeline, sql, group));
+    PGFLOW_RETURN_IF_ERROR(QueueSlices(pipeline, sql, arrays_, group));
   }
+  return true;
+}
+
+absl::StatusOr<bool> BulkWriter::QueueUpdatesByRow(ApplyPipeline& pipeline,
+                                                   const TableBinding& binding,
+                                                   const std::vector<uint32_t>& columns,
+                                                   const Rows& rows) {
+  if (!row_array_.Choose(binding, columns, rows)) return false;
+  std::string set;
+  std::string match;
+  for (uint32_t column : columns) {
+    const std::string name = QuoteIdentifier(binding.column_name(column));
+    std::string& list = binding.columns[column].is_key ? match : set;
+    if (!list.empty()) list += binding.columns[column].is_key ? " AND " : ", ";
+    list += fmt::format("{}{} = u.{}", binding.columns[column].is_key ? "t." : "", name, name);
+  }
+  if (set.empty()) return false;
+  PGFLOW_RETURN_IF_ERROR(
+      QueueSlices(pipeline,
+                  fmt::format("UPDATE {}{} t SET {} FROM unnest($1) AS u WHERE {}",
+                              binding.target->only(), binding.sql_name, set, match),
+                  row_array_, rows));
   return true;
 }
 
@@ -159,28 +207,8 @@ absl::StatusOr<bool> BulkWriter::QueueInserts(ApplyPipeline& pipeline, const Tab
       QueueSlices(pipeline,
                   fmt::format("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {}",
                               binding.sql_name, WrittenColumns(binding), values, arrays_.FromSql()),
-                  rows));
+                  arrays_, rows));
   return true;
-}
-
-absl::Status BulkWriter::QueueSlices(ApplyPipeline& pipeline, const std::string& sql,
-                                     const Rows& rows) {
-  PGFLOW_ASSIGN_OR_RETURN(const StatementCache::Prepared* statement,
-                          statements_.Other(pipeline, sql, arrays_.types()));
-  const std::span<const NetEffect::Row* const> all(rows);
-  for (size_t begin = 0; begin < all.size();) {
-    size_t end = begin;
-    size_t bytes = 0;
-    while (end < all.size() && end - begin < kSliceRows && bytes < kSliceBytes) {
-      bytes += BytesOf(*all[end++], arrays_.columns());
-    }
-    Expectation expectation;
-    if (check_counts_) expectation.rows = static_cast<int64_t>(end - begin);
-    PGFLOW_RETURN_IF_ERROR(pipeline.Send(
-        statement->name, arrays_.Encode(all.subspan(begin, end - begin)), expectation));
-    begin = end;
-  }
-  return absl::OkStatus();
 }
 
 template <typename ValuesAt>

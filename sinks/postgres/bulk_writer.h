@@ -13,6 +13,7 @@
 #include "sinks/postgres/array_columns.h"
 #include "sinks/postgres/copy_rows.h"
 #include "sinks/postgres/net_effect.h"
+#include "sinks/postgres/row_array.h"
 #include "sinks/postgres/statement_cache.h"
 
 namespace pgflow::sinks {
@@ -41,10 +42,15 @@ class BulkWriter {
                                     const Rows& rows);
   absl::StatusOr<bool> QueueUpdates(ApplyPipeline& pipeline, const TableBinding& binding,
                                     const Rows& rows);
+  // The same with one array of whole rows, for columns that no array can have as elements.
+  absl::StatusOr<bool> QueueUpdatesByRow(ApplyPipeline& pipeline, const TableBinding& binding,
+                                         const std::vector<uint32_t>& columns, const Rows& rows);
   absl::StatusOr<bool> QueueInserts(ApplyPipeline& pipeline, const TableBinding& binding,
                                     const Rows& rows);
   // `sql` once for every slice of the rows that is not too large.
-  absl::Status QueueSlices(ApplyPipeline& pipeline, const std::string& sql, const Rows& rows);
+  template <typename Parameters>
+  absl::Status QueueSlices(ApplyPipeline& pipeline, const std::string& sql, Parameters& parameters,
+                           const Rows& rows);
   absl::Status CheckTypes(const TableBinding& binding, const Rows& rows);
   template <typename ValuesAt>
   absl::Status Copy(const TableBinding& binding, RowFormat format, size_t count,
@@ -54,6 +60,7 @@ class BulkWriter {
   StatementCache& statements_;
   const bool check_counts_;
   ArrayColumns arrays_;
+  RowArray row_array_;
   std::string buffer_;
   std::vector<schemas::Value> values_;
 };

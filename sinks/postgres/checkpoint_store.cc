@@ -66,7 +66,7 @@ absl::StatusOr<postgres::Result> PostgresCheckpointStore::Run(const std::string&
 }
 
 absl::Status PostgresCheckpointStore::Open(std::stop_token stop) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(&mutex_);
   stop_ = std::move(stop);
   PGFLOW_RETURN_IF_ERROR(Connect());
   PGFLOW_RETURN_IF_ERROR(CreateTables());
@@ -118,7 +118,7 @@ absl::Status PostgresCheckpointStore::Change(const std::vector<std::string>& sql
 
 absl::StatusOr<std::optional<SinkCheckpoint>> PostgresCheckpointStore::Peek(std::stop_token stop) {
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(&mutex_);
     stop_ = std::move(stop);
     PGFLOW_RETURN_IF_ERROR(Connect());
     PGFLOW_ASSIGN_OR_RETURN(const bool exists, TablesExist());
@@ -135,7 +135,7 @@ absl::StatusOr<bool> PostgresCheckpointStore::TablesExist() {
 }
 
 absl::StatusOr<std::optional<SinkCheckpoint>> PostgresCheckpointStore::Load() {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(&mutex_);
   PGFLOW_RETURN_IF_ERROR(Connect());
   PGFLOW_ASSIGN_OR_RETURN(
       const postgres::Result row,
@@ -184,7 +184,7 @@ absl::Status PostgresCheckpointStore::LoadTables(SinkCheckpoint& checkpoint) {
 
 absl::Status PostgresCheckpointStore::Begin(const engine::SourceIdentity& identity,
                                             StreamPoint start) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(&mutex_);
   PGFLOW_RETURN_IF_ERROR(Connect());
   const std::string& schema = statements_->schema();
   PGFLOW_RETURN_IF_ERROR(Run(fmt::format("BEGIN; DELETE FROM {0}.finished_range WHERE {1};"
@@ -213,7 +213,7 @@ absl::Status PostgresCheckpointStore::Begin(const engine::SourceIdentity& identi
 }
 
 absl::Status PostgresCheckpointStore::BeginTable(const TableProgress& progress) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(&mutex_);
   PGFLOW_RETURN_IF_ERROR(Connect());
   const std::string& schema = statements_->schema();
   std::vector<std::string> sql;
@@ -238,13 +238,13 @@ absl::Status PostgresCheckpointStore::BeginTable(const TableProgress& progress) 
 
 absl::Status PostgresCheckpointStore::FinishRange(const schemas::TableName& table,
                                                   BlockRange range) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(&mutex_);
   PGFLOW_RETURN_IF_ERROR(Connect());
   return Change({statements_->RangeSql(*connection_, table, range)}, true);
 }
 
 absl::Status PostgresCheckpointStore::FinishTable(const schemas::TableName& table) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(&mutex_);
   PGFLOW_RETURN_IF_ERROR(Connect());
   return Change({fmt::format("UPDATE {}.table_progress SET complete = true WHERE {}",
                              statements_->schema(), OfTable(table))},
@@ -252,7 +252,7 @@ absl::Status PostgresCheckpointStore::FinishTable(const schemas::TableName& tabl
 }
 
 absl::Status PostgresCheckpointStore::FinishSnapshot() {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(&mutex_);
   PGFLOW_RETURN_IF_ERROR(Connect());
   return Change({fmt::format("UPDATE {}.checkpoint SET snapshot_complete = true WHERE {}",
                              statements_->schema(), Mine())},
@@ -260,7 +260,7 @@ absl::Status PostgresCheckpointStore::FinishSnapshot() {
 }
 
 absl::Status PostgresCheckpointStore::AdvanceStream(StreamPoint point) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(&mutex_);
   PGFLOW_RETURN_IF_ERROR(Connect());
   return Change({fmt::format("UPDATE {}.checkpoint SET commit_lsn = '{}', end_lsn = '{}' WHERE {}",
                              statements_->schema(), point.commit_lsn, point.end_lsn, Mine())},
@@ -268,7 +268,7 @@ absl::Status PostgresCheckpointStore::AdvanceStream(StreamPoint point) {
 }
 
 absl::Status PostgresCheckpointStore::Forget() {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(&mutex_);
   PGFLOW_RETURN_IF_ERROR(Connect());
   const std::string& schema = statements_->schema();
   return Change({fmt::format("DELETE FROM {}.finished_range WHERE {}", schema, Mine()),

@@ -6,16 +6,17 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
 #include <vector>
 
+#include <absl/base/thread_annotations.h>
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include "base/mutex.h"
 #include "engine/api/checkpoint.h"
 #include "engine/api/sink.h"
 #include "postgres/client/connection.h"
@@ -84,23 +85,27 @@ class PostgresCheckpointStore final : public engine::CheckpointStore {
   absl::Status Forget() override;
 
  private:
-  absl::Status Connect();
-  absl::Status CreateTables();
-  absl::StatusOr<bool> TablesExist();
+  absl::Status Connect() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status CreateTables() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<bool> TablesExist() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // BEGIN, the epoch's check, `sql` (a statement each), COMMIT.
-  absl::Status Change(const std::vector<std::string>& sql, bool fenced);
-  absl::StatusOr<postgres::Result> Run(const std::string& sql);
-  std::string Literal(std::string_view text) const { return connection_->QuoteLiteral(text); }
+  absl::Status Change(const std::vector<std::string>& sql, bool fenced)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<postgres::Result> Run(const std::string& sql)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string Literal(std::string_view text) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return connection_->QuoteLiteral(text);
+  }
   // "pipeline = '..' AND sink = '..'"
-  std::string Mine() const;
-  std::string OfTable(const schemas::TableName& table) const;
-  absl::Status LoadTables(engine::SinkCheckpoint& checkpoint);
+  std::string Mine() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string OfTable(const schemas::TableName& table) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status LoadTables(engine::SinkCheckpoint& checkpoint) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string url_;
   const std::shared_ptr<CheckpointStatements> statements_;
-  std::mutex mutex_;
-  std::stop_token stop_;
-  std::unique_ptr<postgres::Connection> connection_;
+  mutable base::Mutex mutex_;
+  std::stop_token stop_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<postgres::Connection> connection_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace pgflow::sinks

@@ -1,9 +1,12 @@
 // The sink against a real server.
 #include "sinks/postgres/postgres_sink.h"
 
+#include <utility>
+
 #include <gtest/gtest.h>
 
-#include "sinks/postgres/sink_fixture.h"
+#include "base/bytes.h"
+#include "sinks/postgres/sink_fixture_test.h"
 
 namespace pgflow::sinks {
 namespace {
@@ -180,6 +183,53 @@ TEST_P(EveryWay, WritesOddNamesAndUserTypes) {
     ASSERT_TRUE(status.ok()) << status;
   }
   EXPECT_EQ(Rows("SELECT * FROM \"Odd \"\"s\".\"T t\""), "1,glad,c");
+}
+
+// One-dimensional int4[] in binary.
+std::string IntArray(std::initializer_list<int32_t> values) {
+  std::string bytes;
+  for (int32_t word : {1, 0, 23, static_cast<int32_t>(values.size()), 1}) {
+    base::AppendBigEndian(bytes, word);
+  }
+  for (int32_t value : values) {
+    base::AppendBigEndian(bytes, int32_t{4});
+    base::AppendBigEndian(bytes, value);
+  }
+  return bytes;
+}
+
+TEST_P(EveryWay, WritesArrays) {
+  Sql("CREATE TABLE t (id int PRIMARY KEY, gone int, a int[], n int); ALTER TABLE t DROP gone");
+  const bool binary = std::exchange(binary_, false);
+  auto schema =
+      std::make_shared<schemas::TableSchema>(*builder_.Table("t (id int4 key, a text, n int4)"));
+  schema->columns[1].type = 1007;
+  schema->columns[1].type_name = "integer[]";
+  const std::string one = binary ? IntArray({1, 2}) : "{1,2}";
+  const std::string two = binary ? IntArray({7}) : "{7}";
+  Start();
+  for (const std::string script : {"insert t 1 A 5\ninsert t 2 null 6\ninsert t 3 A 7",
+                                   "update t 1 B 50\nupdate t 2 A 60\nupdate t 3 unchanged 70"}) {
+    Chunk chunk = builder_.Stream("begin\n" + script + "\ncommit");
+    for (auto& table : chunk.tables) table = schema;
+    if (binary) chunk = ToBinary(chunk);
+    Batch batch = engine::BatchOf(std::make_shared<const Chunk>(std::move(chunk)));
+    for (engine::ChangeEvent& event : **batch.MutableEvents()) {
+      const std::span<schemas::Value> values = batch.NewValues(3);
+      event.after.Decode(values.data());
+      const std::string_view name = values[1].view();
+      if (name == "A" || name == "B") {
+        const std::string_view bytes = batch.Store(name == "A" ? one : two);
+        values[1].bytes = bytes.data();
+        values[1].size = static_cast<uint32_t>(bytes.size());
+      }
+      event.after = schemas::RowView::Values(values);
+    }
+    Window window{{&batch, 1}, true, {batch.transactions()[0].commit_lsn, {}}};
+    const absl::Status status = sink_->Write(window, {}).status();
+    ASSERT_TRUE(status.ok()) << status;
+  }
+  EXPECT_EQ(Rows("SELECT * FROM t ORDER BY id"), "1,{7},50;2,{1,2},60;3,{1,2},70");
 }
 
 TEST_P(EveryWay, KeepsTransactionsApart) {

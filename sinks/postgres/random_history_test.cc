@@ -8,7 +8,7 @@
 
 #include <gtest/gtest.h>
 
-#include "sinks/postgres/sink_fixture.h"
+#include "sinks/postgres/sink_fixture_test.h"
 
 namespace pgflow::sinks {
 namespace {

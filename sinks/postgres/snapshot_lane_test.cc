@@ -1,7 +1,7 @@
 // Lanes and created tables against a real server.
 #include <gtest/gtest.h>
 
-#include "sinks/postgres/sink_fixture.h"
+#include "sinks/postgres/sink_fixture_test.h"
 
 namespace pgflow::sinks {
 namespace {

@@ -133,7 +133,11 @@ bool IsBytewise(const TargetColumn& column) {
 
 bool TakesBinary(const schemas::Column& source, const TargetColumn& target) {
   if (source.type == target.base_type && source.type < postgres::kFirstUserOid) return true;
-  if (IsTextLike(source.type) && IsTextLike(target.base_type)) return true;
+  // The source's domain or enum may be a plain type here, or the other way round. Not for arrays:
+  // those name their element's type in their bytes.
+  const Oid wire = source.wire_type != 0 ? source.wire_type : source.type;
+  if (wire == target.base_type && target.base_element_type == 0) return true;
+  if (IsTextLike(wire) && IsTextLike(target.base_type)) return true;
   if (source.type < postgres::kFirstUserOid) return false;
   if (source.type_name.empty()) return true;  // The receive function will judge.
   // A user's type: enums and domains over built-in types send no OIDs; composites and arrays of

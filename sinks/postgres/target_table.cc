@@ -15,7 +15,8 @@ constexpr const char* kTableSql =
     " EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgenabled IN "
     "('O','A')),"
     " EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgenabled IN "
-    "('R','A'))"
+    "('R','A')),"
+    " c.reltype, COALESCE((SELECT t.typarray FROM pg_catalog.pg_type t WHERE t.oid = c.reltype), 0)"
     " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
     " WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'f', 'v')";
 
@@ -97,6 +98,8 @@ absl::StatusOr<TargetTablePtr> LoadTargetTable(postgres::Connection& connection,
   table->kind = found.at(0, 1).front();
   table->fires_as_origin = found.boolean(0, 2);
   table->fires_as_replica = found.boolean(0, 3);
+  table->row_type = static_cast<postgres::Oid>(found.integer(0, 4));
+  table->row_array_type = static_cast<postgres::Oid>(found.integer(0, 5));
 
   const std::string oid = std::to_string(table->oid);
   const std::array by_oid = {Parameter::Text(oid)};

@@ -44,7 +44,9 @@ struct TargetIndex {
 struct TargetTable {
   postgres::Oid oid = 0;
   schemas::TableName name;
-  char kind = 'r';  // pg_class.relkind.
+  postgres::Oid row_type = 0;        // The composite type of its rows,
+  postgres::Oid row_array_type = 0;  // and the array of it.
+  char kind = 'r';                   // pg_class.relkind.
   std::vector<TargetColumn> columns;
   // Unique, valid, immediate, on plain columns only and of all rows.
   std::vector<TargetIndex> unique_indexes;

@@ -1,0 +1,55 @@
+#include "sinks/postgres/sink_fixture_test.h"
+
+#include <utility>
+
+#include "base/bytes.h"
+
+namespace pgflow::sinks {
+namespace {
+
+void AppendBinaryTuple(const schemas::TableSchema& schema, const schemas::RowView& row,
+                       std::string& to) {
+  std::vector<schemas::Value> values;
+  row.Decode(values);
+  base::AppendBigEndian(to, static_cast<uint16_t>(values.size()));
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (values[i].kind != schemas::ValueKind::kText) {
+      to.push_back(values[i].is_null() ? 'n' : 'u');
+      continue;
+    }
+    const std::string text(values[i].view());
+    to.push_back('b');
+    if (schema.columns[i].type == postgres::oid::kInt4) {
+      base::AppendBigEndian(to, uint32_t{4});
+      base::AppendBigEndian(to, static_cast<int32_t>(std::stol(text)));
+    } else if (schema.columns[i].type == postgres::oid::kInt8) {
+      base::AppendBigEndian(to, uint32_t{8});
+      base::AppendBigEndian(to, static_cast<int64_t>(std::stoll(text)));
+    } else {
+      base::AppendBigEndian(to, static_cast<uint32_t>(text.size()));
+      to += text;
+    }
+  }
+}
+
+}  // namespace
+
+engine::Chunk ToBinary(const engine::Chunk& text) {
+  engine::Chunk binary = text;
+  binary.bytes.clear();
+  const std::string_view bytes = text.bytes;
+  for (engine::EventRecord& record : binary.records) {
+    const schemas::TableSchema& schema = *binary.tables[record.table];
+    for (auto [offset, size] : {std::pair(&record.before_offset, &record.before_size),
+                                std::pair(&record.after_offset, &record.after_size)}) {
+      if (*size == 0) continue;
+      const auto row = schemas::RowView::Tuple(bytes.substr(*offset, *size));
+      *offset = static_cast<uint32_t>(binary.bytes.size());
+      AppendBinaryTuple(schema, row, binary.bytes);
+      *size = static_cast<uint32_t>(binary.bytes.size()) - *offset;
+    }
+  }
+  return binary;
+}
+
+}  // namespace pgflow::sinks
