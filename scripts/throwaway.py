@@ -26,7 +26,7 @@ def server_identity():
 
 
 def end_on_signals():
-    """SIGTERM and SIGHUP end the script like Ctrl-C: by an exception, so that servers are stopped."""
+    """SIGTERM and SIGHUP end it like Ctrl-C, by an exception: the servers are stopped."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(130))
 
