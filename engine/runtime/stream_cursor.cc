@@ -90,6 +90,9 @@ StreamLog::Cursor::Draft StreamLog::Cursor::Collect(uint64_t bytes_max,
 absl::StatusOr<Take> StreamLog::Cursor::Read(uint64_t bytes_max, postgres::Lsn before,
                                              absl::Time deadline) {
   Draft draft;
+  // Parts of an unfinished transaction are taken before they use up what HasRoom grants: else
+  // source and sink would wait for each other.
+  const uint64_t part_bytes_min = std::min(bytes_max, log_.options_.memory_bytes_max / 4);
   {
     base::MutexLock lock(&log_.mutex_);
     while (true) {
@@ -99,7 +102,7 @@ absl::StatusOr<Take> StreamLog::Cursor::Read(uint64_t bytes_max, postgres::Lsn b
       }
       if (log_.end_id() > next_.id) {
         draft = Collect(bytes_max, before);
-        if (draft.take.ends_at_commit || draft.take.bytes >= bytes_max) break;
+        if (draft.take.ends_at_commit || draft.take.bytes >= part_bytes_min) break;
         if (draft.take.reached_stop && draft.take.slices.empty()) return std::move(draft.take);
       }
       const bool woken = std::exchange(woken_, false);
@@ -126,7 +129,13 @@ void StreamLog::Cursor::Release(const StreamPoint& durable) {
   for (uint64_t id = held_id_; id < next_.id && id < log_.end_id(); ++id) {
     const Entry& entry = log_.At(id);
     if (entry.end.end_lsn > durable.end_lsn) break;
-    if (entry.ends_at_commit()) keep = id + 1;
+    if (entry.ends_at_commit()) {
+      keep = id + 1;
+    } else if (entry.transactions.back().begins) {
+      // Under load chunks end anywhere: only the unfinished transaction is still needed. What is
+      // durable of this chunk is left out when it is read again (BatchBuilder).
+      keep = id;
+    }
   }
   if (keep == held_id_) return;
   held_id_ = keep;

@@ -104,6 +104,20 @@ TEST_F(StreamLogTest, ALargeTransactionComesInParts) {
   EXPECT_EQ(Lines(take), (Strings{"0/100:2 insert shop.items 3 c"}));
 }
 
+TEST_F(StreamLogTest, ATransactionLargerThanTheMemoryMovesOnWithALargeWindow) {
+  Log(4000);
+  Append("begin lsn=0/100\ninsert items 1 'some text that takes room'");
+  size_t events = 0;
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_TRUE(log_->HasRoom()) << i;
+    Append("insert items 1 'some text that takes room'");
+    events += Lines(Read(1 << 20)).size();
+  }
+  Append("commit");
+  events += Lines(Read(1 << 20)).size();
+  EXPECT_EQ(events, 201u);
+}
+
 TEST_F(StreamLogTest, WhatIsNotReleasedComesAgain) {
   Log();
   Append("begin lsn=0/100\ninsert items 1 a\ncommit");
@@ -115,6 +129,33 @@ TEST_F(StreamLogTest, WhatIsNotReleasedComesAgain) {
   cursor_->Release(log_->tail());
   EXPECT_EQ(cursor_->held_bytes(), 0u);
   EXPECT_EQ(log_->memory_bytes(), 0u);
+}
+
+// Chunks of a busy source end inside transactions, all of them.
+TEST_F(StreamLogTest, WhatIsDurableIsReleasedThoughNoChunkEndsAtACommit) {
+  Log();
+  Append("begin lsn=0/100\ninsert items 1 a\ncommit\nbegin lsn=0/200\ninsert items 2 b");
+  Append("insert items 3 c\ncommit\nbegin lsn=0/300\ninsert items 4 d");
+  const Take take = Read();
+  EXPECT_EQ(take.end.commit_lsn, postgres::Lsn(0x200));
+  const uint64_t held = cursor_->held_bytes();
+  cursor_->Release(take.end);
+  EXPECT_LT(cursor_->held_bytes(), held);
+  cursor_->Rewind();
+  builder_.Start(take.end, {});
+  Append("commit");
+  EXPECT_EQ(Lines(Read()), (Strings{"0/300:0 insert shop.items 4 d"}));
+}
+
+// A transaction beyond the budget: the sink takes parts of it as soon as the source must wait.
+TEST_F(StreamLogTest, ATransactionLargerThanTheBudgetDoesNotBlock) {
+  Log(/*memory_bytes_max=*/1000);
+  Append("begin lsn=0/100\ninsert items 1 a");
+  for (int i = 0; log_->HasRoom(); ++i) Append("insert items 2 b");
+  const Take take = Read();
+  EXPECT_FALSE(take.ends_at_commit);
+  EXPECT_FALSE(take.slices.empty());
+  EXPECT_TRUE(log_->HasRoom());
 }
 
 TEST_F(StreamLogTest, ASlowCursorReadsBehindFromDisk) {
