@@ -27,6 +27,7 @@ struct Relation {
   Oid parent = 0;  // Of a partition.
   bool has_primary_key = false;
   bool readable = true;
+  bool updated = false;
   std::string partition_key;
   std::string partition_bound;
   bool chosen = false;
@@ -50,7 +51,8 @@ absl::StatusOr<Relations> ReadRelations(Connection& connection, const std::stop_
           "has_table_privilege(c.oid, 'SELECT'), pg_get_partkeydef(c.oid), "
           "pg_get_expr(c.relpartbound, c.oid), "
           "CASE WHEN c.reltoastrelid <> 0 THEN coalesce(pg_relation_size(c.reltoastrelid), 0) "
-          "ELSE 0 END "
+          "ELSE 0 END, "
+          "pg_stat_get_tuples_updated(c.oid) + pg_stat_get_tuples_deleted(c.oid) > 0 "
           "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
           "WHERE (c.relkind IN ('r', 'p') OR c.relkind = 'f' AND c.relispartition) "
           "AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' "
@@ -75,6 +77,7 @@ absl::StatusOr<Relations> ReadRelations(Connection& connection, const std::stop_
     relation.partition_key = rows.text(row, 12);
     relation.partition_bound = rows.text(row, 13);
     relation.toast_bytes = static_cast<uint64_t>(rows.integer(row, 14));
+    relation.updated = rows.boolean(row, 15);
     // Before version 14, 0 stood for "never analysed" too.
     if (relation.rows_estimate == 0 && relation.bytes > 0) relation.rows_estimate = -1;
     relations.emplace(relation.oid, std::move(relation));
@@ -265,10 +268,13 @@ void FindTableProblems(const CatalogTable& table, std::vector<CatalogProblem>& p
   }
   if (!table.schema->HasKey() && table.schema->replica_identity != ReplicaIdentity::kFull) {
     problems.push_back(
-        {.fatal = false,
+        // To publish a table that gets updates would break its application.
+        {.fatal = table.updated,
          .subject = subject,
-         .text = "it has no replica identity: once it is published, UPDATE and DELETE on it fail "
-                 "on the source",
+         .text = table.updated ? "it has no replica identity but gets UPDATE or DELETE, which "
+                                 "would fail on the source once it is published"
+                               : "it has no replica identity: once it is published, UPDATE and "
+                                 "DELETE on it fail on the source",
          .remedy = fmt::format("give it a primary key, or ALTER TABLE {} REPLICA IDENTITY FULL, "
                                "unless it only ever gets INSERT",
                                name)});
@@ -351,6 +357,7 @@ absl::StatusOr<Catalog> ReadCatalog(Connection& connection, const TableFilter& f
     if (relation->kind == 'p') continue;
     CatalogTable leaf{.has_primary_key = relation->has_primary_key,
                       .readable = relation->readable,
+                      .updated = relation->updated,
                       .bytes = relation->bytes,
                       .toast_bytes = relation->toast_bytes,
                       .rows_estimate = relation->rows_estimate,

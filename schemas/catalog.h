@@ -27,6 +27,7 @@ struct CatalogTable {
   TableSchemaPtr schema{};
   bool has_primary_key = false;
   bool readable = true;        // The role may SELECT from it.
+  bool updated = false;        // It has had UPDATE or DELETE, as the server's statistics say.
   uint64_t bytes = 0;          // Of the heap.
   uint64_t toast_bytes = 0;    // What rows keep out of line.
   int64_t rows_estimate = -1;  // -1: never analysed.

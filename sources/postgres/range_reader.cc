@@ -94,10 +94,8 @@ absl::Status StripTrailer(engine::CopyRows& rows) {
 absl::StatusOr<std::unique_ptr<PostgresRangeReader>> PostgresRangeReader::Open(
     PostgresSnapshotSession& session, const postgres::ConnectOptions& options,
     std::stop_token stop) {
-  PGFLOW_ASSIGN_OR_RETURN(std::unique_ptr<postgres::Connection> connection,
-                          postgres::Connection::Connect(options, stop));
-  std::unique_ptr<PostgresRangeReader> reader(
-      new PostgresRangeReader(session, std::move(connection)));
+  std::unique_ptr<PostgresRangeReader> reader(new PostgresRangeReader(session, options));
+  PGFLOW_ASSIGN_OR_RETURN(reader->connection_, postgres::Connection::Connect(options, stop));
   PGFLOW_ASSIGN_OR_RETURN(reader->imported_, session.NameToImport("", std::move(stop)));
   return reader;
 }
@@ -106,12 +104,16 @@ absl::StatusOr<RangeOutcome> PostgresRangeReader::Read(const engine::RangeReques
                                                        const engine::BatchConsumer& consume,
                                                        std::stop_token stop) {
   consumer_failed_ = false;
+  if (connection_ == nullptr) {
+    PGFLOW_ASSIGN_OR_RETURN(connection_, postgres::Connection::Connect(options_, stop));
+  }
   for (int attempt = 1;; ++attempt) {
     const absl::Status status = CopyRange(request, consume, stop);
     if (status.ok()) return RangeOutcome::kDone;
     // Whoever stops in the middle of a COPY leaves a session that cannot be used again.
     if (consumer_failed_ || !connection_->healthy() ||
         status.code() == absl::StatusCode::kCancelled) {
+      connection_.reset();
       return status;
     }
     PGFLOW_RETURN_IF_ERROR(connection_->Execute("ROLLBACK", stop).status());

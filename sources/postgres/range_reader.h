@@ -23,9 +23,8 @@ class PostgresRangeReader final : public engine::RangeReader {
                                             std::stop_token stop) override;
 
  private:
-  PostgresRangeReader(PostgresSnapshotSession& session,
-                      std::unique_ptr<postgres::Connection> connection)
-      : session_(session), connection_(std::move(connection)) {}
+  PostgresRangeReader(PostgresSnapshotSession& session, postgres::ConnectOptions options)
+      : session_(session), options_(std::move(options)) {}
 
   absl::Status CopyRange(const engine::RangeRequest& request, const engine::BatchConsumer& consume,
                          const std::stop_token& stop);
@@ -34,8 +33,9 @@ class PostgresRangeReader final : public engine::RangeReader {
   absl::StatusOr<std::string> StatementFor(const engine::RangeRequest& request) const;
 
   PostgresSnapshotSession& session_;
-  std::unique_ptr<postgres::Connection> connection_;
-  std::string imported_;  // The snapshot name that the statement uses.
+  const postgres::ConnectOptions options_;
+  std::unique_ptr<postgres::Connection> connection_;  // Null after it was left inside a COPY.
+  std::string imported_;                              // The snapshot name that the statement uses.
   bool consumer_failed_ = false;
 };
 

@@ -225,8 +225,18 @@ TEST_F(StreamTest, RefusesWhatCannotWork) {
   status = source->OpenSlot(true, {}).status();
   EXPECT_THAT(std::string(base::Message(status)), HasSubstr("SET (publish"));
 
+  // Publishing it would make its updates fail.
+  Execute("CREATE TABLE nokey (a int); INSERT INTO nokey VALUES (1)");
+  Execute("UPDATE nokey SET a = 2");
   source = MakeSource(Config());
   ASSERT_TRUE(source->Open({}).ok());
+  for (int i = 0; i < 100; ++i) {  // The statistics come a little later.
+    if (Value("SELECT pg_stat_get_tuples_updated('nokey'::regclass)") == "1") break;
+    absl::SleepFor(absl::Milliseconds(50));
+  }
+  status = source->OpenSlot(true, {}).status();
+  EXPECT_THAT(std::string(base::Message(status)), HasSubstr("REPLICA IDENTITY FULL"));
+  Execute("DROP TABLE nokey");
   EXPECT_EQ(source->OpenSlot(false, {}).status().code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(source->DropSlot({}).ok());
   EXPECT_EQ(Value("SELECT count(*) FROM pg_publication"), "2");
