@@ -181,7 +181,7 @@ absl::Status AdminServer::Start() {
   PGFLOW_RETURN_IF_ERROR(listener_->Listen(host_, port_));
   bound_port_ = listener_->port();
   thread_ = std::jthread([this](const std::stop_token& stop) { listener_->Run(status_, stop); });
-  base::LogInfo("admin port: http://{}:{}/status", host_, bound_port_);
+  base::LogDebug("admin port: http://{}:{}/status", host_, bound_port_);
   return absl::OkStatus();
 }
 

@@ -102,6 +102,11 @@ TEST(ProgressText, PlainLinesOfASnapshotAndAStandby) {
   ProgressText text;
   text.Update(SnapshotStatus(500), kStart);
   EXPECT_THAT(text.PlainLines(), ElementsAre(HasSubstr("snapshot into target: 1 of 2 tables")));
+  PipelineStatus preparing = SnapshotStatus(0);
+  preparing.sinks[0].tables.clear();
+  text.Update(preparing, kStart);
+  EXPECT_THAT(text.PlainLines(), ElementsAre("snapshot into target: preparing"));
+  EXPECT_THAT(text.Lines(80, 24), ElementsAre("snapshot into target: preparing"));
   PipelineStatus standby;
   standby.phase = Phase::kStandby;
   text.Update(standby, kStart);

@@ -150,6 +150,7 @@ absl::Duration ProgressText::TimeLeft(const SinkStatus& sink) const {
 }
 
 std::string ProgressText::SnapshotSummary(const SinkStatus& sink) const {
+  if (sink.tables.empty()) return fmt::format("snapshot into {}: preparing", sink.name);
   uint64_t rows = 0;
   uint64_t bytes = 0;
   size_t complete = 0;
