@@ -126,11 +126,11 @@ absl::StatusOr<Take> StreamLog::Cursor::Read(uint64_t bytes_max, postgres::Lsn b
 void StreamLog::Cursor::Release(const StreamPoint& durable) {
   base::MutexLock lock(&log_.mutex_);
   uint64_t keep = held_id_;
-  for (uint64_t id = held_id_; id < next_.id && id < log_.end_id(); ++id) {
+  for (uint64_t id = held_id_; id <= next_.id && id < log_.end_id(); ++id) {
     const Entry& entry = log_.At(id);
     if (entry.end.end_lsn > durable.end_lsn) break;
     if (entry.ends_at_commit()) {
-      keep = id + 1;
+      keep = std::min(id + 1, next_.id);
     } else if (entry.transactions.back().begins) {
       // Under load chunks end anywhere: only the unfinished transaction is still needed. What is
       // durable of this chunk is left out when it is read again (BatchBuilder).
