@@ -173,6 +173,7 @@ void CrashTest::Cycle(int number, int kills) {
   pipeline_.name = fmt::format("bank_{}", number);
   pipeline_.state_directory = directory_ / fmt::format("state_{}", number);
   pipeline_.snapshot = "{workers: 2, range_size: 128KiB}";
+  pipeline_.sinks = {PostgresSink() + ", retry: {initial: 50ms, max: 500ms}"};
   bank_ = std::make_unique<Bank>(*source_server_,
                                  BankOptions{.seed = seed_ + static_cast<uint64_t>(number)});
   ASSERT_TRUE(bank_->Create());

@@ -38,7 +38,8 @@ void WriteFile(const std::string& path, std::string_view text);
 // How often `part` occurs in `text`.
 size_t CountOf(std::string_view text, std::string_view part);
 
-inline constexpr absl::Duration kPatience = absl::Seconds(30);
+// Far more than anything takes, even with a sanitizer on a machine that is busy.
+inline constexpr absl::Duration kPatience = absl::Seconds(60);
 
 // Asks again and again; false when `condition` never became true.
 bool Eventually(const std::function<bool()>& condition, absl::Duration timeout = kPatience);
