@@ -32,7 +32,6 @@ void AdminPort::KeepTrying(const std::stop_token& stop) {
         engine::AdminServer::Make(listen_, status_);
     const absl::Status started = made.ok() ? (*made)->Start() : made.status();
     if (started.ok()) {
-      base::LogInfo("admin port: http://{}/status", listen_);
       server_ = *std::move(made);
       return;
     }

@@ -4,6 +4,7 @@
 
 #include "base/config/yaml_reader.h"
 #include "base/status.h"
+#include "postgres/client/connection.h"
 
 namespace pgflow::cli {
 
@@ -19,7 +20,12 @@ std::optional<engine::PipelineParts> LoadPipeline(const Invocation& invocation,
   const config::Node root = config::ParseYaml(*text, file, problems);
   std::optional<engine::PipelineParts> parts =
       engine::BuildPipeline(root, invocation.registry, problems);
-  if (problems.empty()) return parts;
+  if (problems.empty()) {
+    const config::Node source = root.Find("source").Find(parts->source_type);
+    const std::string url = source.Find("url").text();
+    if (!url.empty()) parts->options.source_name = postgres::RedactUrl(url);
+    return parts;
+  }
   error << problems.ToString() << "\n";
   error << fmt::format("pgflow: {} problem{} in {}; nothing was started\n", problems.size(),
                        problems.size() == 1 ? "" : "s", file);

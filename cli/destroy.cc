@@ -12,6 +12,12 @@ ExitCode Destroy(const Invocation& invocation, const std::string& file) {
   if (!parts.has_value()) return ExitCode::kUsage;
   const Interrupt interrupt;
   const std::string name = parts->name();
+  // A slot that cannot be dropped is in use: then the checkpoints of the running pipeline stay. A
+  // source that cannot be reached at all is no reason to keep them.
+  if (parts->source->Open(interrupt.drain()).ok()) {
+    const absl::Status dropped = parts->source->DropSlot(interrupt.drain());
+    if (!dropped.ok()) return Fail(invocation.console, dropped);
+  }
   const auto pipeline = MakePipeline(*std::move(parts));
   const absl::Status destroyed = pipeline->Destroy(interrupt.drain());
   if (!destroyed.ok()) return Fail(invocation.console, destroyed);
