@@ -56,8 +56,13 @@ std::string ArrayColumns::FromSql() const {
 
 std::string ArrayColumns::ValueSql(size_t position) const {
   const TargetColumn& target = *binding_->columns[columns_[position]].target;
-  return as_text_[position] ? fmt::format("u.c{}::{}", position, target.type_sql)
-                            : fmt::format("u.c{}", position);
+  if (!as_text_[position]) return fmt::format("u.c{}", position);
+  // Without the column's length: an explicit cast would cut a value that an assignment refuses.
+  // Unquoted, `character` and `bit` would mean a length of one.
+  std::string_view type = target.type_name;
+  if (type == "character") type = "pg_catalog.bpchar";
+  if (type == "bit") type = "pg_catalog.\"bit\"";
+  return fmt::format("u.c{}::{}", position, type);
 }
 
 std::span<const postgres::Parameter> ArrayColumns::Encode(

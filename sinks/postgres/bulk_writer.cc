@@ -79,7 +79,9 @@ absl::Status BulkWriter::CheckTypes(const TableBinding& binding, const Rows& row
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> BulkWriter::QueueChanges(ApplyPipeline& pipeline, const NetEffect& net) {
+absl::StatusOr<bool> BulkWriter::QueueChanges(ApplyPipeline& pipeline, const NetEffect& net,
+                                              bool& to_copy) {
+  to_copy = false;
   const TableBinding& binding = net.binding();
   Rows deletes;
   Rows updates;
@@ -115,8 +117,14 @@ absl::StatusOr<bool> BulkWriter::QueueChanges(ApplyPipeline& pipeline, const Net
   PGFLOW_ASSIGN_OR_RETURN(bool good, QueueDeletes(pipeline, binding, deletes));
   if (!good) return false;
   PGFLOW_ASSIGN_OR_RETURN(good, QueueUpdates(pipeline, binding, updates));
-  if (!good || insert_format != RowFormat::kMixed) return good;
-  return QueueInserts(pipeline, binding, inserts);
+  if (!good || inserts.empty()) return good;
+  const bool mixed = insert_format == RowFormat::kMixed;
+  if (mixed || inserts.size() <= kFewInserts) {
+    PGFLOW_ASSIGN_OR_RETURN(good, QueueInserts(pipeline, binding, inserts));
+    if (good || mixed) return good;
+  }
+  to_copy = true;
+  return true;
 }
 
 absl::StatusOr<bool> BulkWriter::QueueDeletes(ApplyPipeline& pipeline, const TableBinding& binding,
@@ -248,6 +256,22 @@ absl::Status BulkWriter::CopyInserts(const NetEffect& net, std::stop_token stop)
   return Copy(
       binding, format, rows.size(),
       [&](size_t i) { return std::span<const Value>(rows[i]->values, width); }, stop);
+}
+
+absl::StatusOr<bool> BulkWriter::QueueEvents(ApplyPipeline& pipeline, const TableBinding& binding,
+                                             std::span<const ChangeEvent* const> events) {
+  const size_t width = binding.columns.size();
+  std::vector<Value> values(events.size() * width);
+  std::vector<NetEffect::Row> kept(events.size());
+  Rows rows;
+  for (size_t i = 0; i < events.size(); ++i) {
+    if (events[i]->after.column_count() != width) return false;
+    kept[i].values = values.data() + i * width;
+    events[i]->after.Decode(kept[i].values);
+    rows.push_back(&kept[i]);
+  }
+  PGFLOW_RETURN_IF_ERROR(CheckTypes(binding, rows));
+  return QueueInserts(pipeline, binding, rows);
 }
 
 absl::StatusOr<bool> BulkWriter::CopyEvents(const TableBinding& binding,

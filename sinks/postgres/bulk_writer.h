@@ -21,15 +21,22 @@ namespace pgflow::sinks {
 // One thread; as long as one session. False from the calls: these values cannot be written in bulk.
 class BulkWriter {
  public:
+  // Up to this many rows an INSERT in the pipeline is faster: a COPY has to be waited for twice.
+  static constexpr size_t kFewInserts = 500;
+
   BulkWriter(postgres::Connection& connection, StatementCache& statements, bool check_counts)
       : connection_(connection), statements_(statements), check_counts_(check_counts) {}
 
-  // Queues deletes, then updates; inserts that no COPY takes too.
-  absl::StatusOr<bool> QueueChanges(ApplyPipeline& pipeline, const NetEffect& net);
+  // Queues deletes, updates, and few inserts or such that no COPY takes. `to_copy`: the inserts are
+  // left for CopyInserts.
+  absl::StatusOr<bool> QueueChanges(ApplyPipeline& pipeline, const NetEffect& net, bool& to_copy);
   // COPYs what is to be inserted. Outside of pipeline mode, after the queued changes succeeded.
   // An error with a SQLSTATE is the server's refusal.
   absl::Status CopyInserts(const NetEffect& net, std::stop_token stop);
 
+  // Queues the rows of a few INSERT events.
+  absl::StatusOr<bool> QueueEvents(ApplyPipeline& pipeline, const TableBinding& binding,
+                                   std::span<const engine::ChangeEvent* const> events);
   // COPYs the rows of INSERT events.
   absl::StatusOr<bool> CopyEvents(const TableBinding& binding,
                                   std::span<const engine::ChangeEvent* const> events,

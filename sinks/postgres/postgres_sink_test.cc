@@ -278,6 +278,26 @@ TEST_P(EveryWay, RespectsForeignKeysAndTriggersWithoutTheReplicaRole) {
   EXPECT_EQ(ApplyOne("insert c 999 999").code(), absl::StatusCode::kInvalidArgument);
 }
 
+TEST_P(EveryWay, WritesManyRows) {
+  Sql("CREATE TABLE t (id int PRIMARY KEY, name varchar(9)); CREATE TABLE k (n int, name text)");
+  builder_.Table("t (id int4 key, name varchar)");
+  builder_.Table("k (n int4, name text) full");
+  Start();
+  std::string changes;
+  for (int i = 1; i <= 1500; ++i)
+    changes += fmt::format("insert t {} n{}\ninsert k {} x\n", i, i, i);
+  ASSERT_EQ(ApplyOne(changes), absl::OkStatus());
+  changes.clear();
+  for (int i = 1; i <= 700; ++i) changes += fmt::format("update t {} 'm\t{}'\n", i, i);
+  for (int i = 701; i <= 1400; ++i) changes += fmt::format("delete t {}\n", i);
+  ASSERT_EQ(ApplyOne(changes), absl::OkStatus());
+  EXPECT_EQ(Rows("SELECT count(*), sum(id), count(*) FILTER (WHERE name = E'm\t' || id) FROM t"),
+            "800,390400,700");
+  EXPECT_EQ(Rows("SELECT count(*), sum(n) FROM k"), "1500,1125750");
+  EXPECT_EQ(ApplyOne("insert t 9999 'longer than nine'").code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
 TEST_P(EveryWay, SaysWhatIsMissing) {
   Sql("CREATE TABLE t (id int PRIMARY KEY)");
   builder_.Table("t (id int4 key, name text)");

@@ -11,7 +11,7 @@
 namespace pgflow::sinks {
 namespace {
 
-constexpr absl::Duration kOriginPatience = absl::Seconds(1);
+constexpr absl::Duration kOriginPatience = absl::Milliseconds(500);
 
 bool IsRefusal(const absl::Status& status) {
   // 42501: no privilege. 53400: no free max_replication_slots entry. 55000: origins are off.
@@ -27,28 +27,54 @@ absl::Status TakeReplicaRole(TargetSession& session, const std::stop_token& stop
   return absl::OkStatus();
 }
 
+// Tries until `deadline` while another session has the origin.
+absl::Status SetUpOrigin(postgres::Connection& connection, const std::string& quoted_name,
+                         absl::Time deadline, const std::stop_token& stop) {
+  while (true) {
+    const absl::Status status =
+        connection
+            .Execute(fmt::format("SELECT pg_replication_origin_session_setup({})", quoted_name),
+                     stop)
+            .status();
+    const bool busy = postgres::SqlStateOf(status) == "55006";
+    if (!busy || absl::Now() > deadline) return status;
+    absl::SleepFor(absl::Milliseconds(10));
+    if (stop.stop_requested()) return absl::CancelledError("stopped");
+  }
+}
+
+// Whoever opens a sink holds the slot, so another session of the same sink is a leftover: of a
+// process that hangs, or of a connection that only we know is dead. The epoch fences its commits
+// off in any case; its hold on the origin has to be ended.
+absl::Status EndLeftovers(postgres::Connection& connection, const std::string& application_name,
+                          const std::stop_token& stop) {
+  return connection
+      .Execute(fmt::format("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
+                           "application_name = {} AND pid <> pg_backend_pid()",
+                           connection.QuoteLiteral(application_name)),
+               stop)
+      .status();
+}
+
 absl::Status TakeOrigin(TargetSession& session, const std::string& origin,
-                        const std::stop_token& stop) {
-  const std::string name = session.connection->QuoteLiteral(origin);
-  absl::Status status = session.connection
-                            ->Execute(fmt::format("SELECT pg_replication_origin_create({0}) WHERE "
-                                                  "pg_replication_origin_oid({0}) IS NULL",
-                                                  name),
-                                      stop)
+                        const std::string& application_name, const std::stop_token& stop) {
+  postgres::Connection& connection = *session.connection;
+  const std::string name = connection.QuoteLiteral(origin);
+  absl::Status status = connection
+                            .Execute(fmt::format("SELECT pg_replication_origin_create({0}) WHERE "
+                                                 "pg_replication_origin_oid({0}) IS NULL",
+                                                 name),
+                                     stop)
                             .status();
   // Created by another process just now.
   if (postgres::SqlStateOf(status) == "23505") status = absl::OkStatus();
-  // A session of ours that was just closed may still hold it for a moment.
-  const absl::Time deadline = absl::Now() + kOriginPatience;
-  while (status.ok()) {
-    status =
-        session.connection
-            ->Execute(fmt::format("SELECT pg_replication_origin_session_setup({})", name), stop)
-            .status();
-    const bool busy = postgres::SqlStateOf(status) == "55006";
-    if (!busy || absl::Now() > deadline) break;
-    absl::SleepFor(absl::Milliseconds(10));
-    status = stop.stop_requested() ? absl::CancelledError("stopped") : absl::OkStatus();
+  if (status.ok()) {
+    // A session of ours that was just closed may still hold it for a moment.
+    status = SetUpOrigin(connection, name, absl::Now() + kOriginPatience, stop);
+  }
+  if (postgres::SqlStateOf(status) == "55006") {
+    PGFLOW_RETURN_IF_ERROR(EndLeftovers(connection, application_name, stop));
+    status = SetUpOrigin(connection, name, absl::Now() + kOriginPatience, stop);
   }
   if (IsRefusal(status)) {
     base::LogDebug("no replication origin at {}: {}", session.connection->display_name(),
@@ -88,7 +114,7 @@ absl::StatusOr<TargetSession> OpenTargetSession(const std::string& url, SessionJ
   TargetSession session;
   PGFLOW_ASSIGN_OR_RETURN(session.connection, postgres::Connection::Connect(options, stop));
   if (job != SessionJob::kCheckpoint) PGFLOW_RETURN_IF_ERROR(TakeReplicaRole(session, stop));
-  if (!origin.empty()) PGFLOW_RETURN_IF_ERROR(TakeOrigin(session, origin, stop));
+  if (!origin.empty()) PGFLOW_RETURN_IF_ERROR(TakeOrigin(session, origin, application_name, stop));
   return session;
 }
 

@@ -184,6 +184,9 @@ absl::Status WindowApplier::QueueRows(ApplyPipeline& pipeline, Changes changes, 
 absl::Status WindowApplier::ApplyRows(Changes changes, const Commit* commit, std::stop_token stop) {
   ApplyPipeline pipeline(session_.connection(), stop);
   PGFLOW_RETURN_IF_ERROR(QueueBegin(pipeline));
+  if (std::exchange(in_savepoint_, false)) {
+    PGFLOW_RETURN_IF_ERROR(pipeline.Query("RELEASE SAVEPOINT pgflow_window"));
+  }
   size_t at = 0;
   const absl::Status queued = QueueRows(pipeline, changes, at);
   if (!queued.ok()) {

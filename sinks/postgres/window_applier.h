@@ -59,12 +59,12 @@ class WindowApplier {
 
   // In bulk. False: it was rolled back to where it began, and must go row by row.
   absl::StatusOr<bool> ApplyBulk(Changes changes, std::stop_token stop);
-  absl::StatusOr<bool> WriteBulk(Changes changes, std::stop_token stop);
+  absl::StatusOr<bool> WriteBulk(ApplyPipeline& pipeline, Changes changes, std::stop_token stop);
   // Between two TRUNCATEs, at most kSegmentEvents.
-  absl::StatusOr<bool> WriteSegment(Changes changes, std::stop_token stop);
-  absl::StatusOr<bool> WriteByTable(Changes changes, std::stop_token stop);
+  absl::StatusOr<bool> WriteSegment(ApplyPipeline& pipeline, Changes changes, std::stop_token stop);
+  absl::StatusOr<bool> WriteByTable(ApplyPipeline& pipeline, Changes changes, std::stop_token stop);
   // Runs of one table and operation in bulk, the rest row by row; keeps the order.
-  absl::StatusOr<bool> WriteRuns(Changes changes, std::stop_token stop);
+  absl::StatusOr<bool> WriteRuns(ApplyPipeline& pipeline, Changes changes, std::stop_token stop);
   absl::StatusOr<bool> WriteRun(ApplyPipeline& pipeline, Changes run, std::stop_token stop);
   absl::StatusOr<bool> Settle(ApplyPipeline& pipeline);
 
@@ -79,6 +79,7 @@ class WindowApplier {
   BulkWriter bulk_;
   FlushTracker flushes_;
   bool in_transaction_ = false;
+  bool in_savepoint_ = false;
   engine::StreamPoint committed_;
   std::vector<Change> changes_;  // Of the window at hand.
   CheckpointStatements::Advance advance_;

@@ -35,12 +35,9 @@ absl::StatusOr<bool> WindowApplier::ApplyBulk(Changes changes, std::stop_token s
   ApplyPipeline pipeline(session_.connection(), stop);
   PGFLOW_RETURN_IF_ERROR(QueueBegin(pipeline));
   PGFLOW_RETURN_IF_ERROR(pipeline.Query("SAVEPOINT pgflow_window"));
-  PGFLOW_RETURN_IF_ERROR(pipeline.Drain());
-  if (pipeline.failure().has_value()) return pipeline.failure()->status;
-  absl::StatusOr<bool> written = WriteBulk(changes, stop);
+  absl::StatusOr<bool> written = WriteBulk(pipeline, changes, stop);
   if (written.ok() && *written) {
-    PGFLOW_RETURN_IF_ERROR(
-        session_.connection().Execute("RELEASE SAVEPOINT pgflow_window", stop).status());
+    in_savepoint_ = true;  // Released on the way to the commit.
     return true;
   }
   if (!written.ok()) {
@@ -55,10 +52,10 @@ absl::StatusOr<bool> WindowApplier::ApplyBulk(Changes changes, std::stop_token s
   return false;
 }
 
-absl::StatusOr<bool> WindowApplier::WriteBulk(Changes changes, std::stop_token stop) {
+absl::StatusOr<bool> WindowApplier::WriteBulk(ApplyPipeline& pipeline, Changes changes,
+                                              std::stop_token stop) {
   for (size_t begin = 0; begin < changes.size();) {
     if (changes[begin].event->operation == Operation::kTruncate) {
-      ApplyPipeline pipeline(session_.connection(), stop);
       PGFLOW_ASSIGN_OR_RETURN(const size_t count, QueueTruncate(pipeline, changes, begin));
       PGFLOW_ASSIGN_OR_RETURN(const bool good, Settle(pipeline));
       if (!good) return false;
@@ -71,18 +68,19 @@ absl::StatusOr<bool> WindowApplier::WriteBulk(Changes changes, std::stop_token s
       ++end;
     }
     PGFLOW_ASSIGN_OR_RETURN(const bool good,
-                            WriteSegment(changes.subspan(begin, end - begin), stop));
+                            WriteSegment(pipeline, changes.subspan(begin, end - begin), stop));
     if (!good) return false;
     begin = end;
   }
   return true;
 }
 
-absl::StatusOr<bool> WindowApplier::WriteSegment(Changes changes, std::stop_token stop) {
+absl::StatusOr<bool> WindowApplier::WriteSegment(ApplyPipeline& pipeline, Changes changes,
+                                                 std::stop_token stop) {
   // A trigger (a foreign key is one) may look at other tables: then the order is kept.
   const bool fires = std::ranges::any_of(
       changes, [](const Change& change) { return change.binding->fires_triggers; });
-  return fires ? WriteRuns(changes, stop) : WriteByTable(changes, stop);
+  return fires ? WriteRuns(pipeline, changes, stop) : WriteByTable(pipeline, changes, stop);
 }
 
 // True when nothing failed; a refusal is returned as a status.
@@ -93,10 +91,12 @@ absl::StatusOr<bool> WindowApplier::Settle(ApplyPipeline& pipeline) {
   return pipeline.failure()->status;
 }
 
-absl::StatusOr<bool> WindowApplier::WriteByTable(Changes changes, std::stop_token stop) {
+absl::StatusOr<bool> WindowApplier::WriteByTable(ApplyPipeline& pipeline, Changes changes,
+                                                 std::stop_token stop) {
   struct Table {
     const TableBinding* binding = nullptr;
     std::optional<NetEffect> net;
+    bool to_copy = false;
     std::vector<Change> in_order;  // Tables whose net effect cannot be told.
   };
   std::deque<Table> tables;
@@ -117,33 +117,36 @@ absl::StatusOr<bool> WindowApplier::WriteByTable(Changes changes, std::stop_toke
       continue;
     }
     PGFLOW_ASSIGN_OR_RETURN(const bool merged, table->net->Add(*change.event));
-    if (!merged) return false;
+    if (!merged) {
+      PGFLOW_RETURN_IF_ERROR(pipeline.Drain());
+      return false;
+    }
   }
 
-  ApplyPipeline pipeline(session_.connection(), stop);
   for (Table& each : tables) {
     if (!each.net.has_value()) continue;
-    PGFLOW_ASSIGN_OR_RETURN(const bool queued, bulk_.QueueChanges(pipeline, *each.net));
+    PGFLOW_ASSIGN_OR_RETURN(const bool queued,
+                            bulk_.QueueChanges(pipeline, *each.net, each.to_copy));
     if (!queued) {
       PGFLOW_RETURN_IF_ERROR(pipeline.Drain());
       return false;
     }
   }
+  for (Table& each : tables) {
+    if (each.in_order.empty()) continue;
+    PGFLOW_ASSIGN_OR_RETURN(const bool written, WriteRuns(pipeline, each.in_order, stop));
+    if (!written) return false;
+  }
   PGFLOW_ASSIGN_OR_RETURN(const bool good, Settle(pipeline));
   if (!good) return false;
   for (Table& each : tables) {
-    if (each.net.has_value()) {
-      PGFLOW_RETURN_IF_ERROR(bulk_.CopyInserts(*each.net, stop));
-    } else {
-      PGFLOW_ASSIGN_OR_RETURN(const bool written, WriteRuns(each.in_order, stop));
-      if (!written) return false;
-    }
+    if (each.to_copy) PGFLOW_RETURN_IF_ERROR(bulk_.CopyInserts(*each.net, stop));
   }
   return true;
 }
 
-absl::StatusOr<bool> WindowApplier::WriteRuns(Changes changes, std::stop_token stop) {
-  ApplyPipeline pipeline(session_.connection(), stop);
+absl::StatusOr<bool> WindowApplier::WriteRuns(ApplyPipeline& pipeline, Changes changes,
+                                              std::stop_token stop) {
   for (size_t begin = 0; begin < changes.size();) {
     const TableBinding* binding = changes[begin].binding;
     const Operation operation = changes[begin].event->operation;
@@ -168,11 +171,15 @@ absl::StatusOr<bool> WindowApplier::WriteRun(ApplyPipeline& pipeline, Changes ru
   const TableBinding& binding = *run.front().binding;
   const Operation operation = run.front().event->operation;
   if (run.size() >= kRunMin && operation == Operation::kInsert) {
-    PGFLOW_ASSIGN_OR_RETURN(const bool good, Settle(pipeline));
-    if (!good) return false;
     std::vector<const engine::ChangeEvent*> events;
     events.reserve(run.size());
     for (const Change& change : run) events.push_back(change.event);
+    if (run.size() <= BulkWriter::kFewInserts) {
+      PGFLOW_ASSIGN_OR_RETURN(const bool queued, bulk_.QueueEvents(pipeline, binding, events));
+      if (queued) return true;
+    }
+    PGFLOW_ASSIGN_OR_RETURN(const bool good, Settle(pipeline));
+    if (!good) return false;
     return bulk_.CopyEvents(binding, events, stop);
   }
   if (run.size() >= kRunMin && TakesNetEffect(binding)) {
@@ -182,7 +189,8 @@ absl::StatusOr<bool> WindowApplier::WriteRun(ApplyPipeline& pipeline, Changes ru
       PGFLOW_ASSIGN_OR_RETURN(distinct, net.AddDistinct(*run[i].event));
     }
     // `net` must live until its parameters are sent, which they are when this returns.
-    if (distinct) return bulk_.QueueChanges(pipeline, net);
+    bool to_copy = false;  // These are no inserts.
+    if (distinct) return bulk_.QueueChanges(pipeline, net, to_copy);
   }
   for (const Change& change : run) {
     PGFLOW_RETURN_IF_ERROR(rows_.Write(pipeline, binding, *change.event, Expectation::kNoTag));
