@@ -54,6 +54,8 @@ absl::Status Pipeline::Destroy(std::stop_token stop) {
   };
   absl::StatusOr<SourceIdentity> identity = source_->Open(stop);
   note(identity.ok() ? source_->DropSlot(stop) : identity.status(), "source");
+  // While a slot is there, perhaps in use, its checkpoints are what makes it worth something.
+  if (!failed.ok()) return failed;
   absl::StatusOr<std::unique_ptr<SqliteDatabase>> state =
       SqliteDatabase::Open(options_.state_directory);
   note(state.status(), "state");
