@@ -160,6 +160,8 @@ void CrashTest::Finish(const Observer& observer) {
   Sabotage();
   bank_->StopWriters();
   KeepRunning();
+  // Before it listens, a signal ends it as it ends any program.
+  EXPECT_TRUE(pgflow_->WaitForOutput("streaming from")) << pgflow_->Output();
   pgflow_->Signal(SIGTERM);
   EXPECT_EQ(pgflow_->WaitForExit(absl::Seconds(60)), 0) << pgflow_->Output();
   pgflow_ = Run({"--until-current"});

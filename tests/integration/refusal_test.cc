@@ -208,6 +208,7 @@ TEST_F(RefusalTest, ADivergedTarget) {
 }
 
 TEST_F(RefusalTest, TheSpoolsDiskIsFull) {
+  pipeline_.sinks.push_back("blackhole: {}");  // The fastest sink is what the source waits for.
   RunToCurrent();
   source_.Execute(
       "INSERT INTO goods SELECT i, 1, repeat(md5(i::text), 20) FROM generate_series(1000, 30000) "
@@ -218,7 +219,6 @@ TEST_F(RefusalTest, TheSpoolsDiskIsFull) {
   auto holder = target_.server->Connect(target_.name);
   ASSERT_TRUE(holder.ok());
   ASSERT_TRUE((*holder)->Execute("BEGIN; LOCK TABLE goods IN ACCESS EXCLUSIVE MODE").ok());
-  pipeline_.sinks.push_back("blackhole: {}");  // The fastest sink is what the source waits for.
   const auto process = Run();
   EXPECT_EQ(process->WaitForExit(), 1) << process->Output();
   EXPECT_TRUE(process->Printed("spool")) << process->Output();
