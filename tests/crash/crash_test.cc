@@ -2,7 +2,7 @@
 // nothing come twice, and the target is at a commit of the source whenever anybody looks.
 //
 //   crash_test                                        about 12 kills (in CI)
-//   PGFLOW_CRASH_ROUNDS=100 crash_test                the long run, about 25 minutes with ASan
+//   PGFLOW_CRASH_ROUNDS=100 crash_test                the long run, about 10 minutes with ASan
 //   PGFLOW_CRASH_SEED=123 crash_test                  the choices of an earlier run
 //   PGFLOW_CRASH_SABOTAGE=balance|journal|row         spoils the target: the test must fail
 //
