@@ -101,6 +101,7 @@ absl::Status Pipeline::Start(std::stop_token stop) {
   }
   base::MutexLock lock(&mutex_);
   lanes_ = std::move(lanes);
+  slot_ = context_->identity.slot;
   return absl::OkStatus();
 }
 
@@ -298,7 +299,7 @@ PipelineStatus Pipeline::status() const {
     status.server_lsn = std::max(health_.server_lsn, postgres::Lsn(telemetry_.server_lsn.load()));
     const absl::Status& error = lane_error_.ok() ? source_error_ : lane_error_;
     status.error = std::string(base::Message(error));
-    if (context_ != nullptr) status.slot = context_->identity.slot;
+    status.slot = slot_;
     for (const auto& lane : lanes_) status.sinks.push_back(lane->status(status.server_lsn));
   }
   for (const SinkStatus& sink : status.sinks) {

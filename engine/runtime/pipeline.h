@@ -86,6 +86,7 @@ class Pipeline {
   absl::Status lane_error_ ABSL_GUARDED_BY(mutex_);
   size_t lanes_running_ ABSL_GUARDED_BY(mutex_) = 0;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
+  std::string slot_ ABSL_GUARDED_BY(mutex_);  // Its name, once it is known.
   SlotHealth health_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::unique_ptr<SinkLane>> lanes_;  // Constant once phase_ left kStarting.
 
