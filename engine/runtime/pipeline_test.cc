@@ -39,7 +39,7 @@ class PipelineTest : public testing::Test {
     std::filesystem::remove_all(directory_);
   }
 
-  void Start(std::vector<FakeTarget*> targets) {
+  void Start(const std::vector<FakeTarget*>& targets) {
     PipelineOptions options;
     options.name = "test";
     options.state_directory = directory_;
