@@ -182,7 +182,8 @@ absl::Status SinkLane::Stream(std::stop_token stop) {
     if (!take.slices.empty()) PGFLOW_RETURN_IF_ERROR(WriteTake(std::move(take), stop));
     const bool held = cursor_->held_bytes() > kHeldBytesMax;
     const bool due = absl::Now() - last_window_time_ > context_.options.idle_checkpoint_interval;
-    if (position_.end_lsn > written_.end_lsn && (finished || due || held)) {
+    // Never inside a transaction: a window that ends would make its parts visible.
+    if (!inside_window_ && position_.end_lsn > written_.end_lsn && (finished || due || held)) {
       PGFLOW_RETURN_IF_ERROR(WritePosition(stop));
     }
     PGFLOW_RETURN_IF_ERROR(UpdateDurable(finished || held, stop));
