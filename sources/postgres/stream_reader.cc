@@ -143,6 +143,7 @@ absl::Status StreamReader::Drain() {
       drained_ = true;
       return decoder_.Flush();
     }
+    ++taken_;
     PGFLOW_RETURN_IF_ERROR(TakeFrame(frame));
   }
   return absl::OkStatus();
@@ -191,8 +192,13 @@ absl::Status StreamReader::AnswerPing(Lsn server_end) {
 
 // Nothing is there: tell the position, then wait for more.
 absl::Status StreamReader::Rest(const std::stop_token& stop) {
-  absl::Time now = absl::Now();
+  const absl::Time now = absl::Now();
   PGFLOW_RETURN_IF_ERROR(ReportIdle(now));
+  const absl::Duration gather = pace_.Rest(now, std::exchange(taken_, 0));
+  if (gather > absl::ZeroDuration()) {
+    absl::SleepFor(gather);
+    return absl::OkStatus();
+  }
   return connection_->WaitReadable(now + kAcknowledgeInterval, stop);
 }
 

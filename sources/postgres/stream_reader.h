@@ -18,6 +18,7 @@
 #include "postgres/client/connection.h"
 #include "sources/postgres/relation_cache.h"
 #include "sources/postgres/stream_decoder.h"
+#include "sources/postgres/stream_pace.h"
 
 namespace pgflow::sources {
 
@@ -60,6 +61,8 @@ class StreamReader {
   StreamDecoder decoder_;
   std::unique_ptr<postgres::Connection> connection_;
   bool drained_ = false;
+  int64_t taken_ = 0;  // Messages since the last rest.
+  StreamPace pace_;
   absl::Time status_sent_ = absl::InfinitePast();
   uint64_t reported_ = 0;  // What the last status acknowledged.
   absl::Time idle_reported_ = absl::InfinitePast();
