@@ -47,6 +47,8 @@ class PipelineTest : public testing::Test {
     options.lane.idle_checkpoint_interval = absl::Milliseconds(20);
     options.lane.save_interval = absl::Milliseconds(10);
     options.lane.durable_interval = absl::Milliseconds(5);
+    options.lane.window_bytes_max = window_bytes_max_;
+    options.lane.gather_interval = gather_interval_;
     options.until_lsn = until_;
     std::vector<SinkNode> nodes;
     for (FakeTarget* target : targets) {
@@ -91,6 +93,8 @@ class PipelineTest : public testing::Test {
   std::string directory_;
   std::string dead_letter_;
   std::optional<postgres::Lsn> until_;
+  uint64_t window_bytes_max_ = 8 << 20;
+  absl::Duration gather_interval_ = absl::Milliseconds(1);
   EventBuilder events_;
   schemas::TableSchemaPtr items_;
   FakeServer server_;
@@ -158,6 +162,51 @@ TEST_F(PipelineTest, AnIdlePositionIsAcknowledged) {
   Start({&target_});
   server_.Idle(postgres::Lsn(0x900));
   EXPECT_TRUE(server_.WaitForAcknowledged(postgres::Lsn(0x900)));
+}
+
+// It would make the parts of the transaction visible, and the rest of it be taken for all of it
+// after a restart.
+TEST_F(PipelineTest, AnIdlePositionIsNotWrittenInsideATransaction) {
+  window_bytes_max_ = 1;  // Every transaction comes in parts.
+  Start({&target_});
+  Write("begin lsn=0/200\ninsert items 1 a\ncommit");
+  ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(0x200)));
+  server_.Idle(postgres::Lsn(0x280));  // Waits for idle_checkpoint_interval ...
+  Write("begin lsn=0/300\ninsert items 2 b");
+  ASSERT_TRUE(target_.WaitForEvents(2));
+  std::this_thread::sleep_for(std::chrono::milliseconds(60));  // ... which passes here.
+  Write("insert items 3 c");
+  ASSERT_TRUE(target_.WaitForEvents(3));
+  Write("commit");
+  ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(0x300)));
+  EXPECT_TRUE(Drain().ok()) << result_;
+  EXPECT_THAT(target_.violations(), IsEmpty());
+  EXPECT_THAT(
+      target_.durable_events(),
+      ElementsAre("insert shop.items 1 a", "insert shop.items 2 b", "insert shop.items 3 c"));
+}
+
+TEST_F(PipelineTest, ABusyStreamIsGatheredIntoLargerWindows) {
+  gather_interval_ = absl::Milliseconds(200);
+  Start({&target_});
+  while (!AllStream()) std::this_thread::yield();
+  std::string busy = "begin lsn=0/200\n";
+  for (int i = 0; i < 1000; ++i) busy += "insert items 1 a\n";
+  Write(busy + "commit");
+  ASSERT_TRUE(target_.WaitForEvents(1000));
+  const int windows = target_.write_count();
+  for (int i = 0; i < 50; ++i) {
+    Write("begin\ninsert items 2 b\ncommit");
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  ASSERT_TRUE(target_.WaitForEvents(1050));
+  EXPECT_LE(target_.write_count() - windows, 10);
+  // Few changes came in the last window: the next one does not wait.
+  const absl::Time start = absl::Now();
+  Write("begin\ninsert items 3 c\ncommit");
+  ASSERT_TRUE(target_.WaitForEvents(1051));
+  EXPECT_LT(absl::Now() - start, absl::Milliseconds(150));
+  EXPECT_TRUE(Drain().ok()) << result_;
 }
 
 TEST_F(PipelineTest, APassingErrorIsRetriedWithoutLossOrRepetition) {

@@ -13,6 +13,8 @@ namespace {
 
 // More than this is not held back just to write fewer checkpoints.
 constexpr uint64_t kHeldBytesMax = 8 << 20;
+// A window of so many changes is a sign of a busy stream: the next one may gather a little.
+constexpr size_t kBusyWindowEvents = 500;
 
 absl::Status Mismatch(std::string_view sink, std::string_view what, std::string checkpoint,
                       std::string source) {
@@ -90,7 +92,7 @@ absl::Status SinkLane::Attempt(std::stop_token stop) {
   written_ = position_ = checkpoint.stream;
   inside_window_ = false;
   reached_stop_ = false;
-  last_window_time_ = absl::Now();
+  last_window_end_ = absl::Now();
   SetFrontier(checkpoint.stream);
   statistics_.SetPhase(settled ? Phase::kStreaming : Phase::kCatchUp);
   cursor_->Rewind();
@@ -171,6 +173,7 @@ absl::Status SinkLane::CopySnapshot(SinkCheckpoint& checkpoint, std::stop_token 
 
 absl::Status SinkLane::Stream(std::stop_token stop) {
   while (!stop.stop_requested()) {
+    Gather();
     const bool lags = durable_.end_lsn < written_.end_lsn;
     const absl::Time deadline =
         absl::Now() + (lags ? context_.options.durable_interval : absl::Seconds(1));
@@ -181,7 +184,7 @@ absl::Status SinkLane::Stream(std::stop_token stop) {
     const bool finished = reached_stop_ || drained;
     if (!take.slices.empty()) PGFLOW_RETURN_IF_ERROR(WriteTake(std::move(take), stop));
     const bool held = cursor_->held_bytes() > kHeldBytesMax;
-    const bool due = absl::Now() - last_window_time_ > context_.options.idle_checkpoint_interval;
+    const bool due = absl::Now() - last_window_end_ > context_.options.idle_checkpoint_interval;
     // Never inside a transaction: a window that ends would make its parts visible.
     if (!inside_window_ && position_.end_lsn > written_.end_lsn && (finished || due || held)) {
       PGFLOW_RETURN_IF_ERROR(WritePosition(stop));
@@ -192,6 +195,12 @@ absl::Status SinkLane::Stream(std::stop_token stop) {
     Pause(context_.options.durable_interval, stop);
   }
   return absl::CancelledError("stopped");
+}
+
+void SinkLane::Gather() {
+  if (std::exchange(last_window_events_, 0) < kBusyWindowEvents || finish_.load()) return;
+  cursor_->Gather(context_.options.window_bytes_max,
+                  last_window_start_ + context_.options.gather_interval);
 }
 
 absl::Status SinkLane::WriteTake(Take take, std::stop_token stop) {
@@ -216,6 +225,8 @@ absl::Status SinkLane::WriteTake(Take take, std::stop_token stop) {
     }
     return absl::OkStatus();
   }
+  last_window_events_ = events;
+  last_window_start_ = absl::Now();
   if (isolate_until_.has_value()) return WriteOneByOne(batches, take, stop);
   return WriteWindow({batches, take.ends_at_commit, take.end}, stop);
 }
@@ -240,7 +251,7 @@ absl::Status SinkLane::WriteWindow(const Window& window, std::stop_token stop) {
   progressed_ = true;
   inside_window_ = !window.ends_at_commit;
   if (!window.ends_at_commit) return absl::OkStatus();
-  last_window_time_ = absl::Now();
+  last_window_end_ = absl::Now();
   written_ = position_ = window.end;
   if (builder_.settled(written_.commit_lsn)) statistics_.SetPhase(Phase::kStreaming);
   if (isolate_until_.has_value() && written_.commit_lsn >= *isolate_until_) isolate_until_.reset();

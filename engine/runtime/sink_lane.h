@@ -34,6 +34,9 @@ struct SinkNode {
 
 struct LaneOptions {
   uint64_t window_bytes_max = 8 << 20;
+  // While changes come thick and fast a window starts this long after the last one, so that it is
+  // worth its round trips and merges more; a single change never waits.
+  absl::Duration gather_interval = absl::Milliseconds(25);
   // How often the checkpoint moves while nothing but positions comes.
   absl::Duration idle_checkpoint_interval = absl::Seconds(10);
   // How often the sink is asked what is durable while it lags.
@@ -85,6 +88,7 @@ class SinkLane {
   absl::Status CheckIdentity(const SinkCheckpoint& checkpoint) const;
   absl::Status CopySnapshot(SinkCheckpoint& checkpoint, std::stop_token stop);
   absl::Status Stream(std::stop_token stop);
+  void Gather();
   absl::Status WriteTake(Take take, std::stop_token stop);
   absl::Status WriteWindow(const Window& window, std::stop_token stop);
   absl::Status WriteOneByOne(std::span<Batch> batches, const Take& take, std::stop_token stop);
@@ -114,11 +118,13 @@ class SinkLane {
   bool retry_now_ = false;                      // The last error was dealt with; no pause.
   std::optional<postgres::Lsn> isolate_until_;  // Events go one by one up to here.
   bool inside_window_ = false;  // The sink holds parts of an unfinished transaction.
-  bool reached_stop_ = false;   // What comes next is at or behind stop_before_.
+  size_t last_window_events_ = 0;
+  bool reached_stop_ = false;  // What comes next is at or behind stop_before_.
   StreamPoint written_;
   StreamPoint durable_;
   StreamPoint position_;  // Nothing but positions came since `written_`.
-  absl::Time last_window_time_;
+  absl::Time last_window_start_;
+  absl::Time last_window_end_;
   absl::Time last_durable_time_;
   absl::Time written_commit_time_;
 };

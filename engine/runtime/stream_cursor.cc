@@ -123,6 +123,13 @@ absl::StatusOr<Take> StreamLog::Cursor::Read(uint64_t bytes_max, postgres::Lsn b
   return std::move(draft.take);
 }
 
+void StreamLog::Cursor::Gather(uint64_t bytes, absl::Time until) {
+  base::MutexLock lock(&log_.mutex_);
+  while (!woken_ && log_.BytesFrom(next_.id) < bytes) {
+    if (log_.arrived_.WaitWithTimeout(&log_.mutex_, until - absl::Now())) return;
+  }
+}
+
 void StreamLog::Cursor::Release(const StreamPoint& durable) {
   base::MutexLock lock(&log_.mutex_);
   uint64_t keep = held_id_;

@@ -147,6 +147,9 @@ class StreamLog::Cursor {
   // transaction): roll back and Rewind.
   absl::StatusOr<Take> Read(uint64_t bytes_max, postgres::Lsn before, absl::Time deadline);
 
+  // Lets more arrive before a Read: until there are `bytes`, or `until`, or a Wake.
+  void Gather(uint64_t bytes, absl::Time until);
+
   // Everything up to `durable` is never needed again.
   void Release(const StreamPoint& durable);
   // Goes back to the first transaction that was not released.

@@ -204,6 +204,10 @@ absl::Status FakeTarget::Take(const Window& window) {
     violations_.push_back(
         fmt::format("a window ends at {}, before {}", window.end.end_lsn, written_.end_lsn));
   }
+  if (!events_.empty() && window.end.commit_lsn < events_.back().position.commit_lsn) {
+    violations_.push_back(fmt::format("a window ends at {}, inside the transaction of {}",
+                                      window.end.commit_lsn, events_.back().position.ToString()));
+  }
   written_ = window.end;
   complete_count_ = events_.size();
   return MoveDurable();
