@@ -131,8 +131,8 @@ void PrintJson(const std::vector<PlacedFinding>& findings, std::ostream& out) {
   out << "\n]\n";
 }
 
-ExitCode Check(const Invocation& invocation, const std::string& file, bool json) {
-  const auto parts = LoadPipeline(invocation, file);
+ExitCode Check(const Invocation& invocation, const PipelineInput& input, bool json) {
+  const auto parts = LoadPipeline(invocation, input);
   if (!parts.has_value()) return ExitCode::kUsage;
   const Interrupt interrupt;
   Checker checker(*parts, interrupt.drain());
@@ -155,12 +155,11 @@ ExitCode Check(const Invocation& invocation, const std::string& file, bool json)
 }  // namespace
 
 void AddCheck(CommandLine& line, const Invocation& invocation) {
-  auto file = std::make_shared<std::string>();
+  auto input = std::make_shared<PipelineInput>(invocation.registry);
   auto json = std::make_shared<bool>(false);
-  line.Add("check", "Look at the real servers; change nothing",
-           [&invocation, file, json] { return Check(invocation, *file, *json); })
-      .Argument(kPipelineArgument, *file, kPipelineDoc)
-      .Flag("--json", *json, "As JSON");
+  input->AddTo(line.Add("check", "Look at the real servers; change nothing",
+                        [&invocation, input, json] { return Check(invocation, *input, *json); })
+                   .Flag("--json", *json, "As JSON"));
 }
 
 }  // namespace pgflow::cli

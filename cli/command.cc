@@ -2,33 +2,27 @@
 
 #include <fmt/format.h>
 
-#include "base/config/yaml_reader.h"
 #include "base/status.h"
 #include "postgres/client/connection.h"
 
 namespace pgflow::cli {
 
 std::optional<engine::PipelineParts> LoadPipeline(const Invocation& invocation,
-                                                  const std::string& file) {
-  std::ostream& error = invocation.console.error;
-  absl::StatusOr<std::string> text = config::ReadTextFile(file);
-  if (!text.ok()) {
-    error << "pgflow: " << base::Message(text.status()) << "\n";
-    return std::nullopt;
-  }
-  config::Problems problems(file);
-  const config::Node root = config::ParseYaml(*text, file, problems);
-  std::optional<engine::PipelineParts> parts =
-      engine::BuildPipeline(root, invocation.registry, problems);
+                                                  const PipelineInput& input) {
+  config::Problems problems(input.name());
+  const std::optional<config::Node> root = input.Read(problems);
+  std::optional<engine::PipelineParts> parts;
+  if (root.has_value()) parts = engine::BuildPipeline(*root, invocation.registry, problems);
   if (problems.empty()) {
-    const config::Node source = root.Find("source").Find(parts->source_type);
+    const config::Node source = root->Find("source").Find(parts->source_type);
     const std::string url = source.Find("url").text();
     if (!url.empty()) parts->options.source_name = postgres::RedactUrl(url);
     return parts;
   }
+  std::ostream& error = invocation.console.error;
   error << problems.ToString() << "\n";
   error << fmt::format("pgflow: {} problem{} in {}; nothing was started\n", problems.size(),
-                       problems.size() == 1 ? "" : "s", file);
+                       problems.size() == 1 ? "" : "s", input.name());
   return std::nullopt;
 }
 

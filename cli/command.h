@@ -11,6 +11,7 @@
 
 #include "cli/command_line.h"
 #include "cli/exit_code.h"
+#include "cli/pipeline_input.h"
 #include "cli/program.h"
 #include "engine/api/registry.h"
 #include "engine/runtime/pipeline.h"
@@ -36,14 +37,10 @@ void AddList(CommandLine& line, const Invocation& invocation);
 void AddDescribe(CommandLine& line, const Invocation& invocation);
 void AddReplay(CommandLine& line, const Invocation& invocation);
 
-// The one argument of most commands.
-inline constexpr char kPipelineArgument[] = "pipeline";
-inline constexpr char kPipelineDoc[] = "The pipeline's YAML file";
-
-// The pipeline of `file`. Nothing when it cannot be read or has problems; they are written to the
-// console's error stream.
+// Nothing when the pipeline cannot be read or has problems; they are written to the console's error
+// stream.
 std::optional<engine::PipelineParts> LoadPipeline(const Invocation& invocation,
-                                                  const std::string& file);
+                                                  const PipelineInput& input);
 
 std::unique_ptr<engine::Pipeline> MakePipeline(engine::PipelineParts parts);
 

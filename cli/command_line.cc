@@ -26,13 +26,18 @@ CommandLine::Command& CommandLine::Command::OptionalArgument(const std::string& 
 
 CommandLine::Command& CommandLine::Command::Option(const std::string& name, std::string& value,
                                                    const std::string& doc) {
-  static_cast<CLI::App*>(app_)->add_option(name, value, doc);
+  static_cast<CLI::App*>(app_)->add_option(name, value, doc)->group(group_);
   return *this;
 }
 
 CommandLine::Command& CommandLine::Command::Flag(const std::string& name, bool& value,
                                                  const std::string& doc) {
-  static_cast<CLI::App*>(app_)->add_flag(name, value, doc);
+  static_cast<CLI::App*>(app_)->add_flag(name, value, doc)->group(group_);
+  return *this;
+}
+
+CommandLine::Command& CommandLine::Command::Group(const std::string& heading) {
+  group_ = heading;
   return *this;
 }
 

@@ -23,11 +23,14 @@ class CommandLine {
     Command& OptionalArgument(const std::string& name, std::string& value, const std::string& doc);
     Command& Option(const std::string& name, std::string& value, const std::string& doc);
     Command& Flag(const std::string& name, bool& value, const std::string& doc);
+    // The heading in the help of the options that are added from here on.
+    Command& Group(const std::string& heading);
 
    private:
     friend class CommandLine;
     explicit Command(void* app) : app_(app) {}
     void* app_;  // CLI::App.
+    std::string group_ = "Options";
   };
 
   CommandLine(const std::string& name, const std::string& summary, const std::string& version);

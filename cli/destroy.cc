@@ -7,8 +7,8 @@
 namespace pgflow::cli {
 namespace {
 
-ExitCode Destroy(const Invocation& invocation, const std::string& file) {
-  auto parts = LoadPipeline(invocation, file);
+ExitCode Destroy(const Invocation& invocation, const PipelineInput& input) {
+  auto parts = LoadPipeline(invocation, input);
   if (!parts.has_value()) return ExitCode::kUsage;
   const Interrupt interrupt;
   const std::string name = parts->name();
@@ -29,10 +29,9 @@ ExitCode Destroy(const Invocation& invocation, const std::string& file) {
 }  // namespace
 
 void AddDestroy(CommandLine& line, const Invocation& invocation) {
-  auto file = std::make_shared<std::string>();
-  line.Add("destroy", "Remove slot, publication and checkpoints, not the rows",
-           [&invocation, file] { return Destroy(invocation, *file); })
-      .Argument(kPipelineArgument, *file, kPipelineDoc);
+  auto input = std::make_shared<PipelineInput>(invocation.registry);
+  input->AddTo(line.Add("destroy", "Remove slot, publication and checkpoints, not the rows",
+                        [&invocation, input] { return Destroy(invocation, *input); }));
 }
 
 }  // namespace pgflow::cli

@@ -7,8 +7,8 @@
 namespace pgflow::cli {
 namespace {
 
-ExitCode Init(const Invocation& invocation, const std::string& file) {
-  auto parts = LoadPipeline(invocation, file);
+ExitCode Init(const Invocation& invocation, const PipelineInput& input) {
+  auto parts = LoadPipeline(invocation, input);
   if (!parts.has_value()) return ExitCode::kUsage;
   const Interrupt interrupt;
   const std::string name = parts->name();
@@ -24,10 +24,9 @@ ExitCode Init(const Invocation& invocation, const std::string& file) {
 }  // namespace
 
 void AddInit(CommandLine& line, const Invocation& invocation) {
-  auto file = std::make_shared<std::string>();
-  line.Add("init", "Create slot and publication on the source",
-           [&invocation, file] { return Init(invocation, *file); })
-      .Argument(kPipelineArgument, *file, kPipelineDoc);
+  auto input = std::make_shared<PipelineInput>(invocation.registry, /*sink_needed=*/false);
+  input->AddTo(line.Add("init", "Create slot and publication on the source",
+                        [&invocation, input] { return Init(invocation, *input); }));
 }
 
 }  // namespace pgflow::cli

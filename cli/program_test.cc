@@ -144,6 +144,59 @@ TEST_F(ProgramTest, NamesThePlaceOfEachProblem) {
   }
 }
 
+TEST_F(ProgramTest, TakesFlagsInPlaceOfAFile) {
+  std::vector<std::string> flags = {"validate",
+                                    "--postgres-url",
+                                    "postgres://app:hunter2@h/shop",
+                                    "--sink-type",
+                                    "postgres",
+                                    "--sink-postgres-url",
+                                    "target",
+                                    "--sink-postgres-create-schema",
+                                    "true",
+                                    "--handle-ddl=false",
+                                    "--postgres-tables-include",
+                                    "public.a,public.b",
+                                    "--name",
+                                    "shop"};
+  const Answer answer = Ask(flags);
+  EXPECT_EQ(answer.code, ExitCode::kDone) << answer.out << answer.error;
+  EXPECT_EQ(answer.out,
+            "the command line: valid: pipeline shop, source postgres, 0 transformers, sinks: "
+            "postgres\n");
+  const std::string rules = Write("transformers: [{filter: {tables: {exclude: [public.c]}}}]");
+  flags.insert(flags.end(), {"--transform", rules});
+  EXPECT_THAT(Ask(flags).out, HasSubstr("1 transformer,"));
+}
+
+TEST_F(ProgramTest, NamesTheFlagThatIsWrong) {
+  const struct {
+    std::vector<std::string> flags;
+    std::string problem;
+  } kCases[] = {
+      {{}, "give a pipeline file, or --postgres-url and --sink-type"},
+      {{"--sink-type", "stdout"}, "give a pipeline file"},
+      {{"--postgres-url", "x"}, "--sink-type is missing"},
+      {{"--postgres-url", "x", "--sink-type", "stdot"}, "did you mean 'stdout'?"},
+      {{"--postgres-mode", "stream", "--sink-type", "stdout"}, "'url' is missing"},
+      {{"--postgres-url", "x", "--sink-type", "stdout", "--postgres-snapshot-workers", "0"},
+       "--postgres-snapshot-workers: 'source.postgres.snapshot.workers' must be from 1 to 64"},
+      {{"--postgres-url", "x", "--sink-type", "blackhole", "--stdout-file", "f"},
+       "cannot share one"},
+      {{"--postgres-url", "x", "--sink-type", "stdout", "--handle-ddl=true"}, "replication.ddl"},
+      {{"--postgres-url", "x", "--sink-type", "stdout", "--transform", "/nowhere.yaml"},
+       "/nowhere.yaml"},
+      {{Write(kGood), "--name", "other"}, "--name is for runs without a file"},
+  };
+  for (const auto& test : kCases) {
+    std::vector<std::string> arguments = {"run"};
+    arguments.insert(arguments.end(), test.flags.begin(), test.flags.end());
+    const Answer answer = Ask(arguments);
+    EXPECT_EQ(answer.code, ExitCode::kUsage);
+    EXPECT_THAT(answer.error, HasSubstr(test.problem));
+  }
+}
+
 TEST_F(ProgramTest, TellsUsageFromFailure) {
   EXPECT_EQ(Ask({}).code, ExitCode::kUsage);
   EXPECT_EQ(Ask({"rnu"}).code, ExitCode::kUsage);

@@ -25,8 +25,8 @@ ExitCode ReplaySink(const Invocation& invocation, const engine::PipelineParts& p
   return result->refused.empty() ? ExitCode::kDone : ExitCode::kFailed;
 }
 
-ExitCode Replay(const Invocation& invocation, const std::string& file, const std::string& only) {
-  const auto parts = LoadPipeline(invocation, file);
+ExitCode Replay(const Invocation& invocation, const PipelineInput& input, const std::string& only) {
+  const auto parts = LoadPipeline(invocation, input);
   if (!parts.has_value()) return ExitCode::kUsage;
   const Interrupt interrupt;
   ExitCode code = ExitCode::kDone;
@@ -39,19 +39,18 @@ ExitCode Replay(const Invocation& invocation, const std::string& file, const std
   }
   if (found) return code;
   const std::string which = only.empty() ? "no sink" : "no sink named " + only;
-  return Fail(invocation.console, fmt::format("{} in {} has a dead_letter", which, file),
+  return Fail(invocation.console, fmt::format("{} in {} has a dead_letter", which, input.name()),
               ExitCode::kUsage);
 }
 
 }  // namespace
 
 void AddReplay(CommandLine& line, const Invocation& invocation) {
-  auto file = std::make_shared<std::string>();
+  auto input = std::make_shared<PipelineInput>(invocation.registry);
   auto sink = std::make_shared<std::string>();
-  line.Add("replay", "Write the rows of a dead letter file to its sink again",
-           [&invocation, file, sink] { return Replay(invocation, *file, *sink); })
-      .Argument(kPipelineArgument, *file, kPipelineDoc)
-      .Option("--sink", *sink, "Only this sink's");
+  input->AddTo(line.Add("replay", "Write the rows of a dead letter file to its sink again",
+                        [&invocation, input, sink] { return Replay(invocation, *input, *sink); })
+                   .Option("--sink", *sink, "Only this sink's"));
 }
 
 }  // namespace pgflow::cli

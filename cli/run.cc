@@ -17,8 +17,8 @@ struct Options {
   bool snapshot_only = false;
 };
 
-ExitCode Run(const Invocation& invocation, const std::string& file, const Options& options) {
-  auto parts = LoadPipeline(invocation, file);
+ExitCode Run(const Invocation& invocation, const PipelineInput& input, const Options& options) {
+  auto parts = LoadPipeline(invocation, input);
   if (!parts.has_value()) return ExitCode::kUsage;
   parts->options.snapshot_only = options.snapshot_only;
   parts->options.until_current = options.until_current;
@@ -54,25 +54,23 @@ ExitCode Run(const Invocation& invocation, const std::string& file, const Option
 }  // namespace
 
 void AddRun(CommandLine& line, const Invocation& invocation) {
-  auto file = std::make_shared<std::string>();
+  auto input = std::make_shared<PipelineInput>(invocation.registry);
   auto options = std::make_shared<Options>();
-  line.Add("run", "Copy the tables, then stream every change, until stopped",
-           [&invocation, file, options] { return Run(invocation, *file, *options); })
-      .Argument(kPipelineArgument, *file, kPipelineDoc)
-      .Option("--until-lsn", options->until_lsn, "End when everything before this LSN is delivered")
-      .Flag("--until-current", options->until_current,
-            "End when everything that is on the source now is delivered");
+  input->AddTo(line.Add("run", "Copy the tables, then stream every change, until stopped",
+                        [&invocation, input, options] { return Run(invocation, *input, *options); })
+                   .Option("--until-lsn", options->until_lsn,
+                           "End when everything before this LSN is delivered")
+                   .Flag("--until-current", options->until_current,
+                         "End when everything that is on the source now is delivered"));
 }
 
 void AddSnapshot(CommandLine& line, const Invocation& invocation) {
-  auto file = std::make_shared<std::string>();
-  line.Add("snapshot", "Copy the tables, and end",
-           [&invocation, file] {
-             Options options;
-             options.snapshot_only = true;
-             return Run(invocation, *file, options);
-           })
-      .Argument(kPipelineArgument, *file, kPipelineDoc);
+  auto input = std::make_shared<PipelineInput>(invocation.registry);
+  input->AddTo(line.Add("snapshot", "Copy the tables, and end", [&invocation, input] {
+    Options options;
+    options.snapshot_only = true;
+    return Run(invocation, *input, options);
+  }));
 }
 
 }  // namespace pgflow::cli

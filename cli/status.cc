@@ -125,8 +125,8 @@ ExitCode ShowStored(const Invocation& invocation, const engine::PipelineParts& p
   return ExitCode::kDone;
 }
 
-ExitCode Status(const Invocation& invocation, const std::string& file, bool as_json) {
-  const auto parts = LoadPipeline(invocation, file);
+ExitCode Status(const Invocation& invocation, const PipelineInput& input, bool as_json) {
+  const auto parts = LoadPipeline(invocation, input);
   if (!parts.has_value()) return ExitCode::kUsage;
   if (!parts->admin_listen.has_value()) {
     return ShowStored(invocation, *parts,
@@ -155,12 +155,11 @@ ExitCode Status(const Invocation& invocation, const std::string& file, bool as_j
 }  // namespace
 
 void AddStatus(CommandLine& line, const Invocation& invocation) {
-  auto file = std::make_shared<std::string>();
+  auto input = std::make_shared<PipelineInput>(invocation.registry);
   auto json = std::make_shared<bool>(false);
-  line.Add("status", "Progress, frontiers, lag and the slot's health",
-           [&invocation, file, json] { return Status(invocation, *file, *json); })
-      .Argument(kPipelineArgument, *file, kPipelineDoc)
-      .Flag("--json", *json, "As JSON");
+  input->AddTo(line.Add("status", "Progress, frontiers, lag and the slot's health",
+                        [&invocation, input, json] { return Status(invocation, *input, *json); })
+                   .Flag("--json", *json, "As JSON"));
 }
 
 }  // namespace pgflow::cli
