@@ -43,10 +43,14 @@ class Batch {
   bool is_snapshot() const { return is_snapshot_; }
   std::span<const TransactionSpan> transactions() const { return transactions_; }
 
-  // The position of a stream event.
+  // Unique for a stream event. The rows of a snapshot share the position of their snapshot: what
+  // the stream brings of them later is not before it.
   Position PositionOf(const ChangeEvent& event) const {
+    if (is_snapshot_) return {snapshot_lsn_, 0};
     return {transactions_[event.transaction].commit_lsn, event.ordinal};
   }
+  // By the runtime, before anybody else sees the batch.
+  void set_snapshot_lsn(postgres::Lsn lsn) { snapshot_lsn_ = lsn; }
 
   // The rows as received, for a snapshot batch whose rows no transformer touched; else null.
   // The schema may have been replaced (renamed tables and columns).
@@ -87,6 +91,7 @@ class Batch {
   bool indexed_ = false;  // events_ is filled.
   std::shared_ptr<const Chunk> chunk_;
   CopyRows rows_;
+  postgres::Lsn snapshot_lsn_;  // Where the snapshot stands in the log.
   std::vector<ChangeEvent> events_;
   std::vector<TransactionSpan> transactions_;
   std::vector<schemas::TableSchemaPtr> kept_;

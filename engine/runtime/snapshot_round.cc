@@ -141,6 +141,7 @@ absl::StatusOr<RangeOutcome> SnapshotRound::CopyRange(const Task& task, Worker& 
   uint64_t rows = 0;
   uint64_t bytes = 0;
   const auto consume = [&](Batch batch) {
+    batch.set_snapshot_lsn(session_.consistent_point());
     rows += batch.row_count();
     bytes += batch.byte_count();
     context_.statistics.AddRows(task.table, batch.row_count(), batch.byte_count());

@@ -197,8 +197,10 @@ void JsonEncoder::AppendColumns(const Plan& plan, const Values& values, bool ide
 
 void JsonEncoder::AppendTransaction(const engine::Batch& batch, const engine::ChangeEvent& event,
                                     std::string& out) {
+  out.append("{\"position\":\"");
   if (batch.is_snapshot()) {
-    out.append("{\"position\":null,\"transaction\":null,\"operation\":\"");
+    out.append(batch.PositionOf(event).commit_lsn.ToString());
+    out.append(":0\",\"transaction\":null,\"operation\":\"");
     return;
   }
   const engine::TransactionSpan& span = batch.transactions()[event.transaction];
@@ -212,7 +214,6 @@ void JsonEncoder::AppendTransaction(const engine::Batch& batch, const engine::Ch
     AppendRfc3339(span.commit_time, transaction_json_);
     transaction_json_ += "\",\"ordinal\":";
   }
-  out.append("{\"position\":\"");
   out.append(span.commit_lsn.ToString());
   out.push_back(':');
   AppendNumber(event.ordinal, out);

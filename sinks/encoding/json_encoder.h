@@ -7,7 +7,8 @@
 //    "operation":"update","schema":"public","table":"orders","key":{"id":7},
 //    "before":null,"after":{"id":7,"total":12.50},"unchanged":["note"]}
 //
-// (in one line, without blanks.) A snapshot row ("read") has null for position and transaction.
+// (in one line, without blanks.) A snapshot row ("read") has null for the transaction; its position
+// is the snapshot's, which all rows of a snapshot share and no later change of them is before.
 // `key` holds the identity columns of the row after the change, or before a delete; null where the
 // table has none or the whole row is the identity. `before` of an identity by key has the key
 // columns only. `unchanged` (updates only) names the columns that the source did not send because

@@ -88,10 +88,11 @@ TEST(JsonEncoder, WritesSnapshotRows) {
   builder.Table("t (id int8 key, name text, ok bool)");
   for (const auto format : {engine::CopyFormat::kText, engine::CopyFormat::kBinary}) {
     Batch batch = builder.Snapshot("t", "9007199254740993 'a\tb' t\n -2 null f", format);
+    batch.set_snapshot_lsn(postgres::Lsn(0x5A0));
     JsonEncoder encoder;
     const std::vector<std::string> lines = Encode(encoder, batch);
     EXPECT_EQ(lines[0],
-              R"({"position":null,"transaction":null,"operation":"read","schema":"public",)"
+              R"({"position":"0/5A0:0","transaction":null,"operation":"read","schema":"public",)"
               R"("table":"t","key":{"id":9007199254740993},"before":null,)"
               R"("after":{"id":9007199254740993,"name":"a\tb","ok":true}})");
     EXPECT_NE(lines[1].find(R"("after":{"id":-2,"name":null,"ok":false})"), std::string::npos);

@@ -9,7 +9,8 @@
 // One cycle copies a new bank and kills until the cycle's share is used up: at first while ranges
 // are being copied, then while the stream runs. Whoever died is started again; pgflow by nothing
 // but `pgflow run`. At the end of a cycle it is asked to drain, caught up with `--until-current`,
-// and both sides are compared row for row.
+// and both sides are compared row for row. A second sink writes JSON lines: each row's last one, by
+// position, must be what the source has.
 //
 // That the test can fail was checked with the three kinds of sabotage (the first two break a sum at
 // the next look, the third the comparison), and with a pgflow whose gates let every change through
@@ -17,6 +18,7 @@
 #include <signal.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <random>
 
 #include <absl/time/clock.h>
@@ -24,6 +26,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/crash/bank.h"
+#include "tests/crash/change_file.h"
 #include "tests/crash/observer.h"
 #include "tests/integration/system_test.h"
 
@@ -67,6 +70,7 @@ class CrashTest : public TwoServerTest {
   void Finish(const Observer& observer);
   // As a supervisor does. Only a start into an outage may end by itself.
   void KeepRunning();
+  void ExpectFileTellsAll();
   void Sabotage();
 
   uint64_t seed_ = 0;
@@ -156,6 +160,23 @@ void CrashTest::Sabotage() {
   }
 }
 
+// The other sink: at least once, told apart by position.
+void CrashTest::ExpectFileTellsAll() {
+  const std::map<int64_t, int64_t> told = BalancesToldBy(FileSinkPath());
+  const auto rows = source_server_->Query("SELECT id, balance FROM account");
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  EXPECT_EQ(told.size(), rows->size());
+  size_t different = 0;
+  for (const engine::TextRow& row : *rows) {
+    const auto found = told.find(std::stoll(*row[0]));
+    if (found != told.end() && found->second == std::stoll(*row[1])) continue;
+    if (++different > 5) continue;
+    ADD_FAILURE() << "account " << *row[0] << " has " << *row[1] << ", the file tells "
+                  << (found == told.end() ? "nothing" : std::to_string(found->second));
+  }
+  EXPECT_EQ(different, 0u);
+}
+
 void CrashTest::Finish(const Observer& observer) {
   Sabotage();
   bank_->StopWriters();
@@ -167,6 +188,7 @@ void CrashTest::Finish(const Observer& observer) {
   pgflow_ = Run({"--until-current"});
   EXPECT_EQ(pgflow_->WaitForExit(absl::Seconds(90)), 0) << pgflow_->Output();
   ExpectEqual(Bank::Tables());
+  ExpectFileTellsAll();
   EXPECT_FALSE(observer.failed()) << observer.violations();
   pgflow_.reset();
 }
@@ -175,7 +197,7 @@ void CrashTest::Cycle(int number, int kills) {
   pipeline_.name = fmt::format("bank_{}", number);
   pipeline_.state_directory = directory_ / fmt::format("state_{}", number);
   pipeline_.snapshot = "{workers: 2, range_size: 128KiB}";
-  pipeline_.sinks = {PostgresSink() + ", retry: {initial: 50ms, max: 500ms}"};
+  pipeline_.sinks = {PostgresSink() + ", retry: {initial: 50ms, max: 500ms}", FileSink()};
   bank_ = std::make_unique<Bank>(*source_server_,
                                  BankOptions{.seed = seed_ + static_cast<uint64_t>(number)});
   ASSERT_TRUE(bank_->Create());
@@ -201,6 +223,7 @@ void CrashTest::Cycle(int number, int kills) {
               static_cast<long long>(committed), observer.observations());
   std::fflush(stdout);
   Expect(0, "destroy");
+  std::filesystem::remove(FileSinkPath());
 }
 
 TEST_F(CrashTest, NothingIsLostAndNothingComesTwice) {

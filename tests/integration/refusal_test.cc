@@ -299,5 +299,42 @@ TEST(WalLevelTest, ReplicaIsRefusedWithTheSetting) {
   }
 }
 
+// The server gave up keeping WAL for the slot.
+TEST(LostSlotTest, IsRefusedWithTheRemedy) {
+  const auto server = ScratchPostgres::Make(
+      {.settings = {
+           {"max_slot_wal_keep_size", "1MB"}, {"max_wal_size", "64MB"}, {"min_wal_size", "32MB"}}});
+  ASSERT_TRUE(server.ok()) << server.status();
+  const Database source{server->get()};
+  source.Execute("CREATE TABLE t (id int PRIMARY KEY, filler text); INSERT INTO t VALUES (1, '')");
+  const TemporaryDirectory directory;
+  PipelineText pipeline;
+  pipeline.name = "lost";
+  pipeline.source_url = source.url();
+  pipeline.state_directory = directory / "state";
+  pipeline.sinks = {"blackhole: {}"};
+  WriteFile(directory / "pipeline.yaml", pipeline.ToYaml());
+  const auto run = [&](const std::string& command) {
+    auto process = PgflowProcess::Start(
+        {.arguments = {command, directory / "pipeline.yaml"}, .output_file = directory / "log"});
+    EXPECT_EQ(process->WaitForExit(), command == "init" ? 0 : 1) << process->Output();
+    return process;
+  };
+  run("init");
+  for (int i = 0; i < 6; ++i) {
+    source.Execute(
+        fmt::format("INSERT INTO t SELECT i, repeat(md5(i::text), 20) FROM generate_series({0}, "
+                    "{0} + 20000) i",
+                    10 + i * 30000));
+    source.Execute("SELECT pg_switch_wal()");
+    source.Execute("CHECKPOINT");
+  }
+  EXPECT_EQ(source.Value("SELECT wal_status FROM pg_replication_slots"), "lost");
+  const auto process = run("run");
+  EXPECT_TRUE(process->Printed("pgflow_lost")) << process->Output();
+  EXPECT_TRUE(process->Printed("max_slot_wal_keep_size")) << process->Output();
+  EXPECT_TRUE(process->Printed("pgflow destroy")) << process->Output();
+}
+
 }  // namespace
 }  // namespace pgflow::tests
