@@ -208,8 +208,8 @@ std::optional<Node> PipelineInput::ReadFlags(config::Problems& problems) const {
   if (!values_.at(kTransform).empty()) root.emplace_back("transformers", Transformers(problems));
   if (!values_.at(kState).empty()) {
     root.emplace_back(
-        "state", Map({{"directory", Scalar(values_.at(kState), kState, "state.directory")}},
-                     "state"));
+        "state",
+        Map({{"directory", Scalar(values_.at(kState), kState, "state.directory")}}, "state"));
   }
   return Map(std::move(root), "");
 }

@@ -29,6 +29,9 @@ struct Rejection {
 
 // A status of Sink::Write may name the one event that is at fault: Position::ToString().
 inline constexpr std::string_view kCulpritPayload = "pgflow/culprit";
+// On an error of a snapshot range: its rows refer to rows that are not there (a foreign key). It is
+// tried again when others were copied, at last with RangeOptions::others_done.
+inline constexpr std::string_view kNeedsOthersPayload = "pgflow/needs-others";
 
 struct SinkContext {
   std::string pipeline;
@@ -70,6 +73,8 @@ class SnapshotLane {
     bool upsert = false;  // Rows may exist already: the table was resumed.
     bool record = true;   // False: the ledger has this range already, these are its newer rows.
     Mode mode = Mode::kFast;
+    // False: rows that are still to come may be what these refer to; see kNeedsOthersPayload.
+    bool others_done = false;
   };
 
   virtual ~SnapshotLane() = default;

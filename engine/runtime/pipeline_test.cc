@@ -363,5 +363,30 @@ TEST_F(PipelineTest, ATableThatChangedDuringTheSnapshotIsCopiedAgain) {
   EXPECT_THAT(target_.rows("items"), ElementsAre("3 c"));
 }
 
+// A foreign key that the target checks.
+TEST_F(PipelineTest, RowsThatReferToOthersWaitForThem) {
+  const schemas::TableSchemaPtr parents = events_.Table("shop.parents (id int4 key)");
+  server_.SetTable(items_, {events_.Rows("items", "1 a"), events_.Rows("items", "2 b")});
+  server_.SetTable(parents, {events_.Rows("parents", "1"), events_.Rows("parents", "2")});
+  absl::Status refers = absl::InvalidArgumentError("no such parent");
+  base::SetPayload(refers, kNeedsOthersPayload, "1");
+  target_.FailNext("lane.finish", refers, 2);
+  Start({&target_});
+  while (!AllStream()) std::this_thread::yield();
+  EXPECT_EQ(pipeline_->status().sinks[0].retries, 0u);
+  EXPECT_TRUE(Drain().ok()) << result_;
+  EXPECT_THAT(target_.rows("items"), ElementsAre("1 a", "2 b"));
+  EXPECT_THAT(target_.rows("parents"), ElementsAre("1", "2"));
+}
+
+TEST_F(PipelineTest, RowsThatReferToNothingEndTheSnapshot) {
+  server_.SetTable(items_, {events_.Rows("items", "1 a"), events_.Rows("items", "2 b")});
+  absl::Status refers = absl::InvalidArgumentError("no such parent");
+  base::SetPayload(refers, kNeedsOthersPayload, "1");
+  target_.FailNext("lane.finish", refers, 1000);
+  Start({&target_});
+  EXPECT_THAT(std::string(base::Message(Join())), HasSubstr("no such parent"));
+}
+
 }  // namespace
 }  // namespace pgflow::engine

@@ -63,21 +63,46 @@ std::set<schemas::TableName> SnapshotRound::changed() const {
   return names;
 }
 
+bool SnapshotRound::IsEligible(const Task& task) const { return !waiting_.contains(task.table); }
+
+void SnapshotRound::ReleaseWaiting() {
+  others_done_ = others_done_ || done_ == released_at_;
+  released_at_ = done_;
+  waiting_.clear();
+}
+
 std::optional<SnapshotRound::Task> SnapshotRound::Next(std::stop_token stop) {
   base::MutexLock lock(&mutex_);
   while (!stop.stop_requested() && !session_lost_) {
-    while (!queue_.empty() && changed_.contains(queue_.front().table)) queue_.pop_front();
-    if (!queue_.empty()) {
-      Task task = queue_.front();
-      queue_.pop_front();
+    if (!changed_.empty()) {
+      std::erase_if(queue_, [this](const Task& task) {
+        mutex_.AssertReaderHeld();
+        return changed_.contains(task.table);
+      });
+    }
+    if (in_flight_ == 0 && std::ranges::none_of(queue_, [this](const Task& task) {
+          mutex_.AssertReaderHeld();
+          return IsEligible(task);
+        })) {
+      ReleaseWaiting();
+    }
+    for (auto task = queue_.begin(); task != queue_.end(); ++task) {
+      if (!IsEligible(*task)) continue;
+      Task taken = *task;
+      taken.others_done = others_done_;
+      queue_.erase(task);
       ++in_flight_;
-      return task;
+      return taken;
     }
     // A task of another worker may still come back to the queue.
     if (in_flight_ == 0) return std::nullopt;
     const auto changed = [this] {
       mutex_.AssertReaderHeld();
-      return !queue_.empty() || in_flight_ == 0 || session_lost_;
+      return in_flight_ == 0 || session_lost_ ||
+             std::ranges::any_of(queue_, [this](const Task& task) {
+               mutex_.AssertReaderHeld();
+               return IsEligible(task);
+             });
     };
     mutex_.AwaitWithTimeout(base::Condition(&changed), absl::Milliseconds(200));
   }
@@ -137,7 +162,8 @@ absl::StatusOr<RangeOutcome> SnapshotRound::CopyRange(const Task& task, Worker& 
       worker.lane->BeginRange(table.plan, task.range,
                               {.upsert = table.start == PlannedTable::Start::kResume,
                                .record = task.kind == Task::Kind::kRange,
-                               .mode = task.mode}));
+                               .mode = task.mode,
+                               .others_done = task.others_done}));
   uint64_t rows = 0;
   uint64_t bytes = 0;
   const auto consume = [&](Batch batch) {
@@ -213,7 +239,9 @@ void SnapshotRound::OnDone(const Task& task) {
     return;
   }
   context_.statistics.FinishRange(task.table);
+  ++done_;
   if (--remaining_[task.table] == 0) {
+    waiting_.clear();
     // In front: building keys takes long and leaves the other workers the other tables.
     queue_.push_front({Task::Kind::kFinishTable, task.table, {}});
   }
@@ -229,6 +257,12 @@ bool SnapshotRound::OnError(Task task, const absl::Status& error, absl::Duration
     if (!base::Payload(error, kSnapshotLostPayload).empty()) {
       session_lost_ = true;
       return false;
+    }
+    if (!base::Payload(error, kNeedsOthersPayload).empty() && !task.others_done) {
+      task.again = true;
+      queue_.push_back(task);
+      waiting_.insert(task.table);
+      return true;
     }
     const bool refused = error.code() == absl::StatusCode::kInvalidArgument;
     if (refused && context_.dead_letter != nullptr && task.mode == SnapshotLane::Mode::kFast) {

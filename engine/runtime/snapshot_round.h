@@ -32,6 +32,7 @@ class SnapshotRound {
     size_t table = 0;  // Index in the plan.
     BlockRange range;
     SnapshotLane::Mode mode = SnapshotLane::Mode::kFast;
+    bool others_done = false;
     bool again = false;  // An earlier attempt failed, perhaps after it had committed.
   };
   struct Worker {
@@ -48,6 +49,9 @@ class SnapshotRound {
   absl::StatusOr<bool> IsRecorded(const Task& task);
   absl::Status Record(const Task& task);
   void OnDone(const Task& task);
+  // Whether a task of that table may be given out.
+  bool IsEligible(const Task& task) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  void ReleaseWaiting() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What to do about a failed task; true: the worker goes on after `pause`.
   bool OnError(Task task, const absl::Status& error, absl::Duration pause, std::stop_token stop);
 
@@ -62,6 +66,12 @@ class SnapshotRound {
   size_t in_flight_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<size_t> remaining_ ABSL_GUARDED_BY(mutex_);  // Tasks a table, the finish not counted.
   std::set<size_t> changed_ ABSL_GUARDED_BY(mutex_);
+  // Tables whose rows refer to rows of other tables (or of their own) that are not there yet. They
+  // wait until another table is complete, or nothing else is left.
+  std::set<size_t> waiting_ ABSL_GUARDED_BY(mutex_);
+  uint64_t done_ ABSL_GUARDED_BY(mutex_) = 0;         // Tasks.
+  uint64_t released_at_ ABSL_GUARDED_BY(mutex_) = 0;  // What done_ was when all waiting were tried.
+  bool others_done_ ABSL_GUARDED_BY(mutex_) = false;  // It helped nobody: errors are final now.
   bool session_lost_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status error_ ABSL_GUARDED_BY(mutex_);
 };

@@ -1,9 +1,9 @@
 #include "engine/testing/scratch_postgres.h"
 
-#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <thread>
 

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/status.h"
+#include "postgres/types/sql_state.h"
 #include "postgres/wire/copy_binary.h"
 #include "sinks/postgres/schema_writer.h"
 
@@ -14,6 +15,7 @@ using engine::ChangeEvent;
 using engine::WriteResult;
 
 constexpr size_t kCopyBufferBytes = 256 * base::kKiB;
+constexpr std::string_view kForeignKeyViolation = "23503";
 constexpr const char* kStage = "pg_temp.pgflow_stage";
 
 }  // namespace
@@ -88,21 +90,49 @@ absl::Status PostgresLane::EndCopy(std::stop_token stop) {
   return base::Annotate(status, "table " + binding_->schema.table.ToString());
 }
 
+bool PostgresLane::MayPass(const absl::Status& status) const {
+  return !session_.replica_role && !options_.others_done &&
+         postgres::SqlStateOf(status) == kForeignKeyViolation;
+}
+
+absl::Status PostgresLane::Explain(absl::Status status) const {
+  if (session_.replica_role || postgres::SqlStateOf(status) != kForeignKeyViolation) return status;
+  if (MayPass(status)) {
+    base::SetPayload(status, engine::kNeedsOthersPayload, "1");
+    return status;
+  }
+  absl::Status explained = base::MakeStatus(
+      status.code(),
+      "{}. The role may not switch foreign keys off for the copy: GRANT SET ON PARAMETER "
+      "session_replication_role TO it (PostgreSQL 15 and later), or drop the foreign key and "
+      "create it when the snapshot is complete",
+      base::Message(status));
+  base::SetPayload(explained, postgres::kSqlStatePayload, kForeignKeyViolation);
+  return explained;
+}
+
 absl::StatusOr<WriteResult> PostgresLane::Write(engine::Batch& batch, std::stop_token stop) {
   WriteResult result;
+  PGFLOW_RETURN_IF_ERROR(Explain(WriteBatch(batch, result, std::move(stop))));
+  return result;
+}
+
+absl::Status PostgresLane::FinishRange(std::stop_token stop) {
+  return Explain(CommitRange(std::move(stop)));
+}
+
+absl::Status PostgresLane::WriteBatch(engine::Batch& batch, WriteResult& result,
+                                      std::stop_token stop) {
   if (options_.mode == Mode::kCareful) {
     PGFLOW_ASSIGN_OR_RETURN(const std::span<const ChangeEvent> events, batch.Events());
-    PGFLOW_RETURN_IF_ERROR(WriteCarefully(events, 0, events.size(), result, stop));
-    return result;
+    return WriteCarefully(events, 0, events.size(), result, stop);
   }
   const engine::CopyRows* raw = batch.raw_rows();
   if (raw != nullptr && (passes_binary_ || raw->format == engine::CopyFormat::kText)) {
-    PGFLOW_RETURN_IF_ERROR(WriteRaw(*raw, stop));
-    return result;
+    return WriteRaw(*raw, stop);
   }
   PGFLOW_ASSIGN_OR_RETURN(const std::span<const ChangeEvent> events, batch.Events());
-  PGFLOW_RETURN_IF_ERROR(WriteEvents(events, stop));
-  return result;
+  return WriteEvents(events, stop);
 }
 
 absl::Status PostgresLane::WriteRaw(const engine::CopyRows& rows, std::stop_token stop) {
@@ -174,7 +204,7 @@ absl::Status PostgresLane::WriteCarefully(std::span<const ChangeEvent> all, size
   PGFLOW_RETURN_IF_ERROR(Execute("SAVEPOINT pgflow_piece", stop));
   const absl::Status status = WritePiece(all.subspan(begin, end - begin), stop);
   if (status.ok()) return Execute("RELEASE SAVEPOINT pgflow_piece", stop);
-  if (status.code() != absl::StatusCode::kInvalidArgument) return status;
+  if (status.code() != absl::StatusCode::kInvalidArgument || MayPass(status)) return status;
   copy_ = Copy::kNone;
   PGFLOW_RETURN_IF_ERROR(
       Execute("ROLLBACK TO SAVEPOINT pgflow_piece; RELEASE SAVEPOINT pgflow_piece", stop));
@@ -212,7 +242,7 @@ absl::Status PostgresLane::MergeStage(std::stop_token stop) {
   return base::Annotate(status, "table " + binding_->schema.table.ToString());
 }
 
-absl::Status PostgresLane::FinishRange(std::stop_token stop) {
+absl::Status PostgresLane::CommitRange(std::stop_token stop) {
   PGFLOW_RETURN_IF_ERROR(EndCopy(stop));
   if (options_.upsert) PGFLOW_RETURN_IF_ERROR(MergeStage(stop));
   postgres::Connection& connection = *session_.connection;

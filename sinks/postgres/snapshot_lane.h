@@ -48,6 +48,11 @@ class PostgresLane final : public engine::SnapshotLane {
   absl::Status WritePiece(std::span<const engine::ChangeEvent> events, std::stop_token stop);
   absl::Status MergeStage(std::stop_token stop);
   absl::Status Execute(const std::string& sql, std::stop_token stop);
+  absl::Status WriteBatch(engine::Batch& batch, engine::WriteResult& result, std::stop_token stop);
+  absl::Status CommitRange(std::stop_token stop);
+  // A missing parent row may still come.
+  bool MayPass(const absl::Status& status) const;
+  absl::Status Explain(absl::Status status) const;
 
   TargetSession session_;
   const PostgresSinkConfig& config_;

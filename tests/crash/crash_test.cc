@@ -15,8 +15,7 @@
 // That the test can fail was checked with the three kinds of sabotage (the first two break a sum at
 // the next look, the third the comparison), and with a pgflow whose gates let every change through
 // (TableGates::Judge returned kApply): rows of the snapshot came twice, in the first cycle.
-#include <signal.h>
-
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <random>

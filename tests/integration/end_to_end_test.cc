@@ -1,6 +1,5 @@
 // What a user does first: copies a database, streams it, into one sink or several, and stops.
-#include <signal.h>
-
+#include <csignal>
 #include <thread>
 
 #include <absl/time/clock.h>
@@ -110,7 +109,7 @@ TEST_F(EndToEndTest, FillsSeveralSinksAtOnce) {
       "INSERT INTO goods SELECT i, 'good ' || i FROM generate_series(1, 3000) i;"
       "CREATE TABLE other (id int PRIMARY KEY)");
   pipeline_.sinks.push_back(FileSink());
-  pipeline_.sinks.push_back("blackhole: {}");
+  pipeline_.sinks.emplace_back("blackhole: {}");
   const auto process = Run();
   ASSERT_TRUE(WaitForSnapshot(*process));
   source_.Execute("UPDATE goods SET name = 'new' WHERE id = 17; DELETE FROM goods WHERE id = 18");

@@ -1,7 +1,7 @@
 // Servers and networks that go away, or hang, and come back: nothing is lost, nobody else waits.
-#include <signal.h>
 
 #include <atomic>
+#include <csignal>
 #include <thread>
 
 #include <absl/time/clock.h>

@@ -1,9 +1,9 @@
 #include "tests/integration/pgflow_process.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iterator>

@@ -208,7 +208,7 @@ TEST_F(RefusalTest, ADivergedTarget) {
 }
 
 TEST_F(RefusalTest, TheSpoolsDiskIsFull) {
-  pipeline_.sinks.push_back("blackhole: {}");  // The fastest sink is what the source waits for.
+  pipeline_.sinks.emplace_back("blackhole: {}");  // The fastest sink is what the source waits for.
   RunToCurrent();
   source_.Execute(
       "INSERT INTO goods SELECT i, 1, repeat(md5(i::text), 20) FROM generate_series(1000, 30000) "
