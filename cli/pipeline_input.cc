@@ -1,11 +1,10 @@
 #include "cli/pipeline_input.h"
 
 #include <algorithm>
-#include <ranges>
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
+#include <absl/strings/str_split.h>
 
 #include "base/config/yaml_reader.h"
 #include "base/status.h"
@@ -46,11 +45,11 @@ Node List(std::vector<Node> items, const std::string& origin, const std::string&
   return MakeNode(std::move(body), origin, path);
 }
 
-Node Map(std::vector<std::pair<std::string, Node>> entries, const std::string& path) {
+Node Map(const std::vector<std::pair<std::string, Node>>& entries, const std::string& path) {
   Node::Body body;
   body.kind = Node::Kind::kMap;
-  for (auto& [key, value] : entries) {
-    body.entries.emplace_back(Scalar(key, kCommandLine, path), std::move(value));
+  for (const auto& [key, value] : entries) {
+    body.entries.emplace_back(Scalar(key, kCommandLine, path), value);
   }
   return MakeNode(std::move(body), kCommandLine, path);
 }
@@ -150,12 +149,12 @@ Node PipelineInput::Component(const std::string& path, const std::string& prefix
       continue;
     }
     std::vector<Node> items;
-    for (const auto part : std::views::split(value, ',')) {
-      items.push_back(Scalar(std::string(part.begin(), part.end()), flag, field_path));
+    for (const absl::string_view part : absl::StrSplit(value, ',')) {
+      items.push_back(Scalar(std::string(part), flag, field_path));
     }
     entries.emplace_back(field.name, List(std::move(items), flag, field_path));
   }
-  return Map(std::move(entries), path);
+  return Map(entries, path);
 }
 
 Node PipelineInput::Transformers(config::Problems& problems) const {
@@ -185,7 +184,7 @@ std::optional<Node> PipelineInput::ReadFlags(config::Problems& problems) const {
     problems.Add(0, 0, "give a pipeline file, or --postgres-url and --sink-type");
     return std::nullopt;
   }
-  root.emplace_back("source", Map(std::move(source), "source"));
+  root.emplace_back("source", Map(source, "source"));
 
   std::string chosen = values_.at(kSinkType);
   if (chosen.empty() && !sink_needed_) chosen = "blackhole";
@@ -204,14 +203,14 @@ std::optional<Node> PipelineInput::ReadFlags(config::Problems& problems) const {
   } else if (!known) {
     sink.emplace_back(chosen, Scalar("", kSinkType, "sinks[0]." + chosen));
   }
-  root.emplace_back("sinks", List({Map(std::move(sink), "sinks[0]")}, kCommandLine, "sinks"));
+  root.emplace_back("sinks", List({Map(sink, "sinks[0]")}, kCommandLine, "sinks"));
   if (!values_.at(kTransform).empty()) root.emplace_back("transformers", Transformers(problems));
   if (!values_.at(kState).empty()) {
     root.emplace_back(
         "state",
         Map({{"directory", Scalar(values_.at(kState), kState, "state.directory")}}, "state"));
   }
-  return Map(std::move(root), "");
+  return Map(root, "");
 }
 
 }  // namespace pgflow::cli

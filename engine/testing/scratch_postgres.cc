@@ -41,7 +41,7 @@ std::string ReadFile(const std::string& name) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ScratchPostgres>> ScratchPostgres::Make(
-    ScratchPostgresOptions options) {
+    const ScratchPostgresOptions& options) {
   std::unique_ptr<ScratchPostgres> server(new ScratchPostgres());
   PGFLOW_RETURN_IF_ERROR(server->MakeCluster(options));
   PGFLOW_RETURN_IF_ERROR(server->Start());

@@ -39,7 +39,8 @@ using TextRow = std::vector<std::optional<std::string>>;
 class ScratchPostgres {
  public:
   // Makes the cluster and starts it.
-  static absl::StatusOr<std::unique_ptr<ScratchPostgres>> Make(ScratchPostgresOptions options = {});
+  static absl::StatusOr<std::unique_ptr<ScratchPostgres>> Make(
+      const ScratchPostgresOptions& options = {});
   ~ScratchPostgres();
   ScratchPostgres(const ScratchPostgres&) = delete;
   ScratchPostgres& operator=(const ScratchPostgres&) = delete;

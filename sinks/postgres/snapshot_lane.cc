@@ -202,7 +202,7 @@ absl::Status PostgresLane::WriteCarefully(std::span<const ChangeEvent> all, size
                                           size_t end, WriteResult& result, std::stop_token stop) {
   if (begin == end) return absl::OkStatus();
   PGFLOW_RETURN_IF_ERROR(Execute("SAVEPOINT pgflow_piece", stop));
-  const absl::Status status = WritePiece(all.subspan(begin, end - begin), stop);
+  absl::Status status = WritePiece(all.subspan(begin, end - begin), stop);
   if (status.ok()) return Execute("RELEASE SAVEPOINT pgflow_piece", stop);
   if (status.code() != absl::StatusCode::kInvalidArgument || MayPass(status)) return status;
   copy_ = Copy::kNone;

@@ -17,7 +17,7 @@ class StreamPace {
  public:
   // Faster than one message in 25 us: then a bunch is worth more than its delay.
   static constexpr int kBusyMessagesPerSecond = 40'000;
-  static constexpr absl::Duration kGather = absl::Microseconds(500);
+  static constexpr absl::Duration kGather = absl::Milliseconds(1);
 
   // The reader found nothing more, `messages` after the last call. Gives how long not to listen;
   // zero: wait for the next message.

@@ -1,9 +1,9 @@
 #include "tests/integration/pgflow_process.h"
 
-#include <stdlib.h>
 #include <sys/wait.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
