@@ -1,6 +1,7 @@
 #include "tests/crash/change_file.h"
 
 #include <fstream>
+#include <optional>
 #include <utility>
 
 #include <gtest/gtest.h>
@@ -12,6 +13,15 @@ namespace pgflow::tests {
 namespace {
 
 using Place = std::pair<uint64_t, uint64_t>;  // A position: LSN and ordinal.
+
+struct Latest {
+  Place place;
+  std::optional<int64_t> balance;  // None: the row is gone.
+};
+
+void Tell(Latest& latest, Place place, std::optional<int64_t> balance) {
+  if (place >= latest.place) latest = {place, balance};
+}
 
 Place PlaceOf(const nlohmann::json& line) {
   const std::string text = line.value("position", "");
@@ -27,7 +37,7 @@ Place PlaceOf(const nlohmann::json& line) {
 }  // namespace
 
 std::map<int64_t, int64_t> BalancesToldBy(const std::string& path) {
-  std::map<int64_t, std::pair<Place, int64_t>> latest;
+  std::map<int64_t, Latest> latest;
   std::ifstream file(path);
   for (std::string text; std::getline(file, text);) {
     const nlohmann::json line = nlohmann::json::parse(text, nullptr, false);
@@ -37,14 +47,16 @@ std::map<int64_t, int64_t> BalancesToldBy(const std::string& path) {
     }
     if (line["table"] != "account") continue;
     const Place place = PlaceOf(line);
-    const nlohmann::json& row = line["after"];
-    auto& [last, balance] = latest[row["id"].get<int64_t>()];
-    if (place < last) continue;
-    last = place;
-    balance = row["balance"].get<int64_t>();
+    const nlohmann::json& before = line["before"];  // A row that went, or changed its key.
+    if (before.is_object()) Tell(latest[before["id"].get<int64_t>()], place, std::nullopt);
+    const nlohmann::json after = line.value("after", nlohmann::json());
+    if (!after.is_object()) continue;
+    Tell(latest[after["id"].get<int64_t>()], place, after["balance"].get<int64_t>());
   }
   std::map<int64_t, int64_t> balances;
-  for (const auto& [id, row] : latest) balances[id] = row.second;
+  for (const auto& [id, row] : latest) {
+    if (row.balance.has_value()) balances[id] = *row.balance;
+  }
   return balances;
 }
 

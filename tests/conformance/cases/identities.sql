@@ -1,0 +1,38 @@
+-- Replica identity by primary key, by another index, full, and changed between transactions; no key
+-- at all with duplicate rows; keys of several columns in another order than the table's.
+--- schema
+CREATE TABLE by_key (b text, a int, v int, PRIMARY KEY (a, b));
+CREATE TABLE by_index (id int NOT NULL, code text NOT NULL, v int);
+CREATE UNIQUE INDEX by_index_code ON by_index (code);
+ALTER TABLE by_index REPLICA IDENTITY USING INDEX by_index_code;
+CREATE TABLE by_row (id int, f float8, t text);
+ALTER TABLE by_row REPLICA IDENTITY FULL;
+CREATE TABLE switching (id int PRIMARY KEY, v text);
+CREATE TABLE only_inserts (v text);
+--- rows
+INSERT INTO by_key SELECT 'k' || i % 10, i / 10, i FROM generate_series(0, 99) i;
+INSERT INTO by_index SELECT i, 'code ' || i, i FROM generate_series(1, 50) i;
+INSERT INTO by_row SELECT i % 5, CASE WHEN i % 3 = 0 THEN 'NaN' ELSE (i % 2)::float8 END, NULLIF(i % 4, 0)::text FROM generate_series(1, 60) i;
+INSERT INTO switching SELECT i, 'v' FROM generate_series(1, 30) i;
+INSERT INTO only_inserts VALUES ('same'), ('same'), (NULL);
+--- change
+UPDATE by_key SET v = -v WHERE a < 5;
+UPDATE by_key SET a = a + 100 WHERE b = 'k3';
+DELETE FROM by_key WHERE b = 'k4';
+UPDATE by_index SET v = 0, id = -id WHERE id < 10;
+UPDATE by_index SET code = 'new ' || code WHERE id > 40;
+DELETE FROM by_index WHERE id = 20;
+INSERT INTO only_inserts VALUES ('same');
+--- change
+UPDATE by_row SET t = 'changed' WHERE ctid IN (SELECT ctid FROM by_row WHERE id = 1 LIMIT 2);
+DELETE FROM by_row WHERE ctid IN (SELECT ctid FROM by_row WHERE f = 'NaN' LIMIT 3);
+UPDATE by_row SET f = NULL WHERE t IS NULL AND id = 4;
+--- change
+UPDATE switching SET v = 'by key' WHERE id <= 10;
+ALTER TABLE switching REPLICA IDENTITY FULL;
+--- change
+UPDATE switching SET v = 'full' WHERE id BETWEEN 5 AND 15;
+DELETE FROM switching WHERE id = 16;
+ALTER TABLE switching REPLICA IDENTITY DEFAULT;
+--- change
+UPDATE switching SET id = -id WHERE id > 25;

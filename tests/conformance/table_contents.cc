@@ -1,0 +1,79 @@
+#include "tests/conformance/table_contents.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace pgflow::tests {
+namespace {
+
+// A query for each table: its columns by name, whatever their order; values by their type's output
+// function (a cast may show less, or more). Binary forms of types made by users hold OIDs, which
+// differ between databases.
+constexpr const char* kQueries = R"sql(
+SELECT c.oid::regclass::text,
+  format('SELECT %s FROM ONLY %s ORDER BY 1', coalesce(string_agg(
+    format('%L || format(''%%L'', t.%I)', a.attname || '=', a.attname) ||
+    CASE WHEN t.oid < 16384 AND t.typsend <> 0 AND t.typtype = 'b'
+      AND coalesce(e.oid, 0) < 16384 AND t.typname NOT LIKE 'reg%'
+    THEN format(' || coalesce('' \x'' || encode(%s(t.%I), ''hex''), '''')', t.typsend::regproc, a.attname)
+    ELSE '' END, ' || '', '' || ' ORDER BY a.attname), quote_literal('')), c.oid::regclass || ' t')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+  LEFT JOIN pg_type t ON t.oid = a.atttypid
+  LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typlen = -1
+WHERE c.relkind = 'r' AND n.nspname !~ '^pg_|^information_schema$|^pgflow$'
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+GROUP BY c.oid ORDER BY 1)sql";
+
+// The types' own settings must not hide a difference.
+constexpr const char* kSession =
+    "SET search_path = ''; SET extra_float_digits = 3; SET TimeZone = 'UTC'; SET bytea_output = "
+    "hex;";
+
+void Append(const std::string& what, const std::vector<std::string>& rows,
+            const std::vector<std::string>& others, std::string& difference) {
+  std::vector<std::string> missing;
+  std::ranges::set_difference(rows, others, std::back_inserter(missing));
+  for (size_t i = 0; i < missing.size() && i < 5; ++i) {
+    difference += fmt::format("  only in the {}: {}\n", what, missing[i].substr(0, 2000));
+  }
+}
+
+}  // namespace
+
+std::map<std::string, std::vector<std::string>> ContentsOf(const Database& database) {
+  std::map<std::string, std::vector<std::string>> contents;
+  const auto queries = database.server->Query(std::string(kSession) + kQueries, database.name);
+  EXPECT_TRUE(queries.ok()) << queries.status();
+  if (!queries.ok()) return contents;
+  for (const engine::TextRow& query : *queries) {
+    const auto rows = database.server->Query(kSession + *query[1], database.name);
+    EXPECT_TRUE(rows.ok()) << *query[1] << "\n" << rows.status();
+    std::vector<std::string>& lines = contents[*query[0]];
+    if (!rows.ok()) continue;
+    for (const engine::TextRow& row : *rows) lines.push_back(row[0].value_or("NULL"));
+    std::ranges::sort(lines);
+  }
+  return contents;
+}
+
+std::string DifferenceOf(const Database& source, const Database& target) {
+  const auto there = ContentsOf(source);
+  const auto here = ContentsOf(target);
+  std::string difference;
+  for (const auto& [table, rows] : there) {
+    const auto found = here.find(table);
+    if (found == here.end()) {
+      difference += fmt::format("{}: not in the target\n", table);
+    } else if (rows != found->second) {
+      difference += fmt::format("{}: {} rows in the source, {} in the target\n", table, rows.size(),
+                                found->second.size());
+      Append("source", rows, found->second, difference);
+      Append("target", found->second, rows, difference);
+    }
+  }
+  return difference;
+}
+
+}  // namespace pgflow::tests
