@@ -1,4 +1,6 @@
 // pgflow check: looks at the real servers before anything runs, and changes nothing.
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "base/config/writers.h"
@@ -30,7 +32,8 @@ std::string_view SeverityName(Finding::Severity severity) {
 
 class Checker {
  public:
-  Checker(const engine::PipelineParts& parts, std::stop_token stop) : parts_(parts), stop_(stop) {}
+  Checker(const engine::PipelineParts& parts, std::stop_token stop)
+      : parts_(parts), stop_(std::move(stop)) {}
 
   const std::vector<PlacedFinding>& Check() {
     engine::SourceCheck source = CheckSource();

@@ -38,17 +38,17 @@ class ConfigSpec {
  public:
   // Modifiers are chained on what this returns; it may be dropped.
   template <typename M>
-  FieldModifiers<C, M> Field(std::string name, M C::*member, std::string doc) {
+  FieldModifiers<C, M> Field(const std::string& name, M C::*member, const std::string& doc) {
     auto field = std::make_shared<ValueField<C, M>>(member);
-    field->description.name = std::move(name);
-    field->description.doc = std::move(doc);
+    field->description.name = name;
+    field->description.doc = doc;
     fields_.push_back(field);
     return FieldModifiers<C, M>(std::move(field));
   }
 
   template <typename S>
-  void Section(std::string name, S C::*member, ConfigSpec<S> spec, std::string doc) {
-    AddSection(std::move(name), std::move(doc), ValueType::kSection, spec,
+  void Section(const std::string& name, S C::*member, ConfigSpec<S> spec, const std::string& doc) {
+    AddSection(name, doc, ValueType::kSection, spec,
                [member, spec](const Node& node, C& config, Problems& problems) {
                  return spec.Parse(node, config.*member, problems);
                });
@@ -60,17 +60,19 @@ class ConfigSpec {
   }
   // Stays empty when it is not written.
   template <typename S>
-  void Section(std::string name, std::optional<S> C::*member, ConfigSpec<S> spec, std::string doc) {
-    AddSection(std::move(name), std::move(doc), ValueType::kSection, spec,
+  void Section(const std::string& name, std::optional<S> C::*member, ConfigSpec<S> spec,
+               const std::string& doc) {
+    AddSection(name, doc, ValueType::kSection, spec,
                [member, spec](const Node& node, C& config, Problems& problems) {
                  return spec.Parse(node, (config.*member).emplace(), problems);
                });
   }
   template <typename S>
-  void Section(std::string name, std::vector<S> C::*member, ConfigSpec<S> spec, std::string doc) {
+  void Section(const std::string& name, std::vector<S> C::*member, ConfigSpec<S> spec,
+               const std::string& doc) {
     FieldDescription description;
     description.type = ValueType::kSectionList;
-    AddSection(std::move(name), std::move(doc), ValueType::kSectionList, spec,
+    AddSection(name, doc, ValueType::kSectionList, spec,
                [member, spec, description](const Node& node, C& config, Problems& problems) {
                  if (!node.is_list()) {
                    AddWrongType(node, description, problems);
@@ -112,11 +114,11 @@ class ConfigSpec {
 
  private:
   template <typename S, typename ParseSection>
-  void AddSection(std::string name, std::string doc, ValueType type, const ConfigSpec<S>& spec,
-                  ParseSection parse) {
+  void AddSection(const std::string& name, const std::string& doc, ValueType type,
+                  const ConfigSpec<S>& spec, ParseSection parse) {
     auto field = std::make_shared<SectionField<C>>(std::move(parse));
-    field->description.name = std::move(name);
-    field->description.doc = std::move(doc);
+    field->description.name = name;
+    field->description.doc = doc;
     field->description.type = type;
     field->description.nested = std::make_shared<const SpecDescription>(spec.Describe());
     fields_.push_back(std::move(field));

@@ -39,8 +39,8 @@ class FieldModifiers {
     field_->choices = std::move(choices);
     return *this;
   }
-  FieldModifiers& Example(std::string example) {
-    field_->description.example = std::move(example);
+  FieldModifiers& Example(const std::string& example) {
+    field_->description.example = example;
     return *this;
   }
 

@@ -50,7 +50,7 @@ absl::Status SinkLane::Run(std::stop_token stop) {
   std::stop_callback wake(stop, [this] { cursor_->Wake(); });
   Backoff backoff(node_.retry);
   while (true) {
-    const absl::Status status = Attempt(stop);
+    absl::Status status = Attempt(stop);
     if (status.ok()) return status;
     if (stop.stop_requested()) return absl::CancelledError("stopped");
     if (std::exchange(retry_now_, false)) continue;
@@ -182,7 +182,7 @@ absl::Status SinkLane::Stream(std::stop_token stop) {
     reached_stop_ |= take.reached_stop;
     const bool drained = take.slices.empty() && finish_.load() && cursor_->AtEnd();
     const bool finished = reached_stop_ || drained;
-    if (!take.slices.empty()) PGFLOW_RETURN_IF_ERROR(WriteTake(std::move(take), stop));
+    if (!take.slices.empty()) PGFLOW_RETURN_IF_ERROR(WriteTake(take, stop));
     const bool held = cursor_->held_bytes() > kHeldBytesMax;
     const bool due = absl::Now() - last_window_end_ > context_.options.idle_checkpoint_interval;
     // Never inside a transaction: a window that ends would make its parts visible.
@@ -203,7 +203,7 @@ void SinkLane::Gather() {
                   last_window_start_ + context_.options.gather_interval);
 }
 
-absl::Status SinkLane::WriteTake(Take take, std::stop_token stop) {
+absl::Status SinkLane::WriteTake(const Take& take, std::stop_token stop) {
   std::vector<Batch> batches;
   size_t events = 0;
   for (const Slice& slice : take.slices) {

@@ -89,7 +89,7 @@ class SinkLane {
   absl::Status CopySnapshot(SinkCheckpoint& checkpoint, std::stop_token stop);
   absl::Status Stream(std::stop_token stop);
   void Gather();
-  absl::Status WriteTake(Take take, std::stop_token stop);
+  absl::Status WriteTake(const Take& take, std::stop_token stop);
   absl::Status WriteWindow(const Window& window, std::stop_token stop);
   absl::Status WriteOneByOne(std::span<Batch> batches, const Take& take, std::stop_token stop);
   absl::Status WritePosition(std::stop_token stop);
