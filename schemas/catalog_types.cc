@@ -15,6 +15,8 @@ Oid OidAt(const Result& result, int row, int column) {
   return static_cast<Oid>(result.integer(row, column));
 }
 
+constexpr Oid kTsquery = 3615;
+
 // Types of pg_catalog whose binary form is the OID of some object of this database.
 bool NamesAnObject(Oid type) {
   switch (type) {
@@ -256,6 +258,7 @@ std::string CatalogTypes::BinaryObstacle(Oid type) const {
   if (NamesAnObject(type)) {
     return "its binary form is the OID of an object of this database";
   }
+  if (type == kTsquery) return "several releases refuse the binary form of an empty tsquery";
   const Entry* entry = Find(type);
   if (entry == nullptr) return {};
   if (!entry->has_binary) return fmt::format("type {} has no binary form", entry->formatted);
