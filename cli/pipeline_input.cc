@@ -54,10 +54,6 @@ Node Map(const std::vector<std::pair<std::string, Node>>& entries, const std::st
   return MakeNode(std::move(body), kCommandLine, path);
 }
 
-std::string Join(const std::string& path, const std::string& key) {
-  return path.empty() ? key : path + "." + key;
-}
-
 std::string Flag(const std::string& prefix, const std::string& key) {
   std::string flag = "--" + prefix + "-" + key;
   std::ranges::replace(flag, '_', '-');
@@ -129,12 +125,12 @@ std::optional<Node> PipelineInput::Read(config::Problems& problems) const {
   return config::ParseYaml(*text, file_, problems);
 }
 
-// The section of the flags that were given; null when there are none.
+// The section of the flags that were given; without entries when there are none.
 Node PipelineInput::Component(const std::string& path, const std::string& prefix,
                               const SpecDescription& spec) const {
   std::vector<std::pair<std::string, Node>> entries;
   for (const FieldDescription& field : spec.fields) {
-    const std::string field_path = Join(path, field.name);
+    const std::string field_path = path + "." + field.name;
     if (IsSection(field)) {
       Node section = Component(field_path, prefix + "-" + field.name, *field.nested);
       if (!section.entries().empty()) entries.emplace_back(field.name, std::move(section));
@@ -170,11 +166,9 @@ Node PipelineInput::Transformers(config::Problems& problems) const {
 
 std::optional<Node> PipelineInput::ReadFlags(config::Problems& problems) const {
   std::vector<std::pair<std::string, Node>> root;
-  const auto add = [&](const char* flag, const std::string& key) {
-    const std::string& value = values_.at(flag);
-    if (!value.empty()) root.emplace_back(key, Scalar(value, flag, key));
-  };
-  add(kName, "name");
+  if (const std::string& name = values_.at(kName); !name.empty()) {
+    root.emplace_back("name", Scalar(name, kName, "name"));
+  }
   std::vector<std::pair<std::string, Node>> source;
   for (const auto& type : registry_.sources) {
     Node component = Component("source." + type.name, type.name, type.describe());
@@ -205,10 +199,9 @@ std::optional<Node> PipelineInput::ReadFlags(config::Problems& problems) const {
   }
   root.emplace_back("sinks", List({Map(sink, "sinks[0]")}, kCommandLine, "sinks"));
   if (!values_.at(kTransform).empty()) root.emplace_back("transformers", Transformers(problems));
-  if (!values_.at(kState).empty()) {
-    root.emplace_back(
-        "state",
-        Map({{"directory", Scalar(values_.at(kState), kState, "state.directory")}}, "state"));
+  if (const std::string& state = values_.at(kState); !state.empty()) {
+    root.emplace_back("state",
+                      Map({{"directory", Scalar(state, kState, "state.directory")}}, "state"));
   }
   return Map(root, "");
 }
