@@ -161,7 +161,11 @@ Node PipelineInput::Transformers(config::Problems& problems) const {
     return {};
   }
   Node root = config::ParseYaml(*text, file, problems);
-  return root.is_map() ? root.Find("transformers") : root;
+  if (root.is_list()) return root;
+  Node list = root.Find("transformers");
+  // No list means no transformers, and rows would go out as they are.
+  if (list.is_absent()) problems.Add(root, "neither a list of transformers nor `transformers:`");
+  return list;
 }
 
 std::optional<Node> PipelineInput::ReadFlags(config::Problems& problems) const {

@@ -183,7 +183,6 @@ TEST_F(ProgramTest, NamesTheFlagThatIsWrong) {
        "--postgres-snapshot-workers: 'source.postgres.snapshot.workers' must be from 1 to 64"},
       {{"--postgres-url", "x", "--sink-type", "blackhole", "--stdout-file", "f"},
        "cannot share one"},
-      {{"--postgres-url", "x", "--sink-type", "stdout", "--handle-ddl=true"}, "replication.ddl"},
       {{"--postgres-url", "x", "--sink-type", "stdout", "--transform", "/nowhere.yaml"},
        "/nowhere.yaml"},
       {{Write(kGood), "--name", "other"}, "--name is for runs without a file"},
@@ -194,6 +193,15 @@ TEST_F(ProgramTest, NamesTheFlagThatIsWrong) {
     const Answer answer = Ask(arguments);
     EXPECT_EQ(answer.code, ExitCode::kUsage);
     EXPECT_THAT(answer.error, HasSubstr(test.problem));
+  }
+}
+
+TEST_F(ProgramTest, TakesNoOtherFileForTransformers) {
+  for (const char* text : {"mask: {}", "", "just words"}) {
+    const Answer answer =
+        Ask({"run", "--postgres-url", "x", "--sink-type", "stdout", "--transform", Write(text)});
+    EXPECT_EQ(answer.code, ExitCode::kUsage) << text;
+    EXPECT_THAT(answer.error, HasSubstr("neither a list of transformers nor")) << text;
   }
 }
 
