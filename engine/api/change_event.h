@@ -13,7 +13,14 @@
 
 namespace pgflow::engine {
 
-enum class Operation : uint8_t { kRead /* a snapshot row */, kInsert, kUpdate, kDelete, kTruncate };
+enum class Operation : uint8_t {
+  kRead,  // A snapshot row.
+  kInsert,
+  kUpdate,
+  kDelete,
+  kTruncate,
+  kSchemaChange,  // DDL on the source; no rows.
+};
 
 // "read", "insert", ...: one word for one thing, in YAML, JSON and metrics.
 std::string_view OperationName(Operation operation);
@@ -47,12 +54,20 @@ struct ChangeEvent {
   bool truncate_cascade = false;
   bool truncate_restart_identity = false;
   bool truncate_more = false;
+  // The schema change before it has emptied the table already: all of its rows come anew.
+  bool truncate_done = false;
 
   uint32_t transaction = 0;  // Index in Batch::transactions(); unused for kRead.
   uint64_t ordinal = 0;
   const schemas::TableSchema* schema = nullptr;
   schemas::RowView before;
   schemas::RowView after;
+
+  // kSchemaChange only. What schemas::PlanDdl reads. `schema` has no columns; its table is the one
+  // that changed, or has an empty name when the change is of another object in its schema.
+  std::string_view ddl;
+  // A transformer gives the table that changed another name or other columns.
+  bool ddl_transformed = false;
 };
 
 }  // namespace pgflow::engine

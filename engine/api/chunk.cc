@@ -14,6 +14,8 @@ std::string_view OperationName(Operation operation) {
       return "delete";
     case Operation::kTruncate:
       return "truncate";
+    case Operation::kSchemaChange:
+      return "schema_change";
   }
   return "unknown";
 }

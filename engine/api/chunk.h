@@ -17,7 +17,7 @@ struct EventRecord {
   uint32_t transaction = 0;    // Index in Chunk::transactions; 0 in an open transaction's chunk.
   uint32_t before_offset = 0;  // Of the TupleData in Chunk::bytes.
   uint32_t before_size = 0;    // 0: no before image.
-  uint32_t after_offset = 0;
+  uint32_t after_offset = 0;   // A schema change: of its message.
   uint32_t after_size = 0;
   Operation operation = Operation::kInsert;
   BeforeImage before_image = BeforeImage::kNone;
@@ -27,6 +27,7 @@ struct EventRecord {
 inline constexpr uint8_t kTruncateCascade = 1;
 inline constexpr uint8_t kTruncateRestartIdentity = 2;
 inline constexpr uint8_t kTruncateMore = 4;
+inline constexpr uint8_t kTruncateDone = 8;
 
 // Built by a source on its own thread, immutable afterwards, then shared. `transactions` is empty
 // for a chunk of an open (streamed) transaction: they are known when it commits. Tuples in `bytes`

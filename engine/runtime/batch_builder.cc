@@ -20,7 +20,12 @@ ChangeEvent BatchBuilder::ToEvent(const Chunk& chunk, const EventRecord& record)
   event.truncate_cascade = (record.truncate_flags & kTruncateCascade) != 0;
   event.truncate_restart_identity = (record.truncate_flags & kTruncateRestartIdentity) != 0;
   event.truncate_more = (record.truncate_flags & kTruncateMore) != 0;
+  event.truncate_done = (record.truncate_flags & kTruncateDone) != 0;
   event.schema = chunk.tables[record.table].get();
+  if (record.operation == Operation::kSchemaChange) {
+    event.ddl = bytes.substr(record.after_offset, record.after_size);
+    return event;
+  }
   if (record.before_size > 0) {
     event.before = schemas::RowView::Tuple(bytes.substr(record.before_offset, record.before_size));
   }

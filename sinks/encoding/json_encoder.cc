@@ -268,6 +268,14 @@ void JsonEncoder::AppendImages(const Plan& plan, const engine::ChangeEvent& even
 
 absl::Status JsonEncoder::AppendEvent(const engine::Batch& batch, const engine::ChangeEvent& event,
                                       std::string& out) {
+  if (event.operation == engine::Operation::kSchemaChange) {
+    AppendTransaction(batch, event, out);
+    out.append(engine::OperationName(event.operation));
+    out.append("\",\"schema_change\":");
+    out.append(event.ddl);  // JSON without line breaks, as the source's jsonb writes it.
+    out.push_back('}');
+    return absl::OkStatus();
+  }
   const Plan& plan = PlanOf(*event.schema);
   PGFLOW_RETURN_IF_ERROR(Decode(plan, event.before, before_));
   PGFLOW_RETURN_IF_ERROR(Decode(plan, event.after, after_));

@@ -35,6 +35,7 @@ bool NetEffect::Merge(const engine::ChangeEvent& event) {
       return MergeDelete(change_.before) && MergeInsert(change_.after);
     case Operation::kRead:
     case Operation::kTruncate:
+    case Operation::kSchemaChange:
       break;
   }
   return false;

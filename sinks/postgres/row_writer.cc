@@ -78,6 +78,7 @@ absl::Status RowWriter::Write(ApplyPipeline& pipeline, const TableBinding& bindi
     case Operation::kDelete:
       return Send(pipeline, binding, RowShape::kDelete, expectation);
     case Operation::kTruncate:
+    case Operation::kSchemaChange:
       break;
   }
   return absl::InternalError("TRUNCATE is no change of one row");

@@ -137,12 +137,19 @@ FilterTransformer::FilterTransformer(FilterConfig config) : config_(std::move(co
   }
 }
 
+// A change of something that is no table passes: tables that pass may need it.
+bool FilterTransformer::PassesTables(const schemas::TableName& table) const {
+  if (table.name.empty()) return true;
+  const std::string name = table.ToString();
+  return (config_.tables.include.empty() || MatchesAny(config_.tables.include, name)) &&
+         !MatchesAny(config_.tables.exclude, name);
+}
+
 absl::StatusOr<FilterTransformer::Plan> FilterTransformer::Derive(
     const schemas::TableSchema& schema) const {
   const std::string name = schema.table.ToString();
   Plan plan;
-  plan.dropped = (!config_.tables.include.empty() && !MatchesAny(config_.tables.include, name)) ||
-                 MatchesAny(config_.tables.exclude, name);
+  plan.dropped = !PassesTables(schema.table);
   if (plan.dropped) return plan;
   if (!config_.for_tables.empty() && !MatchesAny(config_.for_tables, name)) return plan;
   for (const ConditionConfig& condition : config_.where) {
@@ -179,6 +186,10 @@ absl::Status FilterTransformer::Transform(engine::Batch& batch) {
   PlanPtr plan;
   std::optional<RowDecision> decision;
   for (const ChangeEvent& event : *events) {
+    if (event.operation == Operation::kSchemaChange) {
+      if (PassesTables(event.schema->table)) passed.push_back(event);
+      continue;
+    }
     if (event.schema != schema) {
       schema = event.schema;
       PGFLOW_ASSIGN_OR_RETURN(plan, PlanOf(batch.OwnerOf(schema)));

@@ -59,6 +59,7 @@ class FilterTransformer final : public engine::Transformer {
   };
   using PlanPtr = engine::SchemaCache<Plan>::PlanPtr;
 
+  bool PassesTables(const schemas::TableName& table) const;
   absl::StatusOr<Plan> Derive(const schemas::TableSchema& schema) const;
   absl::StatusOr<PlanPtr> PlanOf(const schemas::TableSchemaPtr& schema);
 

@@ -27,6 +27,7 @@ absl::StatusOr<Truth> RowDecision::Matches(const Values& values, bool key_only) 
 absl::Status RowDecision::Decide(const ChangeEvent& event, std::vector<ChangeEvent>& out) {
   switch (event.operation) {
     case Operation::kTruncate:
+    case Operation::kSchemaChange:
       out.push_back(event);
       return absl::OkStatus();
     case Operation::kUpdate:

@@ -72,13 +72,16 @@ absl::StatusOr<std::unique_ptr<engine::Transformer>> ProjectTransformer::Make(
   return std::make_unique<ProjectTransformer>(std::move(config));
 }
 
+bool ProjectTransformer::IsChosen(const std::string& table) const {
+  return std::any_of(config_.tables.begin(), config_.tables.end(), [&](const std::string& pattern) {
+    return fnmatch(pattern.c_str(), table.c_str(), 0) == 0;
+  });
+}
+
 absl::StatusOr<ProjectTransformer::Plan> ProjectTransformer::Derive(
     const schemas::TableSchemaPtr& schema) const {
   const std::string name = schema->table.ToString();
-  const bool chosen = std::any_of(
-      config_.tables.begin(), config_.tables.end(),
-      [&](const std::string& pattern) { return fnmatch(pattern.c_str(), name.c_str(), 0) == 0; });
-  if (!chosen) return Plan{schema, {}};
+  if (!IsChosen(name)) return Plan{schema, {}};
   PGFLOW_RETURN_IF_ERROR(CheckColumnsExist(config_.include, *schema));
   PGFLOW_RETURN_IF_ERROR(CheckColumnsExist(config_.exclude, *schema));
   Plan plan;
@@ -140,6 +143,10 @@ absl::Status ProjectTransformer::Transform(engine::Batch& batch) {
   const schemas::TableSchema* schema = nullptr;
   PlanPtr plan;
   for (ChangeEvent& event : *events) {
+    if (event.operation == engine::Operation::kSchemaChange) {
+      event.ddl_transformed |= IsChosen(event.schema->table.ToString());
+      continue;
+    }
     if (event.schema != schema) {
       schema = event.schema;
       PGFLOW_ASSIGN_OR_RETURN(plan, PlanOf(batch.OwnerOf(schema)));

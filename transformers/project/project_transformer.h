@@ -43,6 +43,7 @@ class ProjectTransformer final : public engine::Transformer {
   };
   using PlanPtr = engine::SchemaCache<Plan>::PlanPtr;
 
+  bool IsChosen(const std::string& table) const;  // "schema.name"
   absl::StatusOr<Plan> Derive(const schemas::TableSchemaPtr& schema) const;
   absl::StatusOr<PlanPtr> PlanOf(const schemas::TableSchemaPtr& schema);
   absl::Status TransformSnapshot(engine::Batch& batch);

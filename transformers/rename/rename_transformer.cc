@@ -66,6 +66,14 @@ schemas::TableName RenameTransformer::NewName(const schemas::TableName& name) co
   return {to.substr(0, dot), to.substr(dot + 1)};
 }
 
+// The table, one of its columns, or its schema.
+bool RenameTransformer::Renames(const schemas::TableName& name) const {
+  if (NewName(name) != name) return true;
+  const std::string prefix = name.ToString() + ".";
+  const auto column = config_.columns.lower_bound(prefix);
+  return column != config_.columns.end() && column->first.starts_with(prefix);
+}
+
 absl::StatusOr<schemas::TableSchemaPtr> RenameTransformer::Derive(
     const schemas::TableSchemaPtr& schema) const {
   auto renamed = std::make_shared<schemas::TableSchema>(*schema);
@@ -115,6 +123,10 @@ absl::Status RenameTransformer::Transform(engine::Batch& batch) {
   const schemas::TableSchema* from = nullptr;
   const schemas::TableSchema* to = nullptr;
   for (engine::ChangeEvent& event : *events) {
+    if (event.operation == engine::Operation::kSchemaChange) {
+      event.ddl_transformed |= Renames(event.schema->table);
+      continue;
+    }
     if (event.schema != from) {
       from = event.schema;
       PGFLOW_ASSIGN_OR_RETURN(schemas::TableSchemaPtr renamed,

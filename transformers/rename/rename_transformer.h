@@ -34,6 +34,7 @@ class RenameTransformer final : public engine::Transformer {
   absl::Status Transform(engine::Batch& batch) override;
 
  private:
+  bool Renames(const schemas::TableName& name) const;
   schemas::TableName NewName(const schemas::TableName& name) const;
   absl::StatusOr<schemas::TableSchemaPtr> Derive(const schemas::TableSchemaPtr& schema) const;
 
