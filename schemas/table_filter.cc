@@ -1,6 +1,7 @@
 #include "schemas/table_filter.h"
 
 #include <algorithm>
+#include <cctype>
 
 #include "base/status.h"
 
@@ -91,6 +92,44 @@ absl::StatusOr<TableFilter> TableFilter::Make(const std::vector<std::string>& in
 
 bool TableFilter::Pattern::Matches(const TableName& table) const {
   return GlobMatches(schema, table.schema) && GlobMatches(name, table.name);
+}
+
+std::string TableFilter::Pattern::Expression() const {
+  std::string expression = "^";
+  for (const char c : schema + '\x1f' + name) {
+    if (c == kAnyCharacters) {
+      expression += "[^\x1f]*";
+    } else if (c == kAnyCharacter) {
+      expression += "[^\x1f]";
+    } else {
+      // Of the ASCII characters only these may stand for themselves after a backslash.
+      if (std::ispunct(static_cast<unsigned char>(c)) != 0) expression.push_back('\\');
+      expression.push_back(c);
+    }
+  }
+  return expression + "$";
+}
+
+bool TableFilter::MayChooseIn(std::string_view schema) const {
+  const bool excluded = std::ranges::any_of(exclude_, [&](const Pattern& pattern) {
+    return pattern.name == std::string(1, kAnyCharacters) && GlobMatches(pattern.schema, schema);
+  });
+  if (excluded) return false;
+  return include_.empty() || std::ranges::any_of(include_, [&](const Pattern& pattern) {
+           return GlobMatches(pattern.schema, schema);
+         });
+}
+
+std::vector<std::string> TableFilter::IncludeExpressions() const {
+  std::vector<std::string> expressions;
+  for (const Pattern& pattern : include_) expressions.push_back(pattern.Expression());
+  return expressions;
+}
+
+std::vector<std::string> TableFilter::ExcludeExpressions() const {
+  std::vector<std::string> expressions;
+  for (const Pattern& pattern : exclude_) expressions.push_back(pattern.Expression());
+  return expressions;
 }
 
 bool TableFilter::Includes(const TableName& table) const {

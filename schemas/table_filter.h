@@ -24,6 +24,11 @@ class TableFilter {
   bool Matches(const TableName& table) const { return Includes(table) && !Excludes(table); }
   bool Includes(const TableName& table) const;
   bool Excludes(const TableName& table) const;
+  // False when no table of that schema can be chosen.
+  bool MayChooseIn(std::string_view schema) const;
+  // The patterns as regular expressions of PostgreSQL, on schema || E'\x1f' || name.
+  std::vector<std::string> IncludeExpressions() const;
+  std::vector<std::string> ExcludeExpressions() const;
   // The include patterns that match none of `tables`, as written: likely a misspelt name.
   std::vector<std::string> PatternsWithout(const std::vector<TableName>& tables) const;
 
@@ -34,6 +39,7 @@ class TableFilter {
     std::string name;
 
     bool Matches(const TableName& table) const;
+    std::string Expression() const;
   };
 
   static absl::StatusOr<Pattern> Compile(const std::string& written);

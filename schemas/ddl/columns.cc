@@ -1,0 +1,247 @@
+#include <fmt/format.h>
+
+#include "schemas/ddl/object_state.h"
+
+namespace pgflow::schemas {
+namespace {
+
+const Json* FindByNumber(const Json& list, const Json& number) {
+  for (const Json& each : list) {
+    if (each.at("number") == number) return &each;
+  }
+  return nullptr;
+}
+
+bool SameType(const Json& a, const Json& b) {
+  return TextOf(a, "type") == TextOf(b, "type") && TextOf(a, "collation") == TextOf(b, "collation");
+}
+
+std::string CollateSql(const Json& column) {
+  const std::string collation = TextOf(column, "collation");
+  return collation.empty() ? collation : " COLLATE " + collation;
+}
+
+// Writes the statements of one table's columns.
+class ColumnsWriter {
+ public:
+  ColumnsWriter(const ObjectChange& change, ScriptWriter& out)
+      : change_(change),
+        out_(out),
+        table_(QualifiedName(change.after)),
+        alter_("ALTER TABLE " + table_ + " "),
+        before_(ListOf(change.before, "columns")),
+        after_(ListOf(change.after, "columns")),
+        rows_follow_(change.phase == DdlPhase::kBeforeRows) {}
+
+  void Drop() {
+    for (const Json& column : before_) {
+      if (!FlagOf(column, "local")) continue;
+      if (FindByNumber(after_, column.at("number")) != nullptr) continue;
+      out_.Add(fmt::format("{}DROP COLUMN IF EXISTS {}{}", alter_, Name(column),
+                           change_.cascade ? " CASCADE" : ""));
+    }
+  }
+
+  void Rename() {
+    for (const Json& column : after_) {
+      const Json* was = FindByNumber(before_, column.at("number"));
+      if (was == nullptr || TextOf(*was, "name") == TextOf(column, "name")) continue;
+      if (!FlagOf(column, "local")) continue;
+      out_.Add(fmt::format("{}RENAME COLUMN {} TO {}", alter_, Name(*was), Name(column)));
+      renamed_ = true;
+    }
+  }
+
+  void AddAndAlter() {
+    for (const Json& column : after_) {
+      const Json* was = FindByNumber(before_, column.at("number"));
+      if (was == nullptr) {
+        if (FlagOf(column, "local")) Add(column);
+      } else {
+        Alter(*was, column);
+      }
+    }
+  }
+
+  // What waits for the rows.
+  void Finish() {
+    for (const Json& column : after_) {
+      const Json* was = FindByNumber(before_, column.at("number"));
+      const bool is_new = was == nullptr;
+      if (column.contains("generated")) continue;
+      if (is_new ? column.contains("missing") : SameType(*was, column)) continue;
+      if (FlagOf(column, "not_null")) Set(column, "SET NOT NULL");
+      if (!TextOf(column, "default").empty()) {
+        Set(column, "SET DEFAULT " + TextOf(column, "default"));
+      }
+      if (is_new && column.contains("identity")) Set(column, "ADD " + IdentitySql(column));
+    }
+  }
+
+ private:
+  static std::string Name(const Json& column) { return QuoteIdentifier(TextOf(column, "name")); }
+  void Set(const Json& column, const std::string& what) {
+    out_.Add(fmt::format("{}ALTER COLUMN {} {}", alter_, Name(column), what));
+  }
+
+  void Add(const Json& column) {
+    const std::string fallback = TextOf(column, "default");
+    std::string sql = fmt::format("{}ADD COLUMN IF NOT EXISTS {} {}{}", alter_, Name(column),
+                                  TextOf(column, "type"), CollateSql(column));
+    const bool values_follow =
+        rows_follow_ && !column.contains("generated") && !column.contains("missing");
+    if (values_follow) {
+      out_.Add(std::move(sql));
+    } else if (const auto missing = column.find("missing"); missing != column.end()) {
+      // What the source's older rows have, computed there once. Not the target's own now().
+      const std::string value =
+          fmt::format("{}::{}", QuoteLiteral(missing->get<std::string>()), TextOf(column, "type"));
+      sql += " DEFAULT " + value + (FlagOf(column, "not_null") ? " NOT NULL" : "");
+      out_.Add(std::move(sql));
+      Set(column, fallback.empty() ? "DROP DEFAULT" : "SET DEFAULT " + fallback);
+    } else {
+      out_.Add(fmt::format("{}ADD COLUMN IF NOT EXISTS {}", alter_, ColumnSql(column)));
+    }
+    AlterDetails(Json::object(), column);
+  }
+
+  void Alter(const Json& was, const Json& column) {
+    if (!SameType(was, column) && FlagOf(column, "local")) AlterType(was, column);
+    const bool waits = rows_follow_ && !SameType(was, column) && !column.contains("generated");
+    if (FlagOf(was, "not_null") != FlagOf(column, "not_null") && !waits) {
+      Set(column, FlagOf(column, "not_null") ? "SET NOT NULL" : "DROP NOT NULL");
+    }
+    if (TextOf(was, "generated") != TextOf(column, "generated")) {
+      Set(column, "DROP EXPRESSION IF EXISTS");
+    } else if (column.contains("generated")) {
+      if (TextOf(was, "default") != TextOf(column, "default") && !renamed_) {
+        Set(column, fmt::format("SET EXPRESSION AS ({})", TextOf(column, "default")));
+      }
+    } else if (TextOf(was, "default") != TextOf(column, "default") && !waits) {
+      const std::string fallback = TextOf(column, "default");
+      Set(column, fallback.empty() ? "DROP DEFAULT" : "SET DEFAULT " + fallback);
+    }
+    AlterIdentity(was, column);
+    AlterDetails(was, column);
+  }
+
+  void AlterType(const Json& was, const Json& column) {
+    // A default of the old type may not be one of the new type.
+    if (!TextOf(was, "default").empty() && !was.contains("generated")) Set(column, "DROP DEFAULT");
+    std::string sql = fmt::format("TYPE {}{}", TextOf(column, "type"), CollateSql(column));
+    if (rows_follow_ && !column.contains("generated")) {
+      // The source's values come as rows: what USING said is not needed.
+      if (FlagOf(was, "not_null") && !change_.replaced) Set(column, "DROP NOT NULL");
+      sql += fmt::format(" USING NULL::{}", TextOf(column, "type"));
+      Set(column, sql);
+      return;
+    }
+    Set(column, sql);
+    const std::string fallback = TextOf(column, "default");
+    // Alter() sets it when the text changed; here it is the same text for another type.
+    if (!fallback.empty() && fallback == TextOf(was, "default") && !column.contains("generated")) {
+      Set(column, "SET DEFAULT " + fallback);
+    }
+  }
+
+  void AlterIdentity(const Json& was, const Json& column) {
+    const std::string before = TextOf(was, "identity");
+    const std::string after = TextOf(column, "identity");
+    if (before.empty() && !after.empty()) {
+      Set(column, "ADD " + IdentitySql(column));
+    } else if (!before.empty() && after.empty()) {
+      Set(column, "DROP IDENTITY IF EXISTS");
+    } else if (before != after) {
+      Set(column, after == "a" ? "SET GENERATED ALWAYS" : "SET GENERATED BY DEFAULT");
+    }
+    if (!before.empty() && !after.empty() && Differs(was, column, "sequence")) {
+      const Json& sequence = column.at("sequence");
+      Set(column,
+          fmt::format("SET START {} SET INCREMENT {} SET MINVALUE {} SET MAXVALUE {} SET CACHE {} "
+                      "SET {}",
+                      sequence.at("seqstart").dump(), sequence.at("seqincrement").dump(),
+                      sequence.at("seqmin").dump(), sequence.at("seqmax").dump(),
+                      sequence.at("seqcache").dump(),
+                      sequence.at("seqcycle").get<bool>() ? "CYCLE" : "NO CYCLE"));
+    }
+  }
+
+  void AlterDetails(const Json& was, const Json& column) {
+    if (TextOf(was, "storage") != TextOf(column, "storage") && column.contains("storage")) {
+      static constexpr std::string_view kNames[] = {"PLAIN", "EXTERNAL", "EXTENDED", "MAIN"};
+      const std::string code = TextOf(column, "storage");
+      const size_t index = std::string_view("pexm").find(code);
+      if (index != std::string_view::npos) {
+        Set(column, fmt::format("SET STORAGE {}", kNames[index]));
+      }
+    }
+    if (TextOf(was, "compression") != TextOf(column, "compression")) {
+      const std::string code = TextOf(column, "compression");
+      out_.Try(fmt::format("{}ALTER COLUMN {} SET COMPRESSION {}", alter_, Name(column),
+                           code == "l"   ? "lz4"
+                           : code == "p" ? "pglz"
+                                         : "default"));
+    }
+    if (TextOf(was, "statistics") != TextOf(column, "statistics")) {
+      const std::string value = TextOf(column, "statistics");
+      Set(column, "SET STATISTICS " + (value.empty() ? "-1" : value));
+    }
+    if (Differs(was, column, "grants")) {
+      WriteGrants(ListOf(was, "grants"), ListOf(column, "grants"), "TABLE " + table_,
+                  "(" + Name(column) + ")", "", out_);
+    }
+    WriteComment(was, column, fmt::format("COLUMN {}.{}", table_, Name(column)), out_);
+  }
+
+  const ObjectChange& change_;
+  ScriptWriter& out_;
+  const std::string table_;
+  const std::string alter_;
+  const Json& before_;
+  const Json& after_;
+  const bool rows_follow_;
+  bool renamed_ = false;
+};
+
+}  // namespace
+
+std::string IdentitySql(const Json& column) {
+  std::string sql = fmt::format("GENERATED {} AS IDENTITY",
+                                TextOf(column, "identity") == "a" ? "ALWAYS" : "BY DEFAULT");
+  const auto sequence = column.find("sequence");
+  if (sequence == column.end()) return sql;
+  return sql + fmt::format(" (START {} INCREMENT {} MINVALUE {} MAXVALUE {} CACHE {} {})",
+                           sequence->at("seqstart").dump(), sequence->at("seqincrement").dump(),
+                           sequence->at("seqmin").dump(), sequence->at("seqmax").dump(),
+                           sequence->at("seqcache").dump(),
+                           sequence->at("seqcycle").get<bool>() ? "CYCLE" : "NO CYCLE");
+}
+
+std::string ColumnSql(const Json& column) {
+  std::string sql = fmt::format("{} {}{}", QuoteIdentifier(TextOf(column, "name")),
+                                TextOf(column, "type"), CollateSql(column));
+  const std::string expression = TextOf(column, "default");
+  const std::string generated = TextOf(column, "generated");
+  if (!generated.empty()) {
+    sql += fmt::format(" GENERATED ALWAYS AS ({}) {}", expression,
+                       generated == "v" ? "VIRTUAL" : "STORED");
+  } else if (!expression.empty()) {
+    sql += " DEFAULT " + expression;
+  }
+  if (column.contains("identity")) sql += " " + IdentitySql(column);
+  if (FlagOf(column, "not_null")) sql += " NOT NULL";
+  return sql;
+}
+
+void WriteColumns(const ObjectChange& change, ScriptWriter& out) {
+  ColumnsWriter writer(change, out);
+  writer.Drop();
+  writer.Rename();
+  writer.AddAndAlter();
+}
+
+void FinishColumns(const ObjectChange& change, ScriptWriter& out) {
+  ColumnsWriter(change, out).Finish();
+}
+
+}  // namespace pgflow::schemas

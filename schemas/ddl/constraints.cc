@@ -1,0 +1,121 @@
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "schemas/ddl/object_state.h"
+
+namespace pgflow::schemas {
+namespace {
+
+bool IsForeignKey(const Json& constraint) { return TextOf(constraint, "type") == "f"; }
+
+// " DEFERRABLE INITIALLY DEFERRED" of a definition: what ALTER CONSTRAINT can change. The rest of a
+// constraint never changes; its text does, when something in it is renamed.
+std::string DeferSql(const Json& constraint) {
+  const std::string definition = TextOf(constraint, "definition");
+  const bool deferrable = definition.find(" DEFERRABLE") != std::string::npos &&
+                          definition.find(" NOT DEFERRABLE") == std::string::npos;
+  if (!deferrable) return "NOT DEFERRABLE";
+  const bool deferred = definition.find(" INITIALLY DEFERRED") != std::string::npos;
+  return deferred ? "DEFERRABLE INITIALLY DEFERRED" : "DEFERRABLE INITIALLY IMMEDIATE";
+}
+
+std::string ConstraintExists(const std::string& table, const std::string& name) {
+  return fmt::format(
+      "SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conrelid = to_regclass({}) AND "
+      "conname = {})",
+      QuoteLiteral(table), QuoteLiteral(name));
+}
+
+// The same constraint in the other list: by oid, or by name and definition when a rewrite made it
+// anew.
+const Json* Same(const Json& list, const Json& constraint) {
+  if (const Json* same = FindByOid(list, constraint); same != nullptr) return same;
+  const Json* named = FindByName(list, TextOf(constraint, "name"));
+  if (named == nullptr) return nullptr;
+  return TextOf(*named, "definition") == TextOf(constraint, "definition") ? named : nullptr;
+}
+
+void Add(const ObjectChange& change, const Json& constraint, ScriptWriter& out) {
+  const std::string table = QualifiedName(change.after);
+  const std::string name = TextOf(constraint, "name");
+  // ADD ... USING INDEX took over an index that was there.
+  const Json* index = nullptr;
+  if (constraint.contains("index") && !IsForeignKey(constraint) && !change.before.is_null()) {
+    for (const Json& each : ListOf(change.before, "indexes")) {
+      if (each.at("oid") == constraint.at("index")) index = &each;
+    }
+  }
+  std::string definition = TextOf(constraint, "definition");
+  if (index != nullptr) {
+    definition = fmt::format("{} USING INDEX {} {}",
+                             TextOf(constraint, "type") == "p" ? "PRIMARY KEY" : "UNIQUE",
+                             QuoteIdentifier(TextOf(*index, "name")), DeferSql(constraint));
+  }
+  out.Add(
+      fmt::format("ALTER TABLE {} ADD CONSTRAINT {} {}", table, QuoteIdentifier(name), definition),
+      ConstraintExists(table, name));
+}
+
+}  // namespace
+
+void DropConstraints(const ObjectChange& change, ScriptWriter& out) {
+  if (change.before.is_null()) return;
+  const Json& after = ListOf(change.after, "constraints");
+  const std::string table = QualifiedName(change.after);
+  // Foreign keys stand behind the keys in the list; they go first.
+  std::vector<const Json*> gone;
+  for (const Json& constraint : ListOf(change.before, "constraints")) {
+    if (!FlagOf(constraint, "inherited") && Same(after, constraint) == nullptr) {
+      gone.push_back(&constraint);
+    }
+  }
+  std::stable_sort(gone.begin(), gone.end(), [](const Json* a, const Json* b) {
+    return IsForeignKey(*a) && !IsForeignKey(*b);
+  });
+  for (const Json* constraint : gone) {
+    out.Add(fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}{}", table,
+                        QuoteIdentifier(TextOf(*constraint, "name")),
+                        change.cascade ? " CASCADE" : ""));
+  }
+}
+
+void AddConstraints(const ObjectChange& change, ScriptWriter& out) {
+  const Json& before =
+      change.before.is_null() ? Json::array() : ListOf(change.before, "constraints");
+  const std::string table = QualifiedName(change.after);
+  std::vector<const Json*> fresh;
+  for (const Json& constraint : ListOf(change.after, "constraints")) {
+    const Json* was = Same(before, constraint);
+    const std::string name = QuoteIdentifier(TextOf(constraint, "name"));
+    if (was == nullptr) {
+      if (!FlagOf(constraint, "inherited")) fresh.push_back(&constraint);
+      continue;
+    }
+    if (FlagOf(constraint, "inherited")) continue;
+    if (TextOf(*was, "name") != TextOf(constraint, "name")) {
+      out.Add(fmt::format("ALTER TABLE {} RENAME CONSTRAINT {} TO {}", table,
+                          QuoteIdentifier(TextOf(*was, "name")), name));
+    }
+    if (IsForeignKey(constraint) && DeferSql(*was) != DeferSql(constraint)) {
+      out.Add(
+          fmt::format("ALTER TABLE {} ALTER CONSTRAINT {} {}", table, name, DeferSql(constraint)));
+    }
+    if (!FlagOf(*was, "validated") && FlagOf(constraint, "validated")) {
+      out.Add(fmt::format("ALTER TABLE {} VALIDATE CONSTRAINT {}", table, name));
+    }
+  }
+  std::stable_sort(fresh.begin(), fresh.end(), [](const Json* a, const Json* b) {
+    return !IsForeignKey(*a) && IsForeignKey(*b);
+  });
+  for (const Json* constraint : fresh) Add(change, *constraint, out);
+  for (const Json& constraint : ListOf(change.after, "constraints")) {
+    const Json* was = Same(before, constraint);
+    WriteComment(
+        was == nullptr ? Json::object() : *was, constraint,
+        fmt::format("CONSTRAINT {} ON {}", QuoteIdentifier(TextOf(constraint, "name")), table),
+        out);
+  }
+}
+
+}  // namespace pgflow::schemas

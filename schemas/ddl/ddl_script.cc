@@ -1,0 +1,171 @@
+#include "schemas/ddl/ddl_script.h"
+
+#include <utility>
+
+#include "base/status.h"
+#include "schemas/ddl/object_state.h"
+
+namespace pgflow::schemas {
+namespace {
+
+constexpr size_t kQueryShown = 400;
+
+// Commands that say something about this server alone: who replicates what from where, and with
+// which passwords.
+bool IsOfThisServer(const std::string& object) {
+  for (const std::string_view each :
+       {"publication", "publication relation", "publication namespace", "subscription",
+        "event trigger", "server", "user mapping", "foreign-data wrapper"}) {
+    if (object == each) return true;
+  }
+  return false;
+}
+
+// One statement without what stands behind its semicolon, or nothing when there are several.
+std::string SingleStatement(std::string text) {
+  while (!text.empty() &&
+         (std::isspace(static_cast<unsigned char>(text.back())) != 0 || text.back() == ';')) {
+    text.pop_back();
+  }
+  // A semicolon in a literal or a body counts too: then nobody can tell without a parser.
+  return text.find(';') == std::string::npos ? text : std::string();
+}
+
+void WriteStatement(const Json& message, DdlScript& script) {
+  ScriptWriter out(script);
+  const std::string object = TextOf(message, "object");
+  script.subject = fmt::format("{} {}", object, TextOf(message, "identity"));
+  if (IsOfThisServer(object)) return;
+  const std::string text = TextOf(message, "statement");
+  const std::string single = SingleStatement(text);
+  if (single.empty() || !FlagOf(message, "top_level")) {
+    out.Warn(
+        fmt::format("{} cannot be taken out of the command that it was part of, and is not "
+                    "replicated; run it on the target yourself: {}",
+                    script.tag, text.substr(0, kQueryShown)));
+    return;
+  }
+  const std::string path = TextOf(message, "search_path");
+  if (!path.empty()) {
+    out.Add(
+        fmt::format("SELECT pg_catalog.set_config('search_path', {}, true)", QuoteLiteral(path)));
+  }
+  out.Try(single);
+  if (!path.empty()) out.Add("SELECT pg_catalog.set_config('search_path', 'pg_catalog', true)");
+}
+
+void WriteObject(const ObjectChange& change, DdlScript& script) {
+  ScriptWriter out(script);
+  const std::string object = TextOf(change.any(), "object");
+  if (object == "table") return WriteTable(change, out);
+  if (object == "view" || object == "materialized view") return WriteView(change, out);
+  if (object == "sequence") return WriteSequence(change, out);
+  if (object == "enum") return WriteEnum(change, out);
+  if (object == "domain") return WriteDomain(change, out);
+  if (object == "composite") return WriteComposite(change, out);
+  if (object == "range") return WriteRange(change, out);
+  if (object == "function" || object == "procedure") return WriteRoutine(change, out);
+  if (object == "schema") return WriteSchema(change, out);
+  if (object == "extension") return WriteExtension(change, out);
+  out.Warn(fmt::format("{} of a {} is not replicated", script.tag, object));
+}
+
+TableName NameOf(const Json& state) { return {TextOf(state, "schema"), TextOf(state, "name")}; }
+
+DdlSubject SubjectOf(const Json& message) {
+  DdlSubject subject;
+  subject.tag = TextOf(message, "tag");
+  if (message.contains("statement")) {
+    subject.object = TextOf(message, "object");
+    subject.name = {TextOf(message, "schema"), TextOf(message, "identity")};
+    subject.name_before = subject.name;
+    return subject;
+  }
+  const Json null;
+  const Json& before = message.contains("before") ? message.at("before") : null;
+  const Json& after = message.contains("after") ? message.at("after") : null;
+  if (before.is_null() && after.is_null()) {
+    subject.captured = false;
+    return subject;
+  }
+  subject.name = NameOf(after.is_null() ? before : after);
+  subject.name_before = NameOf(before.is_null() ? after : before);
+  subject.object = TextOf(after.is_null() ? before : after, "object");
+  subject.is_table = subject.object == "table";
+  const Json& state = after.is_null() ? before : after;
+  if (state.contains("oid")) subject.oid = state.at("oid").get<postgres::Oid>();
+  for (const Json& name : ListOf(message, "new_for")) subject.new_for.push_back(name);
+  for (const Json& parent : ListOf(state, "parents")) {
+    subject.parents.push_back({parent.at(0).get<std::string>(), parent.at(1).get<std::string>()});
+  }
+  return subject;
+}
+
+absl::Status Malformed(const Json::exception& error) {
+  return base::MakeStatus(absl::StatusCode::kDataLoss, "a captured DDL message is malformed: {}",
+                          error.what());
+}
+
+DdlScript Plan(const Json& message) {
+  DdlScript script;
+  script.tag = TextOf(message, "tag");
+  if (message.contains("statement")) {
+    WriteStatement(message, script);
+    return script;
+  }
+  const DdlSubject subject = SubjectOf(message);
+  script.subject =
+      fmt::format("{} {}", subject.object,
+                  subject.name.schema.empty() ? subject.name.name : subject.name.ToString());
+  if (subject.is_table) script.table = subject.name;
+  const Json null;
+  const std::string phase = TextOf(message, "phase");
+  if (phase == "before_rows") script.phase = DdlPhase::kBeforeRows;
+  if (phase == "after_rows") script.phase = DdlPhase::kAfterRows;
+  WriteObject({.before = message.contains("before") ? message.at("before") : null,
+               .after = message.contains("after") ? message.at("after") : null,
+               .tag = script.tag,
+               .cascade = FlagOf(message, "cascade"),
+               .replaced = FlagOf(message, "replaced"),
+               .phase = script.phase},
+              script);
+  return script;
+}
+
+}  // namespace
+
+absl::StatusOr<DdlSubject> ReadDdlSubject(std::string_view message) {
+  try {
+    return SubjectOf(Json::parse(message));
+  } catch (const Json::exception& error) {
+    return Malformed(error);
+  }
+}
+
+absl::StatusOr<std::string> WithoutBefore(std::string_view message) {
+  try {
+    Json json = Json::parse(message);
+    json["before"] = nullptr;
+    return json.dump();
+  } catch (const Json::exception& error) {
+    return Malformed(error);
+  }
+}
+
+absl::StatusOr<DdlScript> PlanDdl(std::string_view message) {
+  try {
+    const Json json = Json::parse(message);
+    if (json.contains("error")) {
+      return base::MakeStatus(
+          absl::StatusCode::kFailedPrecondition,
+          "the source could not capture {}: {}. The command was: {}. Bring the target in line by "
+          "hand, or run `pgflow destroy` and copy again",
+          TextOf(json, "tag"), TextOf(json, "error"), TextOf(json, "query").substr(0, kQueryShown));
+    }
+    return Plan(json);
+  } catch (const Json::exception& error) {
+    return Malformed(error);
+  }
+}
+
+}  // namespace pgflow::schemas

@@ -1,0 +1,70 @@
+// DdlScript: the statements that bring another database through one captured DDL command.
+//
+// The capture on the source (sources/postgres/ddl_capture.sql) sends the state of one object before
+// and after the command. The difference between the two becomes statements here: canonical, schema-
+// qualified, and the same whether the command stood alone, in a function or beside others. Pure: no
+// I/O; values.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <absl/status/statusor.h>
+
+#include "schemas/table_schema.h"
+
+namespace pgflow::schemas {
+
+struct DdlStatement {
+  std::string sql;
+  // A query that answers true when there is nothing to do (the object is there already, or gone);
+  // empty: always run.
+  std::string skip_when;
+  // Rights and comments: when the target refuses (a role is missing there), it goes on with a
+  // warning. The rows do not depend on it.
+  bool best_effort = false;
+};
+
+// Which rows come behind the statements, in the same transaction.
+enum class DdlPhase {
+  kWhole,       // None: the statements are all there is.
+  kBeforeRows,  // The values that a rewrite made follow as changes,
+  kAfterRows,   // and after them what must not be there earlier: constraints, indexes, defaults.
+};
+
+struct DdlScript {
+  std::string tag;      // The command: "ALTER TABLE".
+  std::string subject;  // "table public.orders".
+  // The table, for a change of one (its name after the command, or the last one it had); else an
+  // empty name in the object's schema.
+  TableName table;
+  DdlPhase phase = DdlPhase::kWhole;
+  std::vector<DdlStatement> statements;
+  // Parts that are not carried over, each with its reason.
+  std::vector<std::string> warnings;
+};
+
+// What the message is about, without the statements. kDataLoss: it is malformed.
+struct DdlSubject {
+  std::string tag;
+  std::string object;  // "table", "function", ...
+  TableName name;      // Schema empty for what is in none.
+  TableName name_before;
+  bool is_table = false;
+  postgres::Oid oid = 0;           // Of a relation.
+  std::vector<TableName> parents;  // Of a table: what it is a partition or an heir of.
+  // Publications for which the table is new, with all of its rows.
+  std::vector<std::string> new_for;
+  bool captured = true;  // False: the capture failed, and nobody knows what changed.
+};
+absl::StatusOr<DdlSubject> ReadDdlSubject(std::string_view message);
+
+// The message for somebody for whom the object is new.
+absl::StatusOr<std::string> WithoutBefore(std::string_view message);
+
+// kDataLoss: the message is malformed. kFailedPrecondition: the capture itself failed on the source
+// and says why.
+absl::StatusOr<DdlScript> PlanDdl(std::string_view message);
+
+}  // namespace pgflow::schemas

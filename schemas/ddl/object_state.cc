@@ -1,0 +1,100 @@
+#include "schemas/ddl/object_state.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace pgflow::schemas {
+
+std::string TextOf(const Json& state, const char* key) {
+  const auto found = state.find(key);
+  return found == state.end() || found->is_null() ? std::string() : found->get<std::string>();
+}
+
+bool FlagOf(const Json& state, const char* key) {
+  const auto found = state.find(key);
+  return found != state.end() && !found->is_null() && found->get<bool>();
+}
+
+const Json& ListOf(const Json& state, const char* key) {
+  static const Json empty = Json::array();
+  const auto found = state.find(key);
+  return found == state.end() || found->is_null() ? empty : *found;
+}
+
+bool Differs(const Json& before, const Json& after, const char* key) {
+  const auto a = before.find(key);
+  const auto b = after.find(key);
+  if (a == before.end() || b == after.end()) return (a == before.end()) != (b == after.end());
+  return *a != *b;
+}
+
+std::string QualifiedName(const Json& state) {
+  const std::string schema = TextOf(state, "schema");
+  const std::string name = TextOf(state, "name");
+  return schema.empty() ? QuoteIdentifier(name) : QuoteTable({schema, name});
+}
+
+std::string QualifiedPair(const Json& pair) {
+  return QuoteTable({pair.at(0).get<std::string>(), pair.at(1).get<std::string>()});
+}
+
+std::string QuoteLiteral(std::string_view text) {
+  std::string quoted = "'";
+  for (const char c : text) {
+    if (c == '\'') quoted.push_back('\'');
+    quoted.push_back(c);
+  }
+  quoted.push_back('\'');
+  return quoted;
+}
+
+std::string OptionList(const Json& options) {
+  std::vector<std::string> list;
+  for (const Json& option : options) {
+    const std::string text = option.get<std::string>();
+    const size_t equals = text.find('=');
+    list.push_back(equals == std::string::npos
+                       ? text
+                       : text.substr(0, equals) + "=" + QuoteLiteral(text.substr(equals + 1)));
+  }
+  return fmt::format("{}", fmt::join(list, ", "));
+}
+
+const Json* FindByOid(const Json& list, const Json& element) {
+  for (const Json& each : list) {
+    if (each.at("oid") == element.at("oid")) return &each;
+  }
+  return nullptr;
+}
+
+const Json* FindByName(const Json& list, std::string_view name) {
+  for (const Json& each : list) {
+    if (each.at("name").get_ref<const std::string&>() == name) return &each;
+  }
+  return nullptr;
+}
+
+std::string RelationExists(const std::string& quoted_name) {
+  return fmt::format("SELECT to_regclass({}) IS NOT NULL", QuoteLiteral(quoted_name));
+}
+
+std::string TypeExists(const std::string& quoted_name) {
+  return fmt::format("SELECT to_regtype({}) IS NOT NULL", QuoteLiteral(quoted_name));
+}
+
+void WriteRename(const ObjectChange& change, const std::string& kind, ScriptWriter& out) {
+  Json at = change.before;
+  const std::string schema = TextOf(change.after, "schema");
+  const std::string name = TextOf(change.after, "name");
+  if (TextOf(at, "schema") != schema) {
+    out.Add(
+        fmt::format("ALTER {} {} SET SCHEMA {}", kind, QualifiedName(at), QuoteIdentifier(schema)));
+    at["schema"] = schema;
+  }
+  if (TextOf(at, "name") != name) {
+    out.Add(
+        fmt::format("ALTER {} {} RENAME TO {}", kind, QualifiedName(at), QuoteIdentifier(name)));
+  }
+}
+
+}  // namespace pgflow::schemas

@@ -1,0 +1,105 @@
+// What the differs share: reading the captured states, naming things, adding statements. Internal
+// to this folder.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "schemas/ddl/ddl_script.h"
+
+namespace pgflow::schemas {
+
+using Json = nlohmann::json;
+
+// Members of a state; absent ones read as empty, false, or an empty list. Wrong types throw
+// nlohmann's exception, which PlanDdl turns into kDataLoss.
+std::string TextOf(const Json& state, const char* key);
+bool FlagOf(const Json& state, const char* key);
+const Json& ListOf(const Json& state, const char* key);
+bool Differs(const Json& before, const Json& after, const char* key);
+
+// `"schema"."name"` of the object, or `"name"` when it is in no schema.
+std::string QualifiedName(const Json& state);
+// The same of ["schema", "name"].
+std::string QualifiedPair(const Json& pair);
+// '...' with quotes doubled (standard_conforming_strings).
+std::string QuoteLiteral(std::string_view text);
+// Of an object_state::options list ["fillfactor=70"]: "fillfactor='70'".
+std::string OptionList(const Json& options);
+
+// The element of `list` with the same oid; null when there is none.
+const Json* FindByOid(const Json& list, const Json& element);
+const Json* FindByName(const Json& list, std::string_view name);
+
+// Collects statements.
+class ScriptWriter {
+ public:
+  explicit ScriptWriter(DdlScript& script) : script_(script) {}
+
+  void Add(std::string sql, std::string skip_when = {}) {
+    script_.statements.push_back({std::move(sql), std::move(skip_when), false});
+  }
+  void Try(std::string sql, std::string skip_when = {}) {
+    script_.statements.push_back({std::move(sql), std::move(skip_when), true});
+  }
+  void Warn(std::string text) { script_.warnings.push_back(std::move(text)); }
+
+ private:
+  DdlScript& script_;
+};
+
+// A captured change: `before` null for a new object, `after` null for a dropped one.
+struct ObjectChange {
+  const Json& before;
+  const Json& after;
+  std::string tag;
+  bool cascade = false;
+  bool replaced = false;  // All rows of the table follow.
+  DdlPhase phase = DdlPhase::kWhole;
+
+  const Json& any() const { return after.is_null() ? before : after; }
+};
+
+// A query that says whether the relation, type or routine exists.
+std::string RelationExists(const std::string& quoted_name);
+std::string TypeExists(const std::string& quoted_name);
+
+// Owner, privileges and comment; `target` as ALTER and COMMENT name it: "TABLE public.orders".
+void WriteRights(const ObjectChange& change, const std::string& target, ScriptWriter& out);
+void WriteComment(const Json& before, const Json& after, const std::string& target,
+                  ScriptWriter& out);
+// GRANT and REVOKE for the lists of privileges; `on`: "TABLE x", `columns`: "" or "(c)".
+void WriteGrants(const Json& before, const Json& after, const std::string& on,
+                 const std::string& columns, const std::string& owner, ScriptWriter& out);
+// RENAME TO and SET SCHEMA; `kind`: "TABLE".
+void WriteRename(const ObjectChange& change, const std::string& kind, ScriptWriter& out);
+
+void WriteTable(const ObjectChange& change, ScriptWriter& out);
+void WriteView(const ObjectChange& change, ScriptWriter& out);
+void WriteSequence(const ObjectChange& change, ScriptWriter& out);
+void WriteEnum(const ObjectChange& change, ScriptWriter& out);
+void WriteDomain(const ObjectChange& change, ScriptWriter& out);
+void WriteComposite(const ObjectChange& change, ScriptWriter& out);
+void WriteRange(const ObjectChange& change, ScriptWriter& out);
+void WriteRoutine(const ObjectChange& change, ScriptWriter& out);
+void WriteSchema(const ObjectChange& change, ScriptWriter& out);
+void WriteExtension(const ObjectChange& change, ScriptWriter& out);
+
+// Parts of a relation: indexes, triggers, policies, rules, statistics. First what goes, then what
+// comes.
+void DropRelationParts(const ObjectChange& change, ScriptWriter& out);
+void AddRelationParts(const ObjectChange& change, ScriptWriter& out);
+// Table constraints; foreign keys last.
+void DropConstraints(const ObjectChange& change, ScriptWriter& out);
+void AddConstraints(const ObjectChange& change, ScriptWriter& out);
+// Columns of a table that is there.
+void WriteColumns(const ObjectChange& change, ScriptWriter& out);
+void FinishColumns(const ObjectChange& change, ScriptWriter& out);
+// `"name" type COLLATE ... GENERATED ... DEFAULT ... NOT NULL`, for CREATE TABLE.
+std::string ColumnSql(const Json& column);
+std::string IdentitySql(const Json& column);
+
+}  // namespace pgflow::schemas

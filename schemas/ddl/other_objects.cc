@@ -1,0 +1,125 @@
+#include <algorithm>
+#include <cctype>
+
+#include <fmt/format.h>
+
+#include "schemas/ddl/object_state.h"
+
+namespace pgflow::schemas {
+namespace {
+
+std::string SequenceSql(const Json& sequence) {
+  return fmt::format("AS {} INCREMENT {} MINVALUE {} MAXVALUE {} START {} CACHE {} {}",
+                     TextOf(sequence, "type"), sequence.at("increment").dump(),
+                     sequence.at("minimum").dump(), sequence.at("maximum").dump(),
+                     sequence.at("start").dump(), sequence.at("cache").dump(),
+                     FlagOf(sequence, "cycle") ? "CYCLE" : "NO CYCLE");
+}
+
+std::string OwnedBy(const Json& sequence) {
+  const auto owner = sequence.find("owned_by");
+  if (owner == sequence.end()) return "NONE";
+  return QualifiedPair(*owner) + "." + QuoteIdentifier(owner->at(2).get<std::string>());
+}
+
+std::string Upper(std::string text) {
+  std::ranges::transform(text, text.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  return text;
+}
+
+std::string Signature(const Json& routine) {
+  return fmt::format("{}({})", QualifiedName(routine), TextOf(routine, "arguments"));
+}
+
+}  // namespace
+
+void WriteSequence(const ObjectChange& change, ScriptWriter& out) {
+  if (change.after.is_null()) {
+    out.Add(fmt::format("DROP SEQUENCE IF EXISTS {}{}", QualifiedName(change.before),
+                        change.cascade ? " CASCADE" : ""));
+    return;
+  }
+  const std::string name = QualifiedName(change.after);
+  if (change.before.is_null()) {
+    out.Add(fmt::format("CREATE {}SEQUENCE {} {}",
+                        TextOf(change.after, "persistence") == "u" ? "UNLOGGED " : "", name,
+                        SequenceSql(change.after)),
+            RelationExists(name));
+  } else {
+    WriteRename(change, "SEQUENCE", out);
+    if (SequenceSql(change.before) != SequenceSql(change.after)) {
+      out.Add(fmt::format("ALTER SEQUENCE {} {}", name, SequenceSql(change.after)));
+    }
+  }
+  const std::string was_owned = change.before.is_null() ? "NONE" : OwnedBy(change.before);
+  if (was_owned != OwnedBy(change.after)) {
+    out.Add(fmt::format("ALTER SEQUENCE {} OWNED BY {}", name, OwnedBy(change.after)));
+  }
+  WriteRights(change, "SEQUENCE " + name, out);
+}
+
+void WriteRoutine(const ObjectChange& change, ScriptWriter& out) {
+  const std::string kind = Upper(TextOf(change.any(), "object"));
+  if (change.after.is_null()) {
+    out.Add(fmt::format("DROP {} IF EXISTS {}{}", kind, Signature(change.before),
+                        change.cascade ? " CASCADE" : ""));
+    return;
+  }
+  if (!change.before.is_null()) {
+    // The argument names may have changed with the definition; the types cannot.
+    Json at = change.before;
+    const std::string schema = TextOf(change.after, "schema");
+    if (TextOf(at, "schema") != schema) {
+      out.Add(
+          fmt::format("ALTER {} {} SET SCHEMA {}", kind, Signature(at), QuoteIdentifier(schema)));
+      at["schema"] = schema;
+    }
+    if (TextOf(at, "name") != TextOf(change.after, "name")) {
+      out.Add(fmt::format("ALTER {} {} RENAME TO {}", kind, Signature(at),
+                          QuoteIdentifier(TextOf(change.after, "name"))));
+    }
+  }
+  if (change.before.is_null() || Differs(change.before, change.after, "definition")) {
+    out.Add(TextOf(change.after, "definition"));  // CREATE OR REPLACE.
+  }
+  WriteRights(change, kind + " " + Signature(change.after), out);
+}
+
+void WriteSchema(const ObjectChange& change, ScriptWriter& out) {
+  if (change.after.is_null()) {
+    out.Add(fmt::format("DROP SCHEMA IF EXISTS {}{}", QualifiedName(change.before),
+                        change.cascade ? " CASCADE" : ""));
+    return;
+  }
+  const std::string name = QualifiedName(change.after);
+  if (change.before.is_null()) {
+    out.Add(fmt::format("CREATE SCHEMA IF NOT EXISTS {}", name));
+  } else if (TextOf(change.before, "name") != TextOf(change.after, "name")) {
+    out.Add(fmt::format("ALTER SCHEMA {} RENAME TO {}", QualifiedName(change.before), name));
+  }
+  WriteRights(change, "SCHEMA " + name, out);
+}
+
+void WriteExtension(const ObjectChange& change, ScriptWriter& out) {
+  const std::string name = QuoteIdentifier(TextOf(change.any(), "name"));
+  if (change.after.is_null()) {
+    out.Add(fmt::format("DROP EXTENSION IF EXISTS {}{}", name, change.cascade ? " CASCADE" : ""));
+    return;
+  }
+  if (change.before.is_null()) {
+    out.Add(fmt::format("CREATE EXTENSION IF NOT EXISTS {} WITH SCHEMA {}", name,
+                        QuoteIdentifier(TextOf(change.after, "schema"))));
+    return;
+  }
+  if (Differs(change.before, change.after, "version")) {
+    // The versions that are installed on the target are its own.
+    out.Try(fmt::format("ALTER EXTENSION {} UPDATE", name));
+  }
+  if (Differs(change.before, change.after, "schema")) {
+    out.Try(fmt::format("ALTER EXTENSION {} SET SCHEMA {}", name,
+                        QuoteIdentifier(TextOf(change.after, "schema"))));
+  }
+}
+
+}  // namespace pgflow::schemas

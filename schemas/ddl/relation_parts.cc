@@ -1,0 +1,202 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "schemas/ddl/object_state.h"
+
+namespace pgflow::schemas {
+namespace {
+
+std::string InSchema(const ObjectChange& change, const Json& part) {
+  const std::string own = TextOf(part, "schema");
+  return QuoteTable({own.empty() ? TextOf(change.after, "schema") : own, TextOf(part, "name")});
+}
+
+// Kept: the same oid, or, where a rewrite made it anew, the same name and definition.
+const Json* SamePart(const Json& list, const Json& part) {
+  if (const Json* same = FindByOid(list, part); same != nullptr) return same;
+  const Json* named = FindByName(list, TextOf(part, "name"));
+  if (named == nullptr) return nullptr;
+  return TextOf(*named, "definition") == TextOf(part, "definition") ? named : nullptr;
+}
+
+const Json& PartsBefore(const ObjectChange& change, const char* kind) {
+  static const Json none = Json::array();
+  return change.before.is_null() ? none : ListOf(change.before, kind);
+}
+
+bool IsAttached(const Json& index) { return index.contains("parent"); }
+
+// An index that became a constraint's, by ADD CONSTRAINT ... USING INDEX.
+bool WentIntoConstraint(const ObjectChange& change, const Json& index) {
+  for (const Json& constraint : ListOf(change.after, "constraints")) {
+    if (constraint.contains("index") && constraint.at("index") == index.at("oid")) return true;
+  }
+  return false;
+}
+
+void AddIndexes(const ObjectChange& change, ScriptWriter& out) {
+  for (const Json& index : ListOf(change.after, "indexes")) {
+    const Json* was = SamePart(PartsBefore(change, "indexes"), index);
+    const std::string name = InSchema(change, index);
+    if (was == nullptr) {
+      // One that hangs on the index of a parent came with that, or by ATTACH.
+      if (!IsAttached(index)) out.Add(TextOf(index, "definition"), RelationExists(name));
+    } else {
+      if (TextOf(*was, "name") != TextOf(index, "name")) {
+        out.Add(fmt::format("ALTER INDEX {} RENAME TO {}", InSchema(change, *was),
+                            QuoteIdentifier(TextOf(index, "name"))));
+      }
+      if (IsAttached(index) && !IsAttached(*was) &&
+          !Differs(change.before, change.after, "parents")) {
+        out.Add(fmt::format("ALTER INDEX {} ATTACH PARTITION {}", QualifiedPair(index.at("parent")),
+                            name));
+      }
+      if (Differs(*was, index, "options")) {
+        const std::string options = OptionList(ListOf(index, "options"));
+        out.Add(options.empty() ? fmt::format("ALTER INDEX {} RESET (fillfactor)", name)
+                                : fmt::format("ALTER INDEX {} SET ({})", name, options));
+      }
+    }
+    WriteComment(was == nullptr ? Json::object() : *was, index, "INDEX " + name, out);
+  }
+}
+
+void DropNamed(std::string_view kind, const Json& part, const std::string& table,
+               ScriptWriter& out) {
+  out.Add(fmt::format("DROP {} IF EXISTS {} ON {}", kind, QuoteIdentifier(TextOf(part, "name")),
+                      table));
+}
+
+std::string PolicySql(const Json& policy, const std::string& table) {
+  static constexpr std::string_view kCommands[] = {"SELECT", "INSERT", "UPDATE", "DELETE", "ALL"};
+  const size_t command = std::string_view("rawd*").find(TextOf(policy, "command"));
+  std::vector<std::string> roles;
+  for (const Json& role : ListOf(policy, "roles")) roles.push_back(role.get<std::string>());
+  std::string sql = fmt::format("CREATE POLICY {} ON {} AS {} FOR {} TO {}",
+                                QuoteIdentifier(TextOf(policy, "name")), table,
+                                FlagOf(policy, "permissive") ? "PERMISSIVE" : "RESTRICTIVE",
+                                command < 5 ? kCommands[command] : "ALL", fmt::join(roles, ", "));
+  if (policy.contains("using")) sql += fmt::format(" USING ({})", TextOf(policy, "using"));
+  if (policy.contains("check")) sql += fmt::format(" WITH CHECK ({})", TextOf(policy, "check"));
+  return sql;
+}
+
+bool SamePolicy(const Json& a, const Json& b) {
+  for (const char* key : {"name", "command", "permissive", "roles", "using", "check"}) {
+    if (Differs(a, b, key)) return false;
+  }
+  return true;
+}
+
+void AddPolicies(const ObjectChange& change, ScriptWriter& out) {
+  const std::string table = QualifiedName(change.after);
+  for (const Json& policy : ListOf(change.after, "policies")) {
+    const Json* was = FindByOid(PartsBefore(change, "policies"), policy);
+    const std::string name = QuoteIdentifier(TextOf(policy, "name"));
+    if (was == nullptr || !SamePolicy(*was, policy)) {
+      DropNamed("POLICY", was == nullptr ? policy : *was, table, out);
+      // Its roles may be missing here.
+      out.Try(PolicySql(policy, table));
+    }
+    WriteComment(was == nullptr ? Json::object() : *was, policy,
+                 fmt::format("POLICY {} ON {}", name, table), out);
+  }
+}
+
+void AddTriggers(const ObjectChange& change, ScriptWriter& out) {
+  const std::string table = QualifiedName(change.after);
+  for (const Json& trigger : ListOf(change.after, "triggers")) {
+    const Json* was = FindByOid(PartsBefore(change, "triggers"), trigger);
+    const std::string name = QuoteIdentifier(TextOf(trigger, "name"));
+    const std::string enabled = TextOf(trigger, "enabled");
+    const bool anew = was == nullptr || Differs(*was, trigger, "definition");
+    if (anew) {
+      DropNamed("TRIGGER", was == nullptr ? trigger : *was, table, out);
+      out.Add(TextOf(trigger, "definition"));
+    }
+    if (anew ? enabled != "O" : TextOf(*was, "enabled") != enabled) {
+      out.Add(fmt::format("ALTER TABLE {} {} TRIGGER {}", table,
+                          enabled == "D"   ? "DISABLE"
+                          : enabled == "R" ? "ENABLE REPLICA"
+                          : enabled == "A" ? "ENABLE ALWAYS"
+                                           : "ENABLE",
+                          name));
+    }
+    WriteComment(was == nullptr ? Json::object() : *was, trigger,
+                 fmt::format("TRIGGER {} ON {}", name, table), out);
+  }
+}
+
+void AddRules(const ObjectChange& change, ScriptWriter& out) {
+  const std::string table = QualifiedName(change.after);
+  for (const Json& rule : ListOf(change.after, "rules")) {
+    const Json* was = FindByOid(PartsBefore(change, "rules"), rule);
+    const std::string name = QuoteIdentifier(TextOf(rule, "name"));
+    if (was == nullptr || Differs(*was, rule, "definition")) {
+      DropNamed("RULE", was == nullptr ? rule : *was, table, out);
+      out.Add(TextOf(rule, "definition"));
+    }
+    WriteComment(was == nullptr ? Json::object() : *was, rule,
+                 fmt::format("RULE {} ON {}", name, table), out);
+  }
+}
+
+void AddStatistics(const ObjectChange& change, ScriptWriter& out) {
+  for (const Json& statistics : ListOf(change.after, "statistics")) {
+    const Json* was = FindByOid(PartsBefore(change, "statistics"), statistics);
+    const std::string name = InSchema(change, statistics);
+    if (was == nullptr) {
+      out.Add(TextOf(statistics, "definition"),
+              fmt::format("SELECT EXISTS (SELECT FROM pg_catalog.pg_statistic_ext WHERE "
+                          "stxnamespace = to_regnamespace({}) AND stxname = {})",
+                          QuoteLiteral(QuoteIdentifier(TextOf(statistics, "schema"))),
+                          QuoteLiteral(TextOf(statistics, "name"))));
+    } else if (TextOf(*was, "name") != TextOf(statistics, "name")) {
+      out.Add(fmt::format("ALTER STATISTICS {} RENAME TO {}", InSchema(change, *was),
+                          QuoteIdentifier(TextOf(statistics, "name"))));
+    }
+    WriteComment(was == nullptr ? Json::object() : *was, statistics, "STATISTICS " + name, out);
+  }
+}
+
+}  // namespace
+
+void DropRelationParts(const ObjectChange& change, ScriptWriter& out) {
+  if (change.before.is_null()) return;
+  const std::string table = QualifiedName(change.after);
+  const std::string_view cascade = change.cascade ? " CASCADE" : "";
+  const auto gone = [&](const char* kind, const auto& drop) {
+    for (const Json& part : ListOf(change.before, kind)) {
+      if (SamePart(ListOf(change.after, kind), part) == nullptr) drop(part);
+    }
+  };
+  gone("triggers", [&](const Json& part) {
+    out.Add(fmt::format("DROP TRIGGER IF EXISTS {} ON {}{}", QuoteIdentifier(TextOf(part, "name")),
+                        table, cascade));
+  });
+  gone("rules", [&](const Json& part) {
+    out.Add(fmt::format("DROP RULE IF EXISTS {} ON {}{}", QuoteIdentifier(TextOf(part, "name")),
+                        table, cascade));
+  });
+  gone("policies", [&](const Json& part) {
+    out.Add(fmt::format("DROP POLICY IF EXISTS {} ON {}", QuoteIdentifier(TextOf(part, "name")),
+                        table));
+  });
+  gone("statistics", [&](const Json& part) {
+    out.Add(fmt::format("DROP STATISTICS IF EXISTS {}", InSchema(change, part)));
+  });
+  gone("indexes", [&](const Json& part) {
+    if (WentIntoConstraint(change, part) || IsAttached(part)) return;
+    out.Add(fmt::format("DROP INDEX IF EXISTS {}{}", InSchema(change, part), cascade));
+  });
+}
+
+void AddRelationParts(const ObjectChange& change, ScriptWriter& out) {
+  AddIndexes(change, out);
+  AddStatistics(change, out);
+  AddRules(change, out);
+  AddTriggers(change, out);
+  AddPolicies(change, out);
+}
+
+}  // namespace pgflow::schemas

@@ -1,0 +1,192 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "schemas/ddl/object_state.h"
+
+namespace pgflow::schemas {
+namespace {
+
+// True when the type is dropped, and there is no more to say.
+bool WriteDrop(const ObjectChange& change, const std::string& kind, ScriptWriter& out) {
+  if (!change.after.is_null()) return false;
+  out.Add(fmt::format("DROP {} IF EXISTS {}{}", kind, QualifiedName(change.before),
+                      change.cascade ? " CASCADE" : ""));
+  return true;
+}
+
+std::string LabelOf(const Json& label) { return label.at(1).get<std::string>(); }
+
+const Json* FindLabel(const Json& labels, const Json& oid) {
+  for (const Json& label : labels) {
+    if (label.at(0) == oid) return &label;
+  }
+  return nullptr;
+}
+
+void AlterEnum(const ObjectChange& change, ScriptWriter& out) {
+  const std::string name = QualifiedName(change.after);
+  const Json& before = ListOf(change.before, "labels");
+  const Json& after = ListOf(change.after, "labels");
+  for (size_t i = 0; i < after.size(); ++i) {
+    const Json* was = FindLabel(before, after[i].at(0));
+    const std::string label = QuoteLiteral(LabelOf(after[i]));
+    if (was != nullptr) {
+      if (LabelOf(*was) == LabelOf(after[i])) continue;
+      out.Add(fmt::format("ALTER TYPE {} RENAME VALUE {} TO {}", name, QuoteLiteral(LabelOf(*was)),
+                          label));
+      continue;
+    }
+    std::string place;
+    if (i > 0) {
+      place = " AFTER " + QuoteLiteral(LabelOf(after[i - 1]));
+    } else if (after.size() > 1) {
+      place = " BEFORE " + QuoteLiteral(LabelOf(after[1]));
+    }
+    out.Add(fmt::format("ALTER TYPE {} ADD VALUE IF NOT EXISTS {}{}", name, label, place));
+  }
+}
+
+std::string FieldSql(const Json& field) {
+  const std::string collation = TextOf(field, "collation");
+  return fmt::format("{} {}{}", QuoteIdentifier(TextOf(field, "name")), TextOf(field, "type"),
+                     collation.empty() ? "" : " COLLATE " + collation);
+}
+
+void AlterFields(const ObjectChange& change, ScriptWriter& out) {
+  const std::string alter = "ALTER TYPE " + QualifiedName(change.after) + " ";
+  const Json& before = ListOf(change.before, "columns");
+  const Json& after = ListOf(change.after, "columns");
+  const auto find = [](const Json& list, const Json& field) -> const Json* {
+    for (const Json& each : list) {
+      if (each.at("number") == field.at("number")) return &each;
+    }
+    return nullptr;
+  };
+  for (const Json& field : before) {
+    if (find(after, field) != nullptr) continue;
+    out.Add(fmt::format("{}DROP ATTRIBUTE IF EXISTS {} CASCADE", alter,
+                        QuoteIdentifier(TextOf(field, "name"))));
+  }
+  for (const Json& field : after) {
+    const std::string name = QuoteIdentifier(TextOf(field, "name"));
+    const Json* was = find(before, field);
+    if (was == nullptr) {
+      out.Add(fmt::format("{}ADD ATTRIBUTE {} CASCADE", alter, FieldSql(field)));
+      continue;
+    }
+    if (TextOf(*was, "name") != TextOf(field, "name")) {
+      out.Add(fmt::format("{}RENAME ATTRIBUTE {} TO {} CASCADE", alter,
+                          QuoteIdentifier(TextOf(*was, "name")), name));
+    }
+    if (TextOf(*was, "type") != TextOf(field, "type")) {
+      out.Add(
+          fmt::format("{}ALTER ATTRIBUTE {} TYPE {} CASCADE", alter, name, TextOf(field, "type")));
+    }
+  }
+}
+
+void AlterDomain(const ObjectChange& change, ScriptWriter& out) {
+  const std::string alter = "ALTER DOMAIN " + QualifiedName(change.after) + " ";
+  const Json& before = change.before;
+  const Json& after = change.after;
+  const std::string fallback = TextOf(after, "default");
+  if (TextOf(before, "default") != fallback) {
+    out.Add(alter + (fallback.empty() ? "DROP DEFAULT" : "SET DEFAULT " + fallback));
+  }
+  if (FlagOf(before, "not_null") != FlagOf(after, "not_null")) {
+    out.Add(alter + (FlagOf(after, "not_null") ? "SET NOT NULL" : "DROP NOT NULL"));
+  }
+  for (const Json& constraint : ListOf(before, "constraints")) {
+    if (FindByOid(ListOf(after, "constraints"), constraint) != nullptr) continue;
+    out.Add(fmt::format("{}DROP CONSTRAINT IF EXISTS {}", alter,
+                        QuoteIdentifier(TextOf(constraint, "name"))));
+  }
+  for (const Json& constraint : ListOf(after, "constraints")) {
+    const Json* was = FindByOid(ListOf(before, "constraints"), constraint);
+    const std::string name = QuoteIdentifier(TextOf(constraint, "name"));
+    if (was == nullptr) {
+      out.Add(fmt::format("{}ADD CONSTRAINT {} {}", alter, name, TextOf(constraint, "definition")));
+      continue;
+    }
+    if (TextOf(*was, "name") != TextOf(constraint, "name")) {
+      out.Add(fmt::format("{}RENAME CONSTRAINT {} TO {}", alter,
+                          QuoteIdentifier(TextOf(*was, "name")), name));
+    }
+    const bool was_open = TextOf(*was, "definition").ends_with("NOT VALID");
+    if (was_open && !TextOf(constraint, "definition").ends_with("NOT VALID")) {
+      out.Add(fmt::format("{}VALIDATE CONSTRAINT {}", alter, name));
+    }
+  }
+}
+
+std::string DomainSql(const Json& domain) {
+  std::string sql =
+      fmt::format("CREATE DOMAIN {} AS {}", QualifiedName(domain), TextOf(domain, "base"));
+  if (domain.contains("collation")) sql += " COLLATE " + TextOf(domain, "collation");
+  if (domain.contains("default")) sql += " DEFAULT " + TextOf(domain, "default");
+  if (FlagOf(domain, "not_null")) sql += " NOT NULL";
+  for (const Json& constraint : ListOf(domain, "constraints")) {
+    sql += fmt::format(" CONSTRAINT {} {}", QuoteIdentifier(TextOf(constraint, "name")),
+                       TextOf(constraint, "definition"));
+  }
+  return sql;
+}
+
+}  // namespace
+
+void WriteEnum(const ObjectChange& change, ScriptWriter& out) {
+  if (WriteDrop(change, "TYPE", out)) return;
+  const std::string name = QualifiedName(change.after);
+  if (change.before.is_null()) {
+    std::vector<std::string> labels;
+    for (const Json& label : ListOf(change.after, "labels")) {
+      labels.push_back(QuoteLiteral(LabelOf(label)));
+    }
+    out.Add(fmt::format("CREATE TYPE {} AS ENUM ({})", name, fmt::join(labels, ", ")),
+            TypeExists(name));
+  } else {
+    WriteRename(change, "TYPE", out);
+    AlterEnum(change, out);
+  }
+  WriteRights(change, "TYPE " + name, out);
+}
+
+void WriteDomain(const ObjectChange& change, ScriptWriter& out) {
+  if (WriteDrop(change, "DOMAIN", out)) return;
+  const std::string name = QualifiedName(change.after);
+  if (change.before.is_null()) {
+    out.Add(DomainSql(change.after), TypeExists(name));
+  } else {
+    WriteRename(change, "DOMAIN", out);
+    AlterDomain(change, out);
+  }
+  WriteRights(change, "DOMAIN " + name, out);
+}
+
+void WriteComposite(const ObjectChange& change, ScriptWriter& out) {
+  if (WriteDrop(change, "TYPE", out)) return;
+  const std::string name = QualifiedName(change.after);
+  if (change.before.is_null()) {
+    std::vector<std::string> fields;
+    for (const Json& field : ListOf(change.after, "columns")) fields.push_back(FieldSql(field));
+    out.Add(fmt::format("CREATE TYPE {} AS ({})", name, fmt::join(fields, ", ")), TypeExists(name));
+  } else {
+    WriteRename(change, "TYPE", out);
+    AlterFields(change, out);
+  }
+  WriteRights(change, "TYPE " + name, out);
+}
+
+void WriteRange(const ObjectChange& change, ScriptWriter& out) {
+  if (WriteDrop(change, "TYPE", out)) return;
+  const std::string name = QualifiedName(change.after);
+  if (change.before.is_null()) {
+    out.Add(fmt::format("CREATE TYPE {} {}", name, TextOf(change.after, "definition")),
+            TypeExists(name));
+  } else {
+    WriteRename(change, "TYPE", out);
+  }
+  WriteRights(change, "TYPE " + name, out);
+}
+
+}  // namespace pgflow::schemas
