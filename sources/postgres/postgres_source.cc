@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "postgres/types/sql_state.h"
+#include "sources/postgres/ddl_capture.h"
 #include "sources/postgres/preflight.h"
 #include "sources/postgres/snapshot_session.h"
 #include "sources/postgres/stream_reader.h"
@@ -135,6 +136,32 @@ absl::Status PostgresSource::PreparePublication(Connection& connection, bool cre
   return absl::OkStatus();
 }
 
+absl::Status PostgresSource::PrepareCapture(Connection& connection, bool create, bool slot_exists,
+                                            const std::stop_token& stop) {
+  captured_ = false;
+  if (!config_.replication.ddl) return absl::OkStatus();
+  const CapturedPipeline pipeline{
+      .name = pipeline_, .publication = publication(), .filter = &filter_};
+  PGFLOW_ASSIGN_OR_RETURN(captured_, IsCaptured(connection, pipeline, stop));
+  if (captured_ || !create) return absl::OkStatus();
+  const absl::Status installed = InstallCapture(connection, pipeline, stop);
+  if (installed.code() == absl::StatusCode::kPermissionDenied) {
+    base::LogWarning(
+        "no privilege to create event triggers on {} ({}): only columns that are added, dropped, "
+        "renamed or retyped are replicated, when the first row with them comes. Let a superuser "
+        "run "
+        "`pgflow init` once for all DDL",
+        connection.display_name(), base::Message(installed));
+    return absl::OkStatus();
+  }
+  PGFLOW_RETURN_IF_ERROR(base::Annotate(installed, "install the DDL capture"));
+  captured_ = true;
+  if (slot_exists) {
+    base::LogWarning("the DDL capture was not there; what was changed before now is not known");
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<engine::SlotState> PostgresSource::OpenSlot(bool create, std::stop_token stop) {
   created_.reset();
   PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
@@ -144,6 +171,7 @@ absl::StatusOr<engine::SlotState> PostgresSource::OpenSlot(bool create, std::sto
                             slot(), row->obstacle);
   }
   PGFLOW_RETURN_IF_ERROR(PreparePublication(*control, create, row.has_value(), stop));
+  PGFLOW_RETURN_IF_ERROR(PrepareCapture(*control, create, row.has_value(), stop));
   if (row.has_value()) {
     return engine::SlotState{.created = false, .confirmed_flush = row->confirmed_flush};
   }
@@ -156,6 +184,8 @@ absl::StatusOr<engine::SlotState> PostgresSource::OpenSlot(bool create, std::sto
   PGFLOW_ASSIGN_OR_RETURN(CreatedSlot created,
                           CreateSlot(Options("slot"), slot(), SlotLife::kPermanent, stop));
   const Lsn point = created.consistent_point;
+  // The transactions that began before the capture was there are over now.
+  if (captured_) PGFLOW_RETURN_IF_ERROR(RefreshCapture(*control, stop));
   created_ = std::move(created);
   return engine::SlotState{.created = true, .confirmed_flush = point};
 }
@@ -163,7 +193,8 @@ absl::StatusOr<engine::SlotState> PostgresSource::OpenSlot(bool create, std::sto
 absl::Status PostgresSource::DropSlot(std::stop_token stop) {
   created_.reset();
   PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
-  return DropSlotAndPublication(*control, slot(), publication(), stop);
+  PGFLOW_RETURN_IF_ERROR(DropSlotAndPublication(*control, slot(), publication(), stop));
+  return base::Annotate(RemoveCapture(*control, pipeline_, stop), "remove the DDL capture");
 }
 
 absl::StatusOr<std::unique_ptr<engine::SnapshotSession>> PostgresSource::ImportSnapshot(
@@ -202,7 +233,9 @@ absl::StatusOr<std::unique_ptr<engine::SnapshotSession>> PostgresSource::OpenSna
 
 absl::Status PostgresSource::Run(engine::StreamWriter& out, std::stop_token stop) {
   if (relations_ == nullptr) {
-    relations_ = std::make_unique<RelationCache>(Options("catalog"), filter_, config_.binary);
+    DdlSource ddl = DdlSource::kNone;
+    if (config_.replication.ddl) ddl = captured_ ? DdlSource::kCapture : DdlSource::kRelations;
+    relations_ = std::make_unique<RelationCache>(Options("catalog"), filter_, config_.binary, ddl);
   }
   if (ran_ && telemetry_ != nullptr) telemetry_->reconnects.fetch_add(1);
   ran_ = true;
@@ -267,7 +300,16 @@ absl::StatusOr<Lsn> PostgresSource::CurrentLsn(std::stop_token stop) {
 
 absl::StatusOr<engine::SourceCheck> PostgresSource::Check(std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
-  return CheckSource(*control, filter_, slot(), publication(), std::move(stop));
+  PGFLOW_ASSIGN_OR_RETURN(engine::SourceCheck check,
+                          CheckSource(*control, filter_, slot(), publication(), stop));
+  if (config_.replication.ddl) {
+    PGFLOW_ASSIGN_OR_RETURN(
+        engine::Finding finding,
+        CheckCapture(*control,
+                     {.name = pipeline_, .publication = publication(), .filter = &filter_}, stop));
+    check.findings.push_back(std::move(finding));
+  }
+  return check;
 }
 
 }  // namespace pgflow::sources

@@ -52,6 +52,8 @@ class PostgresSource final : public engine::Source {
                                                     std::stop_token stop);
   absl::Status PreparePublication(postgres::Connection& connection, bool create, bool slot_exists,
                                   std::stop_token stop);
+  absl::Status PrepareCapture(postgres::Connection& connection, bool create, bool slot_exists,
+                              const std::stop_token& stop);
   absl::StatusOr<std::unique_ptr<engine::SnapshotSession>> ImportSnapshot(
       const CreatedSlot& created, std::stop_token stop);
 
@@ -61,6 +63,7 @@ class PostgresSource final : public engine::Source {
   std::optional<CreatedSlot> created_;        // Until its snapshot was taken over.
   std::unique_ptr<RelationCache> relations_;  // The stream's thread only.
   bool ran_ = false;
+  bool captured_ = false;  // The DDL capture is there.
   std::atomic<uint64_t> acknowledged_{0};
 };
 

@@ -1,10 +1,12 @@
 #include "sources/postgres/relation_cache.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
 #include "base/log.h"
 #include "base/status.h"
+#include "sources/postgres/relation_change.h"
 #include "sources/postgres/slot.h"
 
 namespace pgflow::sources {
@@ -48,6 +50,7 @@ const Column* FindByName(const TableSchema* schema, std::string_view name) {
 
 absl::Status RelationCache::Load(const std::string& publication, std::stop_token stop) {
   stop_ = std::move(stop);
+  publication_ = publication;
   PGFLOW_RETURN_IF_ERROR(ReadTables());
   PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> row,
                           ReadPublication(*connection_, publication, stop_));
@@ -113,8 +116,43 @@ absl::StatusOr<TableSchemaPtr> RelationCache::Resolve(const RelationMessage& mes
     PGFLOW_ASSIGN_OR_RETURN(
         schema, Build(message, in_catalog ? entry->second.schema.get() : nullptr, before.get()));
   }
+  if (before != nullptr && tells_changes()) PGFLOW_RETURN_IF_ERROR(NoteChange(*before, *schema));
   known_[message.relation] = schema;
   return schema;
+}
+
+absl::Status RelationCache::NoteChange(const TableSchema& before, const TableSchema& after) {
+  TypeNames types;
+  for (const TableSchema* schema : {&before, &after}) {
+    for (const Column& column : schema->columns) {
+      std::string& name = types[{column.type, column.type_modifier}];
+      if (!name.empty()) continue;
+      PGFLOW_ASSIGN_OR_RETURN(
+          const postgres::Result row,
+          connection_->Execute(
+              fmt::format("SELECT format_type({}, {})", column.type, column.type_modifier), stop_));
+      name = row.text(0, 0);
+    }
+  }
+  change_ = DescribeRelationChange(before, after, types);
+  return absl::OkStatus();
+}
+
+bool RelationCache::Publishes(const std::vector<std::string>& publications) const {
+  return std::ranges::find(publications, publication_) != publications.end();
+}
+
+// A table as its rows are; anything else in a schema that may hold chosen tables, because they may
+// need it.
+bool RelationCache::WantsDdl(const schemas::DdlSubject& subject) const {
+  if (ddl_ == DdlSource::kNone) return false;
+  if (!subject.captured || subject.object == "extension") return true;
+  const std::string& schema = subject.name.schema.empty() ? subject.name.name : subject.name.schema;
+  if (!subject.is_table) return filter_.MayChooseIn(schema);
+  const auto chosen = [this](const schemas::TableName& name) { return filter_.Matches(name); };
+  return chosen(subject.name) || chosen(subject.name_before) ||
+         std::ranges::any_of(subject.parents, chosen) || catalog_.contains(subject.oid) ||
+         known_.contains(subject.oid);
 }
 
 // With a publication of ours everything published was chosen, also partitions that follow their

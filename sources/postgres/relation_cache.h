@@ -8,6 +8,7 @@
 #include <memory>
 #include <stop_token>
 #include <string>
+#include <utility>
 
 #include "postgres/client/connection.h"
 #include "schemas/catalog.h"
@@ -16,10 +17,14 @@
 
 namespace pgflow::sources {
 
+// Where changes of definitions are learnt from.
+enum class DdlSource { kNone, kCapture, kRelations };
+
 class RelationCache final : public RelationLookup {
  public:
-  RelationCache(postgres::ConnectOptions options, schemas::TableFilter filter, BinaryMode binary)
-      : options_(std::move(options)), filter_(std::move(filter)), binary_(binary) {}
+  RelationCache(postgres::ConnectOptions options, schemas::TableFilter filter, BinaryMode binary,
+                DdlSource ddl)
+      : options_(std::move(options)), filter_(std::move(filter)), binary_(binary), ddl_(ddl) {}
 
   // Before each replication session: reads the catalog and decides on the format. "stop" counts
   // until the next call.
@@ -30,9 +35,16 @@ class RelationCache final : public RelationLookup {
   // kAborted: the stream must start over in text format, because of a new column's type.
   absl::StatusOr<schemas::TableSchemaPtr> Resolve(
       const postgres::RelationMessage& message) override;
+  bool Publishes(const std::vector<std::string>& publications) const override;
+  bool WantsDdl(const schemas::DdlSubject& subject) const override;
+  std::string TakeSchemaChange() override { return std::exchange(change_, {}); }
+  // Without the DDL capture Relation messages alone tell of changed columns. That needs a stream
+  // without transactions that may still roll back.
+  bool tells_changes() const { return ddl_ == DdlSource::kRelations; }
 
  private:
   absl::Status ReadTables();
+  absl::Status NoteChange(const schemas::TableSchema& before, const schemas::TableSchema& after);
   absl::StatusOr<schemas::TableSchemaPtr> Build(const postgres::RelationMessage& message,
                                                 const schemas::TableSchema* now,
                                                 const schemas::TableSchema* before);
@@ -42,8 +54,11 @@ class RelationCache final : public RelationLookup {
   const postgres::ConnectOptions options_;
   const schemas::TableFilter filter_;
   const BinaryMode binary_;
+  const DdlSource ddl_;
   std::stop_token stop_;
   std::unique_ptr<postgres::Connection> connection_;
+  std::string change_;
+  std::string publication_;
   bool publication_is_ours_ = false;
   bool wants_binary_ = true;
   std::map<postgres::Oid, schemas::CatalogTable> catalog_;

@@ -26,7 +26,8 @@ config::ConfigSpec<ReplicationOptions> ReplicationSpec() {
   spec.Field("publication", &ReplicationOptions::publication,
              "The publication; made when it is missing. Empty: named like the slot.");
   spec.Field("ddl", &ReplicationOptions::ddl,
-             "Replicate changes of table definitions. Not available yet: must be false.");
+             "Replicate DDL: event triggers on the source (a superuser makes them) capture what "
+             "each command changed. New tables that match `tables` join the pipeline.");
   return spec;
 }
 
@@ -74,11 +75,6 @@ config::ConfigSpec<PostgresSourceConfig> PostgresSourceSpec() {
 }
 
 absl::Status ValidatePostgresSourceConfig(const PostgresSourceConfig& config) {
-  if (config.replication.ddl) {
-    return absl::InvalidArgumentError(
-        "replication.ddl: replicating table definitions is not available yet; set it to false and "
-        "change the target's tables by hand before the source's");
-  }
   if (!IsSlotName(config.replication.slot)) {
     return base::MakeStatus(absl::StatusCode::kInvalidArgument,
                             "replication.slot '{}' may only have a-z, 0-9 and _, at most 63 of "

@@ -1,9 +1,15 @@
 #include "sources/postgres/stream_decoder.h"
 
 #include <utility>
+#include <variant>
+
+#include <absl/strings/escaping.h>
 
 #include "base/bytes.h"
 #include "base/status.h"
+#include "schemas/row_view.h"
+#include "sources/postgres/captured_rows.h"
+#include "sources/postgres/ddl_capture.h"
 
 namespace pgflow::sources {
 namespace {
@@ -58,6 +64,8 @@ absl::Status StreamDecoder::Take(std::string_view message) {
                           postgres::DecodePgoutput(message, state_ == State::kInStream));
   EventRecord record;
   if (const auto* insert = std::get_if<postgres::InsertMessage>(&decoded)) {
+    if (insert->relation == message_relation_) [[unlikely]]
+      return TakeMessageRow(*insert);
     PGFLOW_ASSIGN_OR_RETURN(const bool wanted, BeginChange(insert->relation, record.table));
     if (!wanted) return absl::OkStatus();
     record.operation = Operation::kInsert;
@@ -95,9 +103,12 @@ absl::Status StreamDecoder::Take(std::string_view message) {
   if (const auto* m = std::get_if<postgres::StreamAbortMessage>(&decoded)) {
     return TakeStreamAbort(*m);
   }
+  if (const auto* m = std::get_if<postgres::LogicalMessage>(&decoded)) {
+    if (!m->transactional) return absl::OkStatus();
+    return TakeLogicalMessage(m->prefix, m->content, m->xid);
+  }
   if (std::holds_alternative<postgres::OriginMessage>(decoded) ||
-      std::holds_alternative<postgres::TypeMessage>(decoded) ||
-      std::holds_alternative<postgres::LogicalMessage>(decoded)) {
+      std::holds_alternative<postgres::TypeMessage>(decoded)) {
     return absl::OkStatus();  // They carry no row; types are looked up in the catalog.
   }
   return Unexpected("a two-phase message", "although two_phase is off");
@@ -136,9 +147,27 @@ absl::Status StreamDecoder::TakeCommit(const postgres::CommitMessage& message) {
 }
 
 absl::Status StreamDecoder::TakeRelation(const postgres::RelationMessage& message) {
+  if (message.schema == "pgflow" && message.name == "message") {
+    message_relation_ = message.relation;
+    tables_[message.relation] = nullptr;
+    return absl::OkStatus();
+  }
   PGFLOW_ASSIGN_OR_RETURN(tables_[message.relation], relations_.Resolve(message));
   last_relation_ = 0;
-  return absl::OkStatus();
+  const std::string change = relations_.TakeSchemaChange();
+  return change.empty() ? absl::OkStatus() : TakeDdl(change, message.xid);
+}
+
+absl::StatusOr<bool> StreamDecoder::EnterTransaction() {
+  if (state_ == State::kBetween) return Unexpected("a change", "outside a transaction");
+  if (state_ == State::kInTransaction && skipping_) return false;
+  if (state_ == State::kInTransaction && !span_open_) {
+    chunk_.transactions.push_back(current_);
+    current_.begins = false;  // What follows in another chunk.
+    started_ = true;
+    span_open_ = true;
+  }
+  return true;
 }
 
 absl::StatusOr<bool> StreamDecoder::BeginChange(Oid relation, uint32_t& table) {
@@ -158,13 +187,7 @@ absl::StatusOr<bool> StreamDecoder::BeginChange(Oid relation, uint32_t& table) {
     last_relation_ = relation;
     last_table_ = table;
   }
-  if (state_ == State::kInTransaction && !span_open_) {
-    chunk_.transactions.push_back(current_);
-    current_.begins = false;  // What follows in another chunk.
-    started_ = true;
-    span_open_ = true;
-  }
-  return true;
+  return EnterTransaction();
 }
 
 void StreamDecoder::AddTuple(std::string_view tuple, uint32_t& offset, uint32_t& size) {
@@ -204,6 +227,75 @@ absl::Status StreamDecoder::TakeTruncate(const postgres::TruncateMessage& messag
     if (i + 1 < wanted.size()) record.truncate_flags |= engine::kTruncateMore;
     PGFLOW_ASSIGN_OR_RETURN(const bool kept, BeginChange(wanted[i], record.table));
     if (kept) PGFLOW_RETURN_IF_ERROR(EndChange(record, message.xid));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status StreamDecoder::TakeLogicalMessage(std::string_view prefix, std::string_view content,
+                                               postgres::Xid xid) {
+  if (prefix == kDdlPrefix) return TakeDdl(content, xid);
+  if (prefix == kRowsPrefix) return TakeCapturedRows(content, xid);
+  return absl::OkStatus();
+}
+
+absl::Status StreamDecoder::TakeMessageRow(const postgres::InsertMessage& message) {
+  std::vector<schemas::Value> values;
+  schemas::RowView::Tuple(message.after).Decode(values);
+  // Before version 14 all values come as text, a bytea as hex.
+  if (values.size() != 2 || !values[1].view().starts_with("\\x")) {
+    return Unexpected("a row of pgflow.message", "in a form");
+  }
+  const std::string content = absl::HexStringToBytes(
+      absl::string_view(values[1].view().data() + 2, values[1].view().size() - 2));
+  return TakeLogicalMessage(values[0].view(), content, message.xid);
+}
+
+absl::Status StreamDecoder::TakeDdl(std::string_view content, postgres::Xid xid) {
+  PGFLOW_ASSIGN_OR_RETURN(const schemas::DdlSubject subject, schemas::ReadDdlSubject(content));
+  if (!relations_.WantsDdl(subject)) return absl::OkStatus();
+  if (subject.new_for.empty() || !relations_.Publishes(subject.new_for)) {
+    return AddDdl(subject, content, xid);
+  }
+  PGFLOW_ASSIGN_OR_RETURN(const std::string whole, schemas::WithoutBefore(content));
+  return AddDdl(subject, whole, xid);
+}
+
+absl::Status StreamDecoder::AddDdl(const schemas::DdlSubject& subject, std::string_view content,
+                                   postgres::Xid xid) {
+  PGFLOW_ASSIGN_OR_RETURN(const bool wanted, EnterTransaction());
+  if (!wanted) return absl::OkStatus();
+  auto schema = std::make_shared<schemas::TableSchema>();
+  schema->table = {subject.name.schema, subject.is_table ? subject.name.name : std::string()};
+  schema->oid = subject.oid;
+  EventRecord record;
+  record.operation = Operation::kSchemaChange;
+  record.table = target().TableIndex(std::move(schema));
+  AddTuple(content, record.after_offset, record.after_size);
+  return EndChange(record, xid);
+}
+
+absl::Status StreamDecoder::TakeCapturedRows(std::string_view content, postgres::Xid xid) {
+  PGFLOW_ASSIGN_OR_RETURN(const CapturedRows rows, ReadCapturedRows(content));
+  if (!relations_.Publishes(rows.publications)) return absl::OkStatus();
+  PGFLOW_ASSIGN_OR_RETURN(const postgres::PgoutputMessage decoded,
+                          postgres::DecodePgoutput(rows.relation, false));
+  const auto& relation = std::get<postgres::RelationMessage>(decoded);
+  PGFLOW_RETURN_IF_ERROR(TakeRelation(relation));
+  EventRecord record;
+  if (rows.replaces && rows.first) {
+    PGFLOW_ASSIGN_OR_RETURN(const bool wanted, BeginChange(relation.relation, record.table));
+    if (!wanted) return absl::OkStatus();
+    record.operation = Operation::kTruncate;
+    record.truncate_flags = engine::kTruncateDone;
+    PGFLOW_RETURN_IF_ERROR(EndChange(record, xid));
+  }
+  for (const std::string& tuple : rows.tuples) {
+    record = {};
+    PGFLOW_ASSIGN_OR_RETURN(const bool wanted, BeginChange(relation.relation, record.table));
+    if (!wanted) return absl::OkStatus();
+    record.operation = rows.operation;
+    AddTuple(tuple, record.after_offset, record.after_size);
+    PGFLOW_RETURN_IF_ERROR(EndChange(record, xid));
   }
   return absl::OkStatus();
 }

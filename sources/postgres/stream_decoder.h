@@ -17,6 +17,7 @@
 #include "engine/api/stream_writer.h"
 #include "engine/api/telemetry.h"
 #include "postgres/wire/pgoutput.h"
+#include "schemas/ddl/ddl_script.h"
 
 namespace pgflow::sources {
 
@@ -27,6 +28,13 @@ class RelationLookup {
   // Null: not a chosen table, its changes are left out.
   virtual absl::StatusOr<schemas::TableSchemaPtr> Resolve(
       const postgres::RelationMessage& message) = 0;
+  // How the last resolved relation differs from what it was before, as schemas::PlanDdl reads it;
+  // empty when it does not, or the DDL capture tells it.
+  virtual std::string TakeSchemaChange() { return {}; }
+  // Whether the stream's publication is one of `publications`.
+  virtual bool Publishes(const std::vector<std::string>& /*publications*/) const { return false; }
+  // Whether a captured DDL command is one of ours.
+  virtual bool WantsDdl(const schemas::DdlSubject& /*subject*/) const { return false; }
 };
 
 class StreamDecoder {
@@ -58,11 +66,22 @@ class StreamDecoder {
   absl::Status TakeCommit(const postgres::CommitMessage& message);
   absl::Status TakeRelation(const postgres::RelationMessage& message);
   absl::Status TakeTruncate(const postgres::TruncateMessage& message);
+  // What the DDL capture wrote (ddl_capture.sql). Other messages carry no row.
+  absl::Status TakeLogicalMessage(std::string_view prefix, std::string_view content,
+                                  postgres::Xid xid);
+  absl::Status TakeDdl(std::string_view content, postgres::Xid xid);
+  absl::Status AddDdl(const schemas::DdlSubject& subject, std::string_view content,
+                      postgres::Xid xid);
+  absl::Status TakeCapturedRows(std::string_view content, postgres::Xid xid);
+  // The same as a row of pgflow.message: the way before version 14.
+  absl::Status TakeMessageRow(const postgres::InsertMessage& message);
   absl::Status TakeStreamStart(const postgres::StreamStartMessage& message);
   absl::Status TakeStreamStop();
   absl::Status TakeStreamCommit(const postgres::StreamCommitMessage& message);
   absl::Status TakeStreamAbort(const postgres::StreamAbortMessage& message);
 
+  // False: a change in a transaction that is known already.
+  absl::StatusOr<bool> EnterTransaction();
   // False: the change is left out (not chosen, or known already). Sets `table` to its index.
   absl::StatusOr<bool> BeginChange(postgres::Oid relation, uint32_t& table);
   absl::Status EndChange(engine::EventRecord record, postgres::Xid xid);
@@ -91,6 +110,7 @@ class StreamDecoder {
   absl::flat_hash_map<postgres::Xid, OpenTransaction> open_;
 
   absl::flat_hash_map<postgres::Oid, schemas::TableSchemaPtr> tables_;
+  postgres::Oid message_relation_ = 0;  // pgflow.message.
   // The table of the last change and its index in the chunk that target() gave then.
   postgres::Oid last_relation_ = 0;
   uint32_t last_table_ = 0;

@@ -117,7 +117,8 @@ std::string StreamReader::StartCommand() const {
       OptionLiteral(schemas::QuoteIdentifier(options_.publication)));
   if (version >= 140000) {
     command += relations_.wants_binary() ? ", binary 'true'" : "";
-    command += ", streaming 'on', messages 'true'";
+    command += ", messages 'true'";
+    if (!relations_.tells_changes()) command += ", streaming 'on'";
   }
   return command + ")";
 }

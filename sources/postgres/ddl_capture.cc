@@ -1,0 +1,149 @@
+#include "sources/postgres/ddl_capture.h"
+
+#include <vector>
+
+#include <fmt/ranges.h>
+
+#include "base/status.h"
+#include "sources/postgres/ddl_capture_sql.h"
+
+namespace pgflow::sources {
+namespace {
+
+using postgres::Connection;
+using postgres::Result;
+
+// Identifies the installed script: a comment on its main event trigger. FNV-1a.
+std::string Version() {
+  uint64_t hash = 14695981039346656037U;
+  for (const char c : kDdlCaptureSql) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211U;
+  }
+  return fmt::format("pgflow DDL capture {:016x}", hash);
+}
+
+std::string TextArray(Connection& connection, const std::vector<std::string>& values) {
+  std::vector<std::string> quoted;
+  for (const std::string& value : values) quoted.push_back(connection.QuoteLiteral(value));
+  return fmt::format("ARRAY[{}]::text[]", fmt::join(quoted, ", "));
+}
+
+absl::StatusOr<bool> Ask(Connection& connection, const std::string& sql,
+                         const std::stop_token& stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const Result answer, connection.Execute(sql, stop));
+  return answer.row_count() > 0 && answer.boolean(0, 0);
+}
+
+constexpr std::string_view kIsThere = "SELECT to_regclass('pgflow.capture_pipeline') IS NOT NULL";
+
+}  // namespace
+
+absl::StatusOr<bool> IsCaptured(Connection& connection, const CapturedPipeline& pipeline,
+                                const std::stop_token& stop) {
+  PGFLOW_ASSIGN_OR_RETURN(
+      const bool current,
+      Ask(connection,
+          fmt::format("SELECT EXISTS (SELECT FROM pg_event_trigger WHERE evtname = "
+                      "'pgflow_capture' AND evtenabled = 'A' AND "
+                      "obj_description(oid, 'pg_event_trigger') = {}) "
+                      "AND to_regclass('pgflow.capture_pipeline') IS NOT NULL "
+                      "AND has_schema_privilege('pgflow', 'USAGE')",
+                      connection.QuoteLiteral(Version())),
+          stop));
+  if (!current) return false;
+  return Ask(connection,
+             fmt::format("SELECT EXISTS (SELECT FROM pgflow.capture_pipeline WHERE pipeline = {} "
+                         "AND publication = {} AND includes = {} AND excludes = {})",
+                         connection.QuoteLiteral(pipeline.name),
+                         connection.QuoteLiteral(pipeline.publication),
+                         TextArray(connection, pipeline.filter->IncludeExpressions()),
+                         TextArray(connection, pipeline.filter->ExcludeExpressions())),
+             stop);
+}
+
+absl::StatusOr<engine::Finding> CheckCapture(Connection& connection,
+                                             const CapturedPipeline& pipeline,
+                                             const std::stop_token& stop) {
+  using Severity = engine::Finding::Severity;
+  engine::Finding finding;
+  finding.subject = "DDL capture";
+  PGFLOW_ASSIGN_OR_RETURN(const bool there, IsCaptured(connection, pipeline, stop));
+  PGFLOW_ASSIGN_OR_RETURN(
+      const bool superuser,
+      Ask(connection, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user", stop));
+  if (there) {
+    finding.problem = "event triggers are there";
+  } else if (superuser) {
+    finding.problem = "is made by the first run";
+  } else {
+    finding.severity = Severity::kWarning;
+    finding.problem =
+        "the role may not create event triggers: only columns that are added, dropped, renamed or "
+        "retyped are replicated";
+    finding.remedy = "let a superuser run `pgflow init` once";
+  }
+  return finding;
+}
+
+absl::Status InstallCapture(Connection& connection, const CapturedPipeline& pipeline,
+                            const std::stop_token& stop) {
+  std::string script = "BEGIN; SET LOCAL client_min_messages = warning;";
+  script += kDdlCaptureSql;
+  script += fmt::format(
+      "COMMENT ON EVENT TRIGGER pgflow_capture IS {};"
+      "GRANT USAGE ON SCHEMA pgflow TO PUBLIC; GRANT SELECT ON pgflow.capture_pipeline TO PUBLIC;"
+      "INSERT INTO pgflow.capture_pipeline VALUES ({}, {}, {}, {}) ON CONFLICT (pipeline) DO "
+      "UPDATE SET publication = excluded.publication, includes = excluded.includes, "
+      "excludes = excluded.excludes;"
+      "SELECT pgflow.refresh();",
+      connection.QuoteLiteral(Version()), connection.QuoteLiteral(pipeline.name),
+      connection.QuoteLiteral(pipeline.publication),
+      TextArray(connection, pipeline.filter->IncludeExpressions()),
+      TextArray(connection, pipeline.filter->ExcludeExpressions()));
+  if (connection.server_version() < 140000) {
+    script += fmt::format("SELECT pgflow.publish_messages({});",
+                          connection.QuoteLiteral(pipeline.publication));
+  }
+  script += "COMMIT";
+  const absl::Status status = connection.Execute(script, stop).status();
+  if (!status.ok() && connection.healthy()) {
+    connection.Execute("ROLLBACK", stop).status().IgnoreError();
+  }
+  return status;
+}
+
+absl::Status RefreshCapture(Connection& connection, const std::stop_token& stop) {
+  PGFLOW_ASSIGN_OR_RETURN(
+      const bool allowed,
+      Ask(connection, "SELECT has_table_privilege('pgflow.object_state', 'UPDATE')", stop));
+  // Installed by a superuser some time ago.
+  if (!allowed) return absl::OkStatus();
+  return base::Annotate(connection.Execute("SELECT pgflow.refresh()", stop).status(),
+                        "refresh the DDL capture");
+}
+
+absl::Status RemoveCapture(Connection& connection, const std::string& pipeline,
+                           const std::stop_token& stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const bool there, Ask(connection, std::string(kIsThere), stop));
+  if (!there) return absl::OkStatus();
+  PGFLOW_ASSIGN_OR_RETURN(
+      const bool ours,
+      Ask(connection,
+          fmt::format("SELECT EXISTS (SELECT FROM pgflow.capture_pipeline WHERE pipeline = {})",
+                      connection.QuoteLiteral(pipeline)),
+          stop));
+  if (!ours) return absl::OkStatus();
+  const absl::Status status =
+      connection
+          .Execute(fmt::format("BEGIN; DELETE FROM pgflow.capture_pipeline WHERE pipeline = {}; "
+                               "DO $$ BEGIN PERFORM pgflow.remove_capture(); END $$; COMMIT",
+                               connection.QuoteLiteral(pipeline)),
+                   stop)
+          .status();
+  if (!status.ok() && connection.healthy()) {
+    connection.Execute("ROLLBACK", stop).status().IgnoreError();
+  }
+  return status;
+}
+
+}  // namespace pgflow::sources

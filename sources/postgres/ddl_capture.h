@@ -1,0 +1,47 @@
+// The DDL capture: event triggers in the source that write what each command changed to the log.
+//
+// The SQL is ddl_capture.sql. Errors: those of the connection; kPermissionDenied when the role may
+// not create event triggers (only a superuser may).
+#pragma once
+
+#include <stop_token>
+#include <string>
+#include <string_view>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include "engine/api/preflight.h"
+#include "postgres/client/connection.h"
+#include "schemas/table_filter.h"
+
+namespace pgflow::sources {
+
+// Prefixes of the capture's logical messages.
+inline constexpr std::string_view kDdlPrefix = "pgflow.ddl";
+inline constexpr std::string_view kRowsPrefix = "pgflow.rows";
+
+// Whose new tables the capture adds to which publication.
+struct CapturedPipeline {
+  std::string name;
+  std::string publication;
+  const schemas::TableFilter* filter = nullptr;
+};
+
+// True when this version of the capture is there and knows the pipeline as it is.
+absl::StatusOr<bool> IsCaptured(postgres::Connection& connection, const CapturedPipeline& pipeline,
+                                const std::stop_token& stop);
+// Makes it, or replaces an older version.
+absl::Status InstallCapture(postgres::Connection& connection, const CapturedPipeline& pipeline,
+                            const std::stop_token& stop);
+// Whether it is there, or can be made by this role.
+absl::StatusOr<engine::Finding> CheckCapture(postgres::Connection& connection,
+                                             const CapturedPipeline& pipeline,
+                                             const std::stop_token& stop);
+// Stores again what transactions changed that began before it was there, once they are over.
+absl::Status RefreshCapture(postgres::Connection& connection, const std::stop_token& stop);
+// Forgets the pipeline; the last one takes the capture along. OK when there was none.
+absl::Status RemoveCapture(postgres::Connection& connection, const std::string& pipeline,
+                           const std::stop_token& stop);
+
+}  // namespace pgflow::sources

@@ -1,0 +1,817 @@
+-- What pgflow keeps in the source to capture DDL. Run as one script, by a superuser (event triggers
+-- belong to one), with search_path = pg_catalog. May be run again: everything is replaced.
+--
+-- The event triggers look up which objects a command touched and emit, for each, its state before
+-- and after as one logical message, transactional: in the log it stands between the row changes
+-- before the command and those after it. The state "before" is what the last capture stored in
+-- pgflow.object_state, so that a reader needs no memory of its own, and a rename is told from a
+-- drop and an add by the attribute's number.
+--
+-- A capture that fails never breaks the application's command: it says so in a message of its own.
+
+DROP EVENT TRIGGER IF EXISTS pgflow_capture_start;
+DROP EVENT TRIGGER IF EXISTS pgflow_capture_rewrite;
+DROP EVENT TRIGGER IF EXISTS pgflow_capture_drop;
+DROP EVENT TRIGGER IF EXISTS pgflow_capture;
+
+CREATE SCHEMA IF NOT EXISTS pgflow;
+
+CREATE TABLE IF NOT EXISTS pgflow.capture_pipeline (
+  pipeline text PRIMARY KEY,
+  publication text NOT NULL,
+  includes text[] NOT NULL,  -- Regular expressions on schema || E'\x1f' || name.
+  excludes text[] NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS pgflow.object_state (
+  class oid,
+  object oid,
+  state jsonb NOT NULL,
+  publications text[] NOT NULL DEFAULT '{}',  -- Of the pipelines that had chosen the table then.
+  PRIMARY KEY (class, object)
+);
+
+-- The way of the messages on servers whose pgoutput has no 'messages' option (13): rows that are
+-- deleted at once. Always empty.
+CREATE TABLE IF NOT EXISTS pgflow.message (prefix text NOT NULL, content bytea NOT NULL);
+ALTER TABLE pgflow.message REPLICA IDENTITY FULL;
+
+CREATE OR REPLACE FUNCTION pgflow.emit(prefix text, content jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF current_setting('server_version_num')::int >= 140000 THEN
+    PERFORM pg_logical_emit_message(true, 'pgflow.' || prefix, convert_to(content::text, 'UTF8'));
+    RETURN;
+  END IF;
+  INSERT INTO pgflow.message VALUES ('pgflow.' || prefix, convert_to(content::text, 'UTF8'));
+  DELETE FROM pgflow.message;
+END $$;
+
+-- One array of all that can be said with GRANT; NULL: the default of the object's kind.
+CREATE OR REPLACE FUNCTION pgflow.acl(acl aclitem[]) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce(jsonb_agg(jsonb_build_object(
+           'role', CASE WHEN a.grantee = 0 THEN 'public' ELSE r.rolname END,
+           'public', a.grantee = 0, 'privilege', a.privilege_type, 'grantable', a.is_grantable)
+         ORDER BY r.rolname, a.privilege_type), '[]')
+  FROM aclexplode(acl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
+  WHERE acl IS NOT NULL
+$$;
+
+CREATE OR REPLACE FUNCTION pgflow.columns_state(relation oid) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+      'number', a.attnum, 'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
+      'type_oid', a.atttypid::bigint, 'type_modifier', a.atttypmod,
+      'not_null', a.attnotnull, 'default', pg_get_expr(d.adbin, d.adrelid),
+      -- What rows that are older than the column have in it. A partitioned table has no rows, but
+      -- its leaves do.
+      'missing', CASE WHEN a.atthasmissing THEN array_to_string(a.attmissingval, '') ELSE (
+        SELECT array_to_string(l.attmissingval, '') FROM pg_partition_tree(a.attrelid) p
+        JOIN pg_attribute l ON l.attrelid = p.relid AND l.attname = a.attname AND l.atthasmissing
+        WHERE p.isleaf LIMIT 1) END,
+      'identity', nullif(a.attidentity, ''), 'generated', nullif(a.attgenerated, ''),
+      'collation', (SELECT format('%I.%I', n.nspname, k.collname) FROM pg_collation k
+        JOIN pg_namespace n ON n.oid = k.collnamespace
+        WHERE k.oid = a.attcollation AND a.attcollation <> t.typcollation),
+      'storage', CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage END,
+      'compression', nullif(to_jsonb(a) ->> 'attcompression', ''),
+      'statistics', nullif(to_jsonb(a) ->> 'attstattarget', '-1'),
+      'local', a.attislocal, 'grants', nullif(pgflow.acl(a.attacl), '[]'),
+      'comment', col_description(a.attrelid, a.attnum),
+      'sequence', CASE WHEN a.attidentity <> '' THEN (
+        SELECT to_jsonb(s) - 'seqrelid' - 'seqtypid' FROM pg_depend x
+        JOIN pg_sequence s ON s.seqrelid = x.objid
+        WHERE x.classid = 'pg_class'::regclass AND x.refclassid = 'pg_class'::regclass
+        AND x.refobjid = a.attrelid AND x.refobjsubid = a.attnum AND x.deptype = 'i') END
+    )) ORDER BY a.attnum), '[]')
+  FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+  LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+  WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
+$$;
+
+-- Of a table, view or materialized view with all that hangs on it.
+CREATE OR REPLACE FUNCTION pgflow.relation_state(relation oid) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT jsonb_strip_nulls(jsonb_build_object(
+    'object', CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
+              WHEN 'f' THEN 'foreign table' ELSE 'table' END,
+    'oid', c.oid::bigint, 'schema', n.nspname, 'name', c.relname,
+    'partitioned', c.relkind = 'p', 'persistence', c.relpersistence,
+    'owner', pg_get_userbyid(c.relowner), 'grants', pgflow.acl(c.relacl),
+    'default_grants', c.relacl IS NULL,
+    'options', CASE WHEN c.reloptions IS NOT NULL THEN to_jsonb(c.reloptions) END,
+    'comment', obj_description(c.oid, 'pg_class'),
+    'row_security', c.relrowsecurity, 'force_row_security', c.relforcerowsecurity,
+    'identity', c.relreplident,
+    'identity_index', (SELECT x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+      WHERE i.indrelid = c.oid AND i.indisreplident),
+    'partition_key', CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END,
+    'partition_bound', CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END,
+    'parents', (SELECT jsonb_agg(jsonb_build_array(pn.nspname, p.relname) ORDER BY h.inhseqno)
+      FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent
+      JOIN pg_namespace pn ON pn.oid = p.relnamespace WHERE h.inhrelid = c.oid),
+    'definition', CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END,
+    'populated', CASE WHEN c.relkind = 'm' THEN c.relispopulated END,
+    'columns', pgflow.columns_state(c.oid),
+    'constraints', coalesce((SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+        'oid', k.oid::bigint, 'name', k.conname, 'type', k.contype,
+        'definition', pg_get_constraintdef(k.oid), 'validated', k.convalidated,
+        'inherited', NOT k.conislocal OR k.conparentid <> 0,
+        'columns', to_jsonb(k.conkey), 'index', nullif(k.conindid, 0)::bigint,
+        'comment', obj_description(k.oid, 'pg_constraint'))) ORDER BY k.contype DESC, k.conname)
+      FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype IN ('c', 'f', 'p', 'u', 'x')
+      AND NOT (k.contype = 'f' AND k.conparentid <> 0)), '[]'),
+    'indexes', coalesce((SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+        'oid', x.oid::bigint, 'name', x.relname,
+        -- That of a partitioned table reads ON ONLY also when all partitions have it.
+        'definition', CASE WHEN x.relkind = 'I' AND i.indisvalid
+          THEN regexp_replace(pg_get_indexdef(x.oid), ' ON ONLY ', ' ON ')
+          ELSE pg_get_indexdef(x.oid) END,
+        'options', CASE WHEN x.reloptions IS NOT NULL THEN to_jsonb(x.reloptions) END,
+        'parent', (SELECT jsonb_build_array(pn.nspname, p.relname) FROM pg_inherits h
+          JOIN pg_class p ON p.oid = h.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace
+          WHERE h.inhrelid = x.oid),
+        'comment', obj_description(x.oid, 'pg_class'))) ORDER BY x.relname)
+      FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+      WHERE i.indrelid = c.oid AND (i.indisvalid OR x.relkind = 'I')
+      AND NOT EXISTS (SELECT FROM pg_constraint k
+        WHERE k.conindid = x.oid AND k.contype IN ('p', 'u', 'x'))), '[]'),
+    'triggers', coalesce((SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+        'oid', g.oid::bigint, 'name', g.tgname, 'definition', pg_get_triggerdef(g.oid),
+        'enabled', g.tgenabled, 'comment', obj_description(g.oid, 'pg_trigger')))
+        ORDER BY g.tgname)
+      FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgparentid = 0), '[]'),
+    'policies', coalesce((SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+        'oid', y.oid::bigint, 'name', y.polname, 'command', y.polcmd,
+        'permissive', y.polpermissive,
+        'roles', (SELECT jsonb_agg(CASE WHEN m.role = 0 THEN 'public'
+            ELSE quote_ident(pg_get_userbyid(m.role)) END) FROM unnest(y.polroles) m(role)),
+        'using', pg_get_expr(y.polqual, y.polrelid), 'check', pg_get_expr(y.polwithcheck, y.polrelid),
+        'comment', obj_description(y.oid, 'pg_policy'))) ORDER BY y.polname)
+      FROM pg_policy y WHERE y.polrelid = c.oid), '[]'),
+    'rules', coalesce((SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+        'oid', w.oid::bigint, 'name', w.rulename, 'definition', pg_get_ruledef(w.oid),
+        'comment', obj_description(w.oid, 'pg_rewrite'))) ORDER BY w.rulename)
+      FROM pg_rewrite w WHERE w.ev_class = c.oid AND w.rulename <> '_RETURN'), '[]'),
+    'statistics', coalesce((SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+        'oid', s.oid::bigint, 'schema', sn.nspname, 'name', s.stxname,
+        'definition', pg_get_statisticsobjdef(s.oid),
+        'comment', obj_description(s.oid, 'pg_statistic_ext'))) ORDER BY s.stxname)
+      FROM pg_statistic_ext s JOIN pg_namespace sn ON sn.oid = s.stxnamespace
+      WHERE s.stxrelid = c.oid), '[]')))
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation
+$$;
+
+CREATE OR REPLACE FUNCTION pgflow.sequence_state(relation oid) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT jsonb_strip_nulls(jsonb_build_object(
+    'object', 'sequence', 'schema', n.nspname, 'name', c.relname, 'persistence', c.relpersistence,
+    'owner', pg_get_userbyid(c.relowner), 'grants', pgflow.acl(c.relacl),
+    'default_grants', c.relacl IS NULL, 'comment', obj_description(c.oid, 'pg_class'),
+    'type', format_type(s.seqtypid, NULL), 'start', s.seqstart, 'increment', s.seqincrement,
+    'minimum', s.seqmin, 'maximum', s.seqmax, 'cache', s.seqcache, 'cycle', s.seqcycle,
+    'owned_by', (SELECT jsonb_build_array(tn.nspname, t.relname, a.attname) FROM pg_depend d
+      JOIN pg_class t ON t.oid = d.refobjid JOIN pg_namespace tn ON tn.oid = t.relnamespace
+      JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
+      WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'a'
+      AND d.refclassid = 'pg_class'::regclass)))
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_sequence s ON s.seqrelid = c.oid WHERE c.oid = relation
+$$;
+
+CREATE OR REPLACE FUNCTION pgflow.type_state(type oid) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT jsonb_strip_nulls(jsonb_build_object(
+    'object', CASE t.typtype WHEN 'e' THEN 'enum' WHEN 'd' THEN 'domain' WHEN 'r' THEN 'range'
+      WHEN 'c' THEN 'composite' END,
+    'schema', n.nspname, 'name', t.typname, 'owner', pg_get_userbyid(t.typowner),
+    'grants', pgflow.acl(t.typacl), 'default_grants', t.typacl IS NULL,
+    'comment', obj_description(t.oid, 'pg_type'),
+    'labels', CASE WHEN t.typtype = 'e' THEN coalesce((
+      SELECT jsonb_agg(jsonb_build_array(e.oid::bigint, e.enumlabel) ORDER BY e.enumsortorder)
+      FROM pg_enum e WHERE e.enumtypid = t.oid), '[]') END,
+    'columns', CASE WHEN t.typtype = 'c' THEN pgflow.columns_state(t.typrelid) END,
+    'base', CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END,
+    'collation', CASE WHEN t.typtype = 'd' THEN (SELECT format('%I.%I', kn.nspname, k.collname)
+      FROM pg_collation k JOIN pg_namespace kn ON kn.oid = k.collnamespace
+      JOIN pg_type b ON b.oid = t.typbasetype
+      WHERE k.oid = t.typcollation AND t.typcollation <> b.typcollation) END,
+    'default', CASE WHEN t.typtype = 'd' THEN t.typdefault END,
+    'not_null', CASE WHEN t.typtype = 'd' THEN t.typnotnull END,
+    'constraints', CASE WHEN t.typtype = 'd' THEN coalesce((
+      SELECT jsonb_agg(jsonb_build_object('oid', k.oid::bigint, 'name', k.conname,
+        'definition', pg_get_constraintdef(k.oid)) ORDER BY k.conname) FROM pg_constraint k
+      WHERE k.contypid = t.oid AND k.contype = 'c'), '[]') END,
+    'definition', CASE WHEN t.typtype = 'r' THEN (
+      SELECT 'AS RANGE (SUBTYPE = ' || format_type(r.rngsubtype, NULL)
+        || coalesce((SELECT format(', SUBTYPE_OPCLASS = %I.%I', o_n.nspname, o.opcname)
+             FROM pg_opclass o JOIN pg_namespace o_n ON o_n.oid = o.opcnamespace
+             WHERE o.oid = r.rngsubopc AND NOT o.opcdefault), '')
+        || coalesce((SELECT format(', COLLATION = %I.%I', k_n.nspname, k.collname)
+             FROM pg_collation k JOIN pg_namespace k_n ON k_n.oid = k.collnamespace
+             WHERE k.oid = r.rngcollation), '')
+        || CASE WHEN r.rngsubdiff <> 0 THEN ', SUBTYPE_DIFF = ' || r.rngsubdiff::regproc ELSE '' END
+        || coalesce((SELECT format(', MULTIRANGE_TYPE_NAME = %I.%I', m_n.nspname, m.typname)
+             FROM pg_type m JOIN pg_namespace m_n ON m_n.oid = m.typnamespace
+             WHERE m.oid = (to_jsonb(r) ->> 'rngmultitypid')::oid), '')
+        || ')' FROM pg_range r WHERE r.rngtypid = t.oid) END))
+  FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = type
+  AND (t.typtype IN ('e', 'd', 'r') OR t.typtype = 'c' AND EXISTS (
+    SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
+$$;
+
+-- Nothing for an aggregate: the catalog has no definition of it.
+CREATE OR REPLACE FUNCTION pgflow.routine_state(routine oid) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT jsonb_strip_nulls(jsonb_build_object(
+    'object', CASE WHEN p.prokind = 'p' THEN 'procedure' ELSE 'function' END,
+    'schema', n.nspname, 'name', p.proname,
+    'arguments', pg_get_function_identity_arguments(p.oid),
+    'definition', pg_get_functiondef(p.oid), 'result', pg_get_function_result(p.oid),
+    'owner', pg_get_userbyid(p.proowner), 'grants', pgflow.acl(p.proacl),
+    'default_grants', p.proacl IS NULL, 'comment', obj_description(p.oid, 'pg_proc')))
+  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+  WHERE p.oid = routine AND p.prokind <> 'a'
+$$;
+
+-- The state of an object of one of the kinds above, and of schemas and extensions; NULL: another
+-- kind, or it is gone.
+CREATE OR REPLACE FUNCTION pgflow.state(class oid, object oid) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  kind "char";
+BEGIN
+  CASE class
+    WHEN 'pg_class'::regclass THEN
+      SELECT relkind INTO kind FROM pg_class WHERE oid = object;
+      IF kind IN ('r', 'p', 'v', 'm') THEN RETURN pgflow.relation_state(object); END IF;
+      IF kind = 'S' THEN RETURN pgflow.sequence_state(object); END IF;
+    WHEN 'pg_type'::regclass THEN RETURN pgflow.type_state(object);
+    WHEN 'pg_proc'::regclass THEN RETURN pgflow.routine_state(object);
+    WHEN 'pg_namespace'::regclass THEN
+      RETURN (SELECT jsonb_strip_nulls(jsonb_build_object('object', 'schema', 'name', nspname,
+          'owner', pg_get_userbyid(nspowner), 'grants', pgflow.acl(nspacl),
+          'default_grants', nspacl IS NULL, 'comment', obj_description(oid, 'pg_namespace')))
+        FROM pg_namespace WHERE oid = object);
+    WHEN 'pg_extension'::regclass THEN
+      RETURN (SELECT jsonb_strip_nulls(jsonb_build_object('object', 'extension', 'name', e.extname,
+          'schema', n.nspname, 'version', e.extversion,
+          'comment', obj_description(e.oid, 'pg_extension')))
+        FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.oid = object);
+    ELSE NULL;
+  END CASE;
+  RETURN NULL;
+END $$;
+
+-- What a part of something else belongs to: the table of an index, the type of an attribute.
+CREATE OR REPLACE FUNCTION pgflow.whole_of(class oid, object oid, OUT of_class oid, OUT of_object oid)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  of_class := class;
+  of_object := object;
+  CASE class
+    WHEN 'pg_class'::regclass THEN
+      IF (SELECT relkind FROM pg_class WHERE oid = object) = 'c' THEN
+        of_class := 'pg_type'::regclass;
+        SELECT reltype INTO of_object FROM pg_class WHERE oid = object;
+      ELSE
+        -- The table of an index, or of the sequence behind an identity column.
+        SELECT coalesce((SELECT indrelid FROM pg_index WHERE indexrelid = object),
+          (SELECT refobjid FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
+            AND d.objid = object AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'i'
+            AND EXISTS (SELECT FROM pg_sequence WHERE seqrelid = object)), object)
+        INTO of_object;
+      END IF;
+      RETURN;
+    WHEN 'pg_type'::regclass THEN
+      -- The array type, or the row type of a table, never comes alone.
+      RETURN;
+    WHEN 'pg_trigger'::regclass THEN SELECT tgrelid INTO of_object FROM pg_trigger WHERE oid = object;
+    WHEN 'pg_policy'::regclass THEN SELECT polrelid INTO of_object FROM pg_policy WHERE oid = object;
+    WHEN 'pg_rewrite'::regclass THEN SELECT ev_class INTO of_object FROM pg_rewrite WHERE oid = object;
+    WHEN 'pg_attrdef'::regclass THEN SELECT adrelid INTO of_object FROM pg_attrdef WHERE oid = object;
+    WHEN 'pg_statistic_ext'::regclass THEN
+      SELECT stxrelid INTO of_object FROM pg_statistic_ext WHERE oid = object;
+    WHEN 'pg_constraint'::regclass THEN
+      SELECT CASE WHEN conrelid <> 0 THEN 'pg_class'::regclass ELSE 'pg_type'::regclass END,
+        CASE WHEN conrelid <> 0 THEN conrelid ELSE contypid END
+      INTO of_class, of_object FROM pg_constraint WHERE oid = object;
+      RETURN;
+    ELSE RETURN;
+  END CASE;
+  of_class := 'pg_class'::regclass;
+END $$;
+
+-- Whether some pipeline chose the table: by its own name or a partition's root's.
+CREATE OR REPLACE FUNCTION pgflow.is_chosen(relation oid, OUT publications text[])
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce(array_agg(DISTINCT p.publication), '{}') FROM pgflow.capture_pipeline p
+  WHERE EXISTS (
+    SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE (c.oid = relation OR c.oid IN (SELECT relid FROM pg_partition_ancestors(relation)))
+    AND c.relpersistence = 'p' AND c.relkind IN ('r', 'p')
+    AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pgflow')
+    AND (p.includes = '{}' OR EXISTS (
+      SELECT FROM unnest(p.includes) i WHERE n.nspname || E'\x1f' || c.relname ~ i))
+    AND NOT EXISTS (
+      SELECT FROM unnest(p.excludes) e WHERE n.nspname || E'\x1f' || c.relname ~ e))
+$$;
+
+-- Adds a chosen table to the publications that lack it, and sees to it that its UPDATEs and DELETEs
+-- go on to work: a table without a key gets REPLICA IDENTITY FULL. Gives those for which it is new.
+CREATE OR REPLACE FUNCTION pgflow.publish(relation oid) RETURNS text[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  publication text;
+  by_us boolean := false;
+  has_key boolean;
+  chosen text[] := pgflow.is_chosen(relation);
+BEGIN
+  IF chosen = '{}' THEN RETURN '{}'; END IF;
+  has_key := EXISTS (SELECT FROM pg_index WHERE indrelid = relation AND indisprimary
+    AND indisvalid AND indimmediate);
+  SELECT state ? 'identity_by_pgflow' INTO by_us FROM pgflow.object_state
+  WHERE class = 'pg_class'::regclass AND object = relation;
+  IF (SELECT relreplident = 'd' FROM pg_class WHERE oid = relation) AND NOT has_key THEN
+    EXECUTE format('ALTER TABLE %s REPLICA IDENTITY FULL', relation::regclass);
+    INSERT INTO pgflow.object_state VALUES ('pg_class'::regclass, relation, '{}')
+    ON CONFLICT DO NOTHING;
+    PERFORM pgflow.remember(relation, true);
+  ELSIF by_us AND has_key THEN
+    EXECUTE format('ALTER TABLE %s REPLICA IDENTITY DEFAULT', relation::regclass);
+    PERFORM pgflow.remember(relation, false);
+  END IF;
+  FOREACH publication IN ARRAY chosen LOOP
+    CONTINUE WHEN NOT EXISTS (SELECT FROM pg_publication p WHERE p.pubname = publication
+      AND NOT p.puballtables AND obj_description(p.oid, 'pg_publication') = 'made by pgflow');
+    CONTINUE WHEN EXISTS (SELECT FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid
+      WHERE p.pubname = publication AND (r.prrelid = relation
+      OR r.prrelid IN (SELECT relid FROM pg_partition_ancestors(relation))));
+    EXECUTE format('ALTER PUBLICATION %I ADD TABLE ONLY %s', publication, relation::regclass);
+  END LOOP;
+  RETURN coalesce((SELECT array_agg(c) FROM unnest(chosen) c WHERE c NOT IN (
+    SELECT unnest(publications) FROM pgflow.object_state
+    WHERE class = 'pg_class'::regclass AND object = relation)), '{}');
+END $$;
+
+-- Notes whether the table's replica identity is of pgflow's making.
+CREATE OR REPLACE FUNCTION pgflow.remember(relation oid, by_pgflow boolean) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  UPDATE pgflow.object_state SET state = CASE WHEN by_pgflow
+    THEN state || '{"identity_by_pgflow": true}' ELSE state - 'identity_by_pgflow' END
+  WHERE class = 'pg_class'::regclass AND object = relation
+$$;
+
+-- Emits the table's rows as changes: those columns, or, with `whole`, everything again.
+CREATE OR REPLACE FUNCTION pgflow.emit_rows(
+  relation oid, changed smallint[], operation text, publications text[])
+RETURNS void LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres'
+SET extra_float_digits = 3 SET bytea_output = 'hex' SET row_security = off AS $$
+DECLARE
+  header jsonb;
+  expressions text;
+  line text;
+  lines text[] := '{}';
+  size bigint := 0;
+BEGIN
+  WITH attribute AS (
+    SELECT a.*, c.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = relation
+        AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident
+        ELSE false END AND a.attnum = ANY (i.indkey)) AS key
+    FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+    WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''),
+  shown AS (SELECT *, operation <> 'update' OR key OR attnum = ANY (changed) AS sent FROM attribute)
+  SELECT jsonb_build_object('relation', relation::bigint, 'schema', n.nspname, 'name', c.relname,
+      'identity', c.relreplident, 'operation', operation, 'first', true,
+      'publications', to_jsonb(publications), 'columns', (
+        SELECT jsonb_agg(jsonb_build_object('name', attname, 'type', atttypid::bigint,
+          'modifier', atttypmod, 'key', key, 'sent', sent) ORDER BY attnum) FROM shown)),
+    (SELECT string_agg(format('CASE WHEN num_nulls(%1$I) = 0 THEN format(''%%s'', %1$I) END',
+      attname), ', ' ORDER BY attnum) FROM shown WHERE sent)
+  INTO header, expressions
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation;
+  IF expressions IS NULL THEN RETURN; END IF;
+  FOR line IN EXECUTE format('SELECT json_build_array(%s)::text FROM ONLY %s', expressions,
+      relation::regclass) LOOP
+    lines := lines || line;
+    size := size + length(line);
+    IF size > 500000 THEN
+      PERFORM pgflow.emit_block(header, lines);
+      header := header - 'first';
+      lines := '{}';
+      size := 0;
+    END IF;
+  END LOOP;
+  IF lines <> '{}' THEN PERFORM pgflow.emit_block(header, lines); END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION pgflow.emit_block(header jsonb, lines text[]) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  SELECT pgflow.emit('rows', header || jsonb_build_object(
+    'rows', ('[' || array_to_string(lines, ',') || ']')::jsonb))
+$$;
+
+-- Stores the present state of what changes together with an object, without a message: the same
+-- command changes it in a target as well.
+CREATE OR REPLACE FUNCTION pgflow.refresh_dependants(class oid, object oid) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF class = 'pg_class'::regclass THEN
+    UPDATE pgflow.object_state s SET state = (pgflow.state(s.class, s.object)
+      || CASE WHEN s.state ? 'identity_by_pgflow' THEN '{"identity_by_pgflow": true}'
+         ELSE '{}'::jsonb END)
+      -- Whose a sequence is, is told by a message of its own, behind the table.
+      - CASE WHEN s.state ? 'owned_by' THEN '' ELSE 'owned_by' END
+    WHERE s.class = 'pg_class'::regclass AND pgflow.state(s.class, s.object) IS NOT NULL
+    AND s.object IN (
+      WITH RECURSIVE heir(oid) AS (
+        SELECT inhrelid FROM pg_inherits WHERE inhparent = $2
+        UNION SELECT i.inhrelid FROM pg_inherits i JOIN heir h ON i.inhparent = h.oid)
+      SELECT oid FROM heir
+      UNION SELECT objid FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
+        AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $2 AND d.deptype = 'a');
+  ELSIF class = 'pg_namespace'::regclass THEN
+    UPDATE pgflow.object_state s SET state = pgflow.state(s.class, s.object)
+      || CASE WHEN s.state ? 'identity_by_pgflow' THEN '{"identity_by_pgflow": true}' ELSE '{}'::jsonb END
+    WHERE pgflow.state(s.class, s.object) IS NOT NULL AND EXISTS (
+      SELECT FROM pg_class c WHERE s.class = 'pg_class'::regclass AND c.oid = s.object
+        AND c.relnamespace = $2
+      UNION ALL SELECT FROM pg_type t WHERE s.class = 'pg_type'::regclass AND t.oid = s.object
+        AND t.typnamespace = $2
+      UNION ALL SELECT FROM pg_proc p WHERE s.class = 'pg_proc'::regclass AND p.oid = s.object
+        AND p.pronamespace = $2);
+  END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION pgflow.store(in_class oid, in_object oid, in_state jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  INSERT INTO pgflow.object_state VALUES (in_class, in_object, in_state,
+    CASE WHEN in_class = 'pg_class'::regclass THEN pgflow.is_chosen(in_object) ELSE '{}' END)
+  ON CONFLICT (class, object) DO UPDATE SET state = excluded.state,
+    publications = excluded.publications;
+  PERFORM pgflow.refresh_dependants(in_class, in_object);
+END $$;
+
+-- Emits the change of one object, when there is one; `without` those parts of its state, which stay
+-- as they were.
+CREATE OR REPLACE FUNCTION pgflow.capture_object(
+  in_class oid, in_object oid, tag text, is_cascade boolean, without text[] DEFAULT '{}')
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  old jsonb;
+  new jsonb := pgflow.state(in_class, in_object) - without;
+  message jsonb;
+  is_table boolean;
+  fresh text[] := '{}';
+  rewritten oid[] := coalesce(nullif(current_setting('pgflow.rewritten', true), ''), '{}')::oid[];
+  leaf oid;
+  leaves oid[];
+  replaced boolean;
+  changed smallint[];
+  by_rows boolean := false;
+BEGIN
+  IF new IS NULL OR new ->> 'persistence' = 't' OR coalesce(new ->> 'schema', new ->> 'name')
+      ~ '^(pg_|information_schema$|pgflow$)' THEN
+    RETURN;
+  END IF;
+  is_table := new ->> 'object' = 'table';
+  IF is_table THEN
+    fresh := pgflow.publish(in_object);
+    new := pgflow.state(in_class, in_object);
+  END IF;
+  SELECT state INTO old FROM pgflow.object_state WHERE class = in_class AND object = in_object;
+  IF old ? 'identity_by_pgflow' THEN new := new || '{"identity_by_pgflow": true}'; END IF;
+  IF old = '{"identity_by_pgflow": true}' THEN old := NULL; END IF;
+  new := new || coalesce((SELECT jsonb_object_agg(key, value) FROM jsonb_each(old)
+    WHERE key = ANY (without)), '{}');
+  IF old IS NOT DISTINCT FROM new AND (rewritten = '{}' OR NOT is_table)
+      AND tag <> 'REFRESH MATERIALIZED VIEW' THEN
+    RETURN;
+  END IF;
+  message := jsonb_build_object('tag', tag, 'before', old, 'after', new, 'cascade', is_cascade,
+    'new_for', to_jsonb(fresh));
+
+  IF is_table AND old IS NOT NULL AND rewritten <> '{}' THEN
+    -- New columns whose values the log does not have, and columns of another type.
+    SELECT array_agg((n ->> 'number')::smallint) INTO changed
+    FROM jsonb_array_elements(new -> 'columns') n
+    LEFT JOIN jsonb_array_elements(old -> 'columns') o ON o -> 'number' = n -> 'number'
+    WHERE NOT n ? 'generated' AND (o IS NULL AND NOT n ? 'missing'
+      OR o -> 'type_oid' <> n -> 'type_oid' OR o -> 'type_modifier' <> n -> 'type_modifier');
+    by_rows := changed IS NOT NULL OR old ->> 'persistence' <> new ->> 'persistence';
+  END IF;
+  IF NOT by_rows THEN
+    PERFORM pgflow.store(in_class, in_object, new);
+    PERFORM pgflow.emit('ddl', message);
+    IF fresh <> '{}' AND NOT (new ->> 'partitioned')::boolean THEN
+      PERFORM pgflow.emit_rows(in_object, '{}', 'insert', fresh);
+    END IF;
+    RETURN;
+  END IF;
+  -- Without a key that stays as it was, all rows go again.
+  SELECT array_agg(c.oid), coalesce(bool_or(old ->> 'persistence' <> new ->> 'persistence'
+    OR NOT EXISTS (SELECT FROM pg_index i
+      LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.contype IN ('p', 'u')
+      WHERE i.indrelid = c.oid AND NOT i.indkey::smallint[] && changed
+      AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident END
+      -- It was there before this command.
+      AND EXISTS (SELECT FROM pgflow.object_state s,
+          jsonb_array_elements((s.state -> 'constraints') || (s.state -> 'indexes')) known
+        WHERE s.class = 'pg_class'::regclass AND s.object = c.oid
+        AND (known ->> 'oid')::oid IN (k.oid, i.indexrelid)))), false)
+  INTO leaves, replaced
+  FROM pg_class c WHERE c.oid = ANY (rewritten) AND c.relkind = 'r'
+  AND pgflow.is_chosen(c.oid) <> '{}';
+  PERFORM pgflow.store(in_class, in_object, new);
+  message := message || jsonb_build_object('replaced', replaced);
+  PERFORM pgflow.emit('ddl', message || '{"phase": "before_rows"}');
+  FOREACH leaf IN ARRAY coalesce(leaves, '{}') LOOP
+    PERFORM pgflow.emit_rows(leaf, changed, CASE WHEN replaced THEN 'replace' ELSE 'update' END,
+      pgflow.is_chosen(leaf));
+  END LOOP;
+  PERFORM pgflow.emit('ddl', message || '{"phase": "after_rows"}');
+END $$;
+
+-- Emits what ATTACH and DETACH PARTITION change: the partition, while the command names its parent.
+CREATE OR REPLACE FUNCTION pgflow.capture_heirs(relation oid, tag text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  heir oid;
+  new jsonb;
+BEGIN
+  IF tag <> 'ALTER TABLE' THEN RETURN; END IF;
+  FOR heir IN
+    SELECT s.object FROM pgflow.object_state s
+    WHERE s.class = 'pg_class'::regclass AND s.state ? 'partition_bound'
+    AND s.state -> 'parents' @> (SELECT jsonb_build_array(jsonb_build_array(p.state -> 'schema',
+      p.state -> 'name')) FROM pgflow.object_state p
+      WHERE p.class = 'pg_class'::regclass AND p.object = relation)
+    UNION SELECT i.inhrelid FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = relation AND c.relispartition
+  LOOP
+    new := pgflow.state('pg_class'::regclass, heir);
+    CONTINUE WHEN new IS NULL OR EXISTS (SELECT FROM pgflow.object_state s
+      WHERE s.class = 'pg_class'::regclass AND s.object = heir
+      AND (s.state ? 'partition_bound') = (new ? 'partition_bound'));
+    PERFORM pgflow.capture_object('pg_class'::regclass, heir, tag, false);
+  END LOOP;
+END $$;
+
+-- Objects whose owner or privileges are not those of their stored state.
+CREATE OR REPLACE FUNCTION pgflow.changed_rights()
+RETURNS TABLE (of_class oid, of_object oid)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT s.class, s.object FROM pgflow.object_state s
+  JOIN (
+    SELECT 'pg_class'::regclass::oid AS class, oid, relowner AS owner, relacl AS acl FROM pg_class
+    UNION ALL SELECT 'pg_type'::regclass, oid, typowner, typacl FROM pg_type
+    UNION ALL SELECT 'pg_proc'::regclass, oid, proowner, proacl FROM pg_proc
+    UNION ALL SELECT 'pg_namespace'::regclass, oid, nspowner, nspacl FROM pg_namespace
+  ) o ON o.class = s.class AND o.oid = s.object
+  WHERE s.state ->> 'owner' <> pg_get_userbyid(o.owner)
+  OR s.state -> 'grants' <> pgflow.acl(o.acl)
+  OR s.state -> 'default_grants' <> to_jsonb(o.acl IS NULL)
+  OR EXISTS (SELECT FROM jsonb_array_elements(s.state -> 'columns') c
+    JOIN pg_attribute a ON a.attrelid = s.object AND a.attnum = (c ->> 'number')::int
+    WHERE s.class = 'pg_class'::regclass
+    AND coalesce(c -> 'grants', '[]') <> pgflow.acl(a.attacl))
+$$;
+
+CREATE OR REPLACE FUNCTION pgflow.emit_failure(tag text, error text) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  SELECT pgflow.emit('ddl', jsonb_build_object('tag', tag, 'error', error,
+    'query', left(current_query(), 10000)))
+$$;
+
+CREATE OR REPLACE FUNCTION pgflow.capture() RETURNS event_trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  command record;
+  whole record;
+  pass int;
+  first_pass boolean;
+  is_cascade boolean := coalesce(current_setting('pgflow.cascade', true), '') = 'on';
+  stack text;
+BEGIN
+  IF current_setting('pgflow.busy', true) = 'on' THEN RETURN; END IF;
+  BEGIN
+    PERFORM set_config('pgflow.busy', 'on', true);
+    -- What others refer to first; then tables and the rest; then what refers to tables.
+    FOR pass IN 1 .. 3 LOOP
+      FOR command IN SELECT * FROM pg_event_trigger_ddl_commands() WHERE NOT in_extension LOOP
+        CONTINUE WHEN command.objid IS NULL OR command.schema_name = 'pg_temp';
+        first_pass := command.object_type IN ('schema', 'extension', 'type', 'domain', 'sequence');
+        CONTINUE WHEN pass = 1 AND NOT first_pass OR pass = 2 AND first_pass
+          OR pass = 3 AND command.object_type <> 'sequence';
+        SELECT * INTO whole FROM pgflow.whole_of(command.classid, command.objid);
+        -- The sequence of an identity column comes with its table.
+        CONTINUE WHEN pass = 1 AND command.object_type = 'sequence'
+          AND whole.of_object <> command.objid;
+        IF pgflow.state(whole.of_class, whole.of_object) IS NOT NULL THEN
+          PERFORM pgflow.capture_heirs(whole.of_object, tg_tag);
+          PERFORM pgflow.capture_object(whole.of_class, whole.of_object, tg_tag, is_cascade,
+            -- The table that owns it may be part of the same command.
+            CASE WHEN command.object_type = 'sequence' AND pass = 1 THEN '{owned_by}'::text[]
+              ELSE '{}' END);
+        ELSIF command.objid IS NOT NULL THEN
+          GET DIAGNOSTICS stack = PG_CONTEXT;
+          PERFORM pgflow.emit('ddl', jsonb_build_object('tag', command.command_tag,
+            'statement', current_query(), 'object', command.object_type,
+            'identity', command.object_identity, 'schema', command.schema_name,
+            'top_level', stack !~ '\n', 'search_path', pgflow.session_search_path()));
+        END IF;
+      END LOOP;
+    END LOOP;
+    IF tg_tag IN ('GRANT', 'REVOKE', 'REASSIGN OWNED', 'DROP OWNED') THEN
+      FOR whole IN SELECT * FROM pgflow.changed_rights() LOOP
+        PERFORM pgflow.capture_object(whole.of_class, whole.of_object, tg_tag, false);
+      END LOOP;
+    END IF;
+  EXCEPTION WHEN OTHERS THEN
+    PERFORM pgflow.emit_failure(tg_tag, sqlerrm);
+  END;
+  PERFORM set_config('pgflow.busy', 'off', true), set_config('pgflow.rewritten', '', true),
+    set_config('pgflow.cascade', '', true);
+END $$;
+
+-- The search_path of the session itself, which the functions here replace while they run.
+CREATE OR REPLACE FUNCTION pgflow.session_search_path() RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT current_setting('pgflow.search_path', true)
+$$;
+
+CREATE OR REPLACE FUNCTION pgflow.capture_drop() RETURNS event_trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  gone record;
+  owner record;
+  old jsonb;
+  is_cascade boolean;
+BEGIN
+  IF current_setting('pgflow.busy', true) = 'on' THEN RETURN; END IF;
+  BEGIN
+    PERFORM set_config('pgflow.busy', 'on', true);
+    -- The rule of a view and the default of a column count as dependants of their own relation.
+    SELECT coalesce(bool_or(d.normal AND NOT d.original AND NOT EXISTS (
+        SELECT FROM pg_event_trigger_dropped_objects() r WHERE r.classid = 'pg_class'::regclass
+        AND r.objsubid = 0 AND r.schema_name = d.address_names[1]
+        AND r.object_name = d.address_names[2] AND d.object_type IN ('rule', 'default value'))),
+      false) INTO is_cascade
+    FROM pg_event_trigger_dropped_objects() d;
+    IF is_cascade THEN PERFORM set_config('pgflow.cascade', 'on', true); END IF;
+    FOR gone IN SELECT * FROM pg_event_trigger_dropped_objects() WHERE NOT is_temporary LOOP
+      DELETE FROM pgflow.object_state WHERE class = gone.classid AND object = gone.objid
+        AND gone.objsubid = 0 RETURNING state INTO old;
+      IF FOUND THEN
+        IF gone.original AND coalesce(old ->> 'schema', '') <> 'pgflow' THEN
+          PERFORM pgflow.emit('ddl', jsonb_build_object('tag', tg_tag, 'before', old,
+            'cascade', is_cascade));
+        END IF;
+        CONTINUE;
+      END IF;
+      IF gone.original AND gone.object_type NOT IN ('index', 'trigger', 'policy', 'rule',
+          'table constraint', 'statistics object', 'table column', 'default value',
+          'domain constraint', 'type', 'sequence', 'publication relation') THEN
+        PERFORM pgflow.emit('ddl', jsonb_build_object('tag', tg_tag, 'statement',
+          format('DROP %s IF EXISTS %s', upper(gone.object_type), gone.object_identity),
+          'object', gone.object_type, 'identity', gone.object_identity,
+          'schema', gone.schema_name, 'top_level', true));
+        CONTINUE;
+      END IF;
+      CONTINUE WHEN gone.object_type NOT IN ('index', 'trigger', 'policy', 'rule', 'table constraint',
+        'statistics object', 'table column', 'default value', 'domain constraint');
+      -- A part of a table that is still there.
+      FOR owner IN SELECT s.class, s.object FROM pgflow.object_state s
+        WHERE s.class IN ('pg_class'::regclass, 'pg_type'::regclass)
+        AND (s.object = gone.objid AND s.class = gone.classid
+          OR s.state -> 'indexes' @> jsonb_build_array(jsonb_build_object('oid', gone.objid::bigint))
+          OR s.state -> 'triggers' @> jsonb_build_array(jsonb_build_object('oid', gone.objid::bigint))
+          OR s.state -> 'policies' @> jsonb_build_array(jsonb_build_object('oid', gone.objid::bigint))
+          OR s.state -> 'rules' @> jsonb_build_array(jsonb_build_object('oid', gone.objid::bigint))
+          OR s.state -> 'statistics' @> jsonb_build_array(jsonb_build_object('oid', gone.objid::bigint))
+          OR s.state -> 'constraints' @> jsonb_build_array(jsonb_build_object('oid', gone.objid::bigint)))
+      LOOP
+        IF gone.original AND tg_tag LIKE 'DROP %' THEN
+          PERFORM pgflow.capture_object(owner.class, owner.object, tg_tag, is_cascade);
+        ELSIF tg_tag LIKE 'DROP %' THEN
+          UPDATE pgflow.object_state SET state = pgflow.state(class, object)
+          WHERE class = owner.class AND object = owner.object
+          AND pgflow.state(class, object) IS NOT NULL;
+        END IF;
+      END LOOP;
+    END LOOP;
+  EXCEPTION WHEN OTHERS THEN
+    PERFORM pgflow.emit_failure(tg_tag, sqlerrm);
+  END;
+  PERFORM set_config('pgflow.busy', 'off', true);
+END $$;
+
+-- Which tables an ALTER TABLE rewrites, for the end of that command.
+CREATE OR REPLACE FUNCTION pgflow.capture_rewrite() RETURNS event_trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  stack text;
+  reason int := pg_event_trigger_table_rewrite_reason();
+BEGIN
+  GET DIAGNOSTICS stack = PG_CONTEXT;
+  -- Other types without USING: the target computes the same from its own rows. 1: persistence, 2: a
+  -- default, 4: a column's type, 8: the access method.
+  IF reason & 3 = 0 AND stack !~ '\n' AND current_query() !~* '\yusing\y' THEN RETURN; END IF;
+  IF reason & 7 = 0 THEN RETURN; END IF;
+  PERFORM set_config('pgflow.rewritten', (coalesce(nullif(
+    current_setting('pgflow.rewritten', true), ''), '{}')::oid[]
+    || pg_event_trigger_table_rewrite_oid())::text, true);
+END $$;
+
+-- Notes the session's search_path, which statements that travel as text need.
+CREATE OR REPLACE FUNCTION pgflow.capture_start() RETURNS event_trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM pg_catalog.set_config('pgflow.search_path', pg_catalog.current_setting('search_path'), true);
+END $$;
+
+-- Stores the state of everything that is there. Called when the triggers are made, and again when
+-- all transactions that began before are over: what they changed was not captured.
+CREATE OR REPLACE FUNCTION pgflow.refresh() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  stale record;
+BEGIN
+  DELETE FROM pgflow.object_state s WHERE pgflow.state(s.class, s.object) IS NULL;
+  INSERT INTO pgflow.object_state (class, object, state)
+  SELECT o.class, o.oid, pgflow.state(o.class, o.oid)
+  FROM (
+    SELECT 'pg_class'::regclass::oid AS class, oid, relnamespace AS namespace FROM pg_class
+    WHERE relkind IN ('r', 'p', 'v', 'm', 'S') AND relpersistence <> 't'
+    UNION ALL SELECT 'pg_type'::regclass, t.oid, typnamespace FROM pg_type t
+    WHERE typtype IN ('e', 'd', 'r') OR typtype = 'c' AND EXISTS (
+      SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c')
+    UNION ALL SELECT 'pg_proc'::regclass, oid, pronamespace FROM pg_proc WHERE prokind <> 'a'
+    UNION ALL SELECT 'pg_namespace'::regclass, oid, oid FROM pg_namespace
+    UNION ALL SELECT 'pg_extension'::regclass, oid, NULL FROM pg_extension
+  ) o LEFT JOIN pg_namespace n ON n.oid = o.namespace
+  WHERE coalesce(n.nspname, '') !~ '^(pg_|information_schema$|pgflow$)'
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = o.class AND d.objid = o.oid
+    AND d.deptype = 'e')
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = o.class AND d.objid = o.oid
+    AND d.deptype = 'i' AND o.class = 'pg_class'::regclass
+    AND d.refclassid = 'pg_class'::regclass AND EXISTS (
+      SELECT FROM pg_class c WHERE c.oid = o.oid AND c.relkind = 'S'))
+  AND NOT EXISTS (SELECT FROM pgflow.object_state s WHERE s.class = o.class AND s.object = o.oid);
+  UPDATE pgflow.object_state SET publications = pgflow.is_chosen(object)
+  WHERE class = 'pg_class'::regclass AND publications <> pgflow.is_chosen(object);
+  FOR stale IN SELECT class, object FROM pgflow.object_state
+      WHERE state - 'identity_by_pgflow' <> pgflow.state(class, object) LOOP
+    -- Behind a command that is changing it just now.
+    IF stale.class = 'pg_class'::regclass
+        AND (SELECT relkind IN ('r', 'p', 'v') FROM pg_class WHERE oid = stale.object) THEN
+      EXECUTE format('LOCK TABLE %s IN ACCESS SHARE MODE', stale.object::regclass);
+    END IF;
+    UPDATE pgflow.object_state SET state = pgflow.state(class, object)
+    WHERE class = stale.class AND object = stale.object
+    AND pgflow.state(class, object) IS NOT NULL;
+  END LOOP;
+END $$;
+
+-- Before version 14: lets the messages through, which are rows there.
+CREATE OR REPLACE FUNCTION pgflow.publish_messages(publication text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_publication_tables t WHERE t.pubname = publication
+      AND t.schemaname = 'pgflow' AND t.tablename = 'message') THEN
+    EXECUTE format('ALTER PUBLICATION %I ADD TABLE pgflow.message', publication);
+  END IF;
+END $$;
+
+-- Takes everything away when no pipeline is left. The schema stays where others keep something in
+-- it.
+CREATE OR REPLACE FUNCTION pgflow.remove_capture() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  routine regprocedure;
+BEGIN
+  IF EXISTS (SELECT FROM pgflow.capture_pipeline) THEN RETURN; END IF;
+  DROP EVENT TRIGGER pgflow_capture_start;
+  DROP EVENT TRIGGER pgflow_capture_rewrite;
+  DROP EVENT TRIGGER pgflow_capture_drop;
+  DROP EVENT TRIGGER pgflow_capture;
+  DROP TABLE pgflow.capture_pipeline, pgflow.object_state, pgflow.message;
+  FOR routine IN SELECT oid FROM pg_proc WHERE pronamespace = 'pgflow'::regnamespace LOOP
+    EXECUTE format('DROP FUNCTION %s', routine);
+  END LOOP;
+  IF NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = 'pgflow'::regnamespace) THEN
+    DROP SCHEMA pgflow;
+  END IF;
+END $$;
+
+CREATE EVENT TRIGGER pgflow_capture_start ON ddl_command_start EXECUTE FUNCTION pgflow.capture_start();
+CREATE EVENT TRIGGER pgflow_capture_rewrite ON table_rewrite EXECUTE FUNCTION pgflow.capture_rewrite();
+CREATE EVENT TRIGGER pgflow_capture_drop ON sql_drop EXECUTE FUNCTION pgflow.capture_drop();
+CREATE EVENT TRIGGER pgflow_capture ON ddl_command_end EXECUTE FUNCTION pgflow.capture();
+ALTER EVENT TRIGGER pgflow_capture_start ENABLE ALWAYS;
+ALTER EVENT TRIGGER pgflow_capture_rewrite ENABLE ALWAYS;
+ALTER EVENT TRIGGER pgflow_capture_drop ENABLE ALWAYS;
+ALTER EVENT TRIGGER pgflow_capture ENABLE ALWAYS;
