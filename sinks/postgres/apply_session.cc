@@ -40,4 +40,9 @@ absl::Status ApplySession::ForgetStatements(std::stop_token stop) {
   return session_.connection->Execute("DEALLOCATE ALL", std::move(stop)).status();
 }
 
+absl::Status ApplySession::ForgetTables(std::stop_token stop) {
+  bindings_.clear();
+  return ForgetStatements(std::move(stop));
+}
+
 }  // namespace pgflow::sinks

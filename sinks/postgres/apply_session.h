@@ -30,6 +30,8 @@ class ApplySession {
                                            std::stop_token stop);
   // Deallocates everything that was prepared: after a failure it is not known what was.
   absl::Status ForgetStatements(std::stop_token stop);
+  // The same, and what it knew of the tables: their definitions have changed.
+  absl::Status ForgetTables(std::stop_token stop);
 
  private:
   TargetSession session_;

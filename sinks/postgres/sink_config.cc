@@ -24,6 +24,11 @@ config::ConfigSpec<PostgresSinkConfig> PostgresSinkSpec() {
              "What an UPDATE or DELETE does whose row the target lacks. error: the target has "
              "diverged, and the pipeline stops (or the dead letter takes the change).")
       .Choice({{"error", MissingRow::kError}, {"ignore", MissingRow::kIgnore}});
+  spec.Field("ddl", &PostgresSinkConfig::ddl,
+             "What a DDL command of the source does (with replication.ddl). apply: the same here, "
+             "in the same transaction as the rows around it. report: a line in the log. stop: the "
+             "pipeline stops in front of it.")
+      .Choice({{"apply", DdlMode::kApply}, {"report", DdlMode::kReport}, {"stop", DdlMode::kStop}});
   spec.Field("bulk_threshold", &PostgresSinkConfig::bulk_threshold,
              "Fewer waiting changes than this are written one by one (lower latency), more of them "
              "in bulk.")

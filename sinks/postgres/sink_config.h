@@ -13,6 +13,7 @@ namespace pgflow::sinks {
 enum class ExistingRows { kRefuse, kAppend, kTruncate };
 enum class TransactionMode { kMerge, kKeep };
 enum class MissingRow { kError, kIgnore };
+enum class DdlMode { kApply, kReport, kStop };
 
 struct PostgresSinkConfig {
   config::Secret url;
@@ -20,6 +21,7 @@ struct PostgresSinkConfig {
   ExistingRows on_existing_rows = ExistingRows::kRefuse;
   TransactionMode transactions = TransactionMode::kMerge;
   MissingRow on_missing_row = MissingRow::kError;
+  DdlMode ddl = DdlMode::kApply;
   uint64_t bulk_threshold = 100;
   std::string schema = "pgflow";
 };

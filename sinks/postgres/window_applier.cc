@@ -16,14 +16,14 @@ using engine::Window;
 // Tags of statements that are no change.
 constexpr uint32_t kCheckpointTag = Expectation::kNoTag - 1;
 
-absl::Time CommitTime(const Window& window) {
+}  // namespace
+
+absl::Time WindowApplier::CommitTime(const Window& window) {
   for (auto batch = window.batches.rbegin(); batch != window.batches.rend(); ++batch) {
     if (!batch->transactions().empty()) return batch->transactions().back().commit_time;
   }
   return absl::InfinitePast();
 }
-
-}  // namespace
 
 WindowApplier::WindowApplier(TargetSession session, const PostgresSinkConfig& config,
                              std::shared_ptr<const CheckpointStatements> checkpoint)
@@ -34,7 +34,7 @@ WindowApplier::WindowApplier(TargetSession session, const PostgresSinkConfig& co
       rows_(session_.statements(), check_counts_),
       bulk_(session_.connection(), session_.statements(), check_counts_) {}
 
-absl::Status WindowApplier::Collect(const Window& window, std::stop_token stop) {
+absl::StatusOr<bool> WindowApplier::Collect(const Window& window, std::stop_token stop) {
   changes_.clear();
   absl::flat_hash_map<const schemas::TableSchema*, const TableBinding*> bound;
   for (engine::Batch& batch : window.batches) {
@@ -42,6 +42,8 @@ absl::Status WindowApplier::Collect(const Window& window, std::stop_token stop) 
     const schemas::TableSchema* last = nullptr;
     const TableBinding* binding = nullptr;
     for (const ChangeEvent& event : events) {
+      if (event.operation == Operation::kSchemaChange) return false;
+      if (event.truncate_done) continue;
       if (event.schema != last) {
         const TableBinding*& known = bound[event.schema];
         if (known == nullptr) {
@@ -53,27 +55,33 @@ absl::Status WindowApplier::Collect(const Window& window, std::stop_token stop) 
       changes_.push_back({&event, &batch, binding});
     }
   }
-  return absl::OkStatus();
+  return true;
 }
 
 absl::Status WindowApplier::Apply(const Window& window, std::stop_token stop) {
   if (session_.statements().IsFull()) {
     PGFLOW_RETURN_IF_ERROR(session_.ForgetStatements(stop));
   }
-  PGFLOW_RETURN_IF_ERROR(Collect(window, stop));
+  if (schema_changed_) return ApplyWithDdl(window, stop);
+  PGFLOW_ASSIGN_OR_RETURN(const bool only_rows, Collect(window, stop));
+  if (!only_rows) return ApplyWithDdl(window, stop);
   if (config_.transactions == TransactionMode::kKeep) return ApplyKept(window, stop);
   return ApplyMerged(window, stop);
 }
 
 absl::Status WindowApplier::ApplyMerged(const Window& window, std::stop_token stop) {
   const Commit commit{window.end, CommitTime(window)};
-  const Commit* committed = window.ends_at_commit ? &commit : nullptr;
+  return ApplyChanges(changes_, window.ends_at_commit ? &commit : nullptr, stop);
+}
+
+absl::Status WindowApplier::ApplyChanges(Changes changes, const Commit* commit,
+                                         std::stop_token stop) {
   const bool in_bulk =
-      changes_.size() >= config_.bulk_threshold &&
-      std::ranges::none_of(changes_, [](const Change& change) { return change.event->catch_up; });
-  if (!in_bulk) return ApplyRows(changes_, committed, stop);
-  PGFLOW_ASSIGN_OR_RETURN(const bool written, ApplyBulk(changes_, stop));
-  return ApplyRows(written ? Changes() : Changes(changes_), committed, stop);
+      changes.size() >= config_.bulk_threshold &&
+      std::ranges::none_of(changes, [](const Change& change) { return change.event->catch_up; });
+  if (!in_bulk) return ApplyRows(changes, commit, stop);
+  PGFLOW_ASSIGN_OR_RETURN(const bool written, ApplyBulk(changes, stop));
+  return ApplyRows(written ? Changes() : changes, commit, stop);
 }
 
 absl::Status WindowApplier::ApplyKept(const Window& window, std::stop_token stop) {

@@ -44,9 +44,17 @@ class WindowApplier {
     absl::Time time;
   };
 
-  absl::Status Collect(const engine::Window& window, std::stop_token stop);
+  static absl::Time CommitTime(const engine::Window& window);
+  // False: a schema change is among them, and bindings behind it are not known yet.
+  absl::StatusOr<bool> Collect(const engine::Window& window, std::stop_token stop);
+  // In bulk or row by row, and the commit when there is one.
+  absl::Status ApplyChanges(Changes changes, const Commit* commit, std::stop_token stop);
   absl::Status ApplyKept(const engine::Window& window, std::stop_token stop);
   absl::Status ApplyMerged(const engine::Window& window, std::stop_token stop);
+  // With schema changes: a transaction that has one is a transaction of its own here too.
+  absl::Status ApplyWithDdl(const engine::Window& window, std::stop_token stop);
+  absl::Status ChangeSchema(const engine::Batch& batch, const engine::ChangeEvent& event,
+                            std::stop_token stop);
 
   // Row by row, in order, and the commit when there is one.
   absl::Status ApplyRows(Changes changes, const Commit* commit, std::stop_token stop);
@@ -80,6 +88,7 @@ class WindowApplier {
   FlushTracker flushes_;
   bool in_transaction_ = false;
   bool in_savepoint_ = false;
+  bool schema_changed_ = false;  // In the open transaction.
   engine::StreamPoint committed_;
   std::vector<Change> changes_;  // Of the window at hand.
   CheckpointStatements::Advance advance_;

@@ -1,0 +1,81 @@
+#include "sinks/postgres/schema_changer.h"
+
+#include <utility>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "postgres/types/sql_state.h"
+
+namespace pgflow::sinks {
+namespace {
+
+// The session is set up for looking rows up by key; building and checking want the planner whole.
+constexpr const char* kSettings =
+    "SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = "
+    "on; SET LOCAL check_function_bodies = off; SET LOCAL maintenance_work_mem = '256MB'; "
+    // Pending checks of rows would keep their table from being altered.
+    "SET CONSTRAINTS ALL IMMEDIATE";
+constexpr const char* kReset =
+    "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = "
+    "off";
+
+}  // namespace
+
+absl::Status SchemaChanger::Run(const schemas::DdlScript& script, const std::string& title) {
+  for (const std::string& warning : script.warnings) base::LogWarning("{}: {}", title, warning);
+  if (script.statements.empty()) return absl::OkStatus();
+  PGFLOW_RETURN_IF_ERROR(connection_.Execute(kSettings, stop_).status());
+  for (const schemas::DdlStatement& statement : script.statements) {
+    PGFLOW_ASSIGN_OR_RETURN(const bool done, IsDone(statement));
+    if (done) {
+      base::LogDebug("{}: already so on the target: {}", title, statement.sql);
+      continue;
+    }
+    PGFLOW_RETURN_IF_ERROR(statement.best_effort ? RunBestEffort(statement, title)
+                                                 : RunStatement(statement, title));
+  }
+  PGFLOW_RETURN_IF_ERROR(connection_.Execute(kReset, stop_).status());
+  if (!replica_role_) {
+    PGFLOW_RETURN_IF_ERROR(connection_.Execute("SET CONSTRAINTS ALL DEFERRED", stop_).status());
+  }
+  base::LogInfo("applied {}", title);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> SchemaChanger::IsDone(const schemas::DdlStatement& statement) {
+  if (statement.skip_when.empty()) return false;
+  PGFLOW_ASSIGN_OR_RETURN(const postgres::Result answer,
+                          connection_.Execute(statement.skip_when, stop_));
+  return answer.row_count() > 0 && !answer.is_null(0, 0) && answer.boolean(0, 0);
+}
+
+absl::Status SchemaChanger::RunStatement(const schemas::DdlStatement& statement,
+                                         const std::string& title) {
+  const absl::Status status = connection_.Execute(statement.sql, stop_).status();
+  if (status.ok() || base::IsRetryable(status) || status.code() == absl::StatusCode::kCancelled) {
+    return base::Annotate(status, title);
+  }
+  absl::Status refused = base::MakeStatus(
+      absl::StatusCode::kFailedPrecondition,
+      "{}: the target refused it: {}. The statement was: {}. Nothing of its transaction is "
+      "applied; "
+      "make the target fit and run again, or apply it by hand and set ddl: report for one run",
+      title, base::Message(status), statement.sql);
+  base::SetPayload(refused, postgres::kSqlStatePayload, postgres::SqlStateOf(status));
+  return refused;
+}
+
+absl::Status SchemaChanger::RunBestEffort(const schemas::DdlStatement& statement,
+                                          const std::string& title) {
+  PGFLOW_RETURN_IF_ERROR(connection_.Execute("SAVEPOINT pgflow_ddl", stop_).status());
+  const absl::Status status = connection_.Execute(statement.sql, stop_).status();
+  if (!status.ok() && postgres::SqlStateOf(status).empty()) return status;
+  if (!status.ok()) {
+    base::LogWarning("{}: left out on the target: {} ({})", title, statement.sql,
+                     base::Message(status));
+    PGFLOW_RETURN_IF_ERROR(connection_.Execute("ROLLBACK TO SAVEPOINT pgflow_ddl", stop_).status());
+  }
+  return connection_.Execute("RELEASE SAVEPOINT pgflow_ddl", stop_).status();
+}
+
+}  // namespace pgflow::sinks

@@ -1,0 +1,34 @@
+// SchemaChanger: runs the statements of one DDL script inside the target's open transaction.
+#pragma once
+
+#include <stop_token>
+#include <string>
+
+#include <absl/status/status.h>
+
+#include "postgres/client/connection.h"
+#include "schemas/ddl/ddl_script.h"
+
+namespace pgflow::sinks {
+
+// Short-lived. The connection is in a transaction and not in pipeline mode. After an error the
+// transaction has failed.
+class SchemaChanger {
+ public:
+  SchemaChanger(postgres::Connection& connection, bool replica_role, std::stop_token stop)
+      : connection_(connection), replica_role_(replica_role), stop_(std::move(stop)) {}
+
+  // `title` names the change in messages. kFailedPrecondition: the target refused a statement.
+  absl::Status Run(const schemas::DdlScript& script, const std::string& title);
+
+ private:
+  absl::Status RunStatement(const schemas::DdlStatement& statement, const std::string& title);
+  absl::Status RunBestEffort(const schemas::DdlStatement& statement, const std::string& title);
+  absl::StatusOr<bool> IsDone(const schemas::DdlStatement& statement);
+
+  postgres::Connection& connection_;
+  const bool replica_role_;
+  const std::stop_token stop_;
+};
+
+}  // namespace pgflow::sinks

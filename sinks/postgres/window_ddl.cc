@@ -1,0 +1,102 @@
+// WindowApplier, for windows in which the source's schema changes.
+
+#include <optional>
+#include <utility>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "schemas/ddl/ddl_script.h"
+#include "sinks/postgres/schema_changer.h"
+#include "sinks/postgres/window_applier.h"
+
+namespace pgflow::sinks {
+
+using engine::Batch;
+using engine::ChangeEvent;
+using engine::Operation;
+using engine::TransactionSpan;
+using engine::Window;
+
+absl::Status WindowApplier::ApplyWithDdl(const Window& window, std::stop_token stop) {
+  changes_.clear();
+  size_t begin = 0;              // Where the changes of the transaction at hand begin.
+  std::optional<Commit> behind;  // The end of the last transaction before it whose changes wait.
+  for (Batch& batch : window.batches) {
+    PGFLOW_ASSIGN_OR_RETURN(const std::span<const ChangeEvent> events, batch.Events());
+    const std::span<const TransactionSpan> transactions = batch.transactions();
+    auto event = events.begin();
+    for (uint32_t i = 0; i < transactions.size(); ++i) {
+      for (; event != events.end() && event->transaction == i; ++event) {
+        if (event->operation == Operation::kSchemaChange) {
+          if (behind.has_value()) {
+            PGFLOW_RETURN_IF_ERROR(ApplyChanges(Changes(changes_).first(begin), &*behind, stop));
+            changes_.erase(changes_.begin(), changes_.begin() + static_cast<ptrdiff_t>(begin));
+            begin = 0;
+            behind.reset();
+          }
+          PGFLOW_RETURN_IF_ERROR(ApplyChanges(changes_, nullptr, stop));
+          changes_.clear();
+          PGFLOW_RETURN_IF_ERROR(ChangeSchema(batch, *event, stop));
+        } else if (!event->truncate_done) {
+          PGFLOW_ASSIGN_OR_RETURN(const TableBinding* binding, session_.Bind(*event->schema, stop));
+          changes_.push_back({&*event, &batch, binding});
+        }
+      }
+      const TransactionSpan& span = transactions[i];
+      if (!span.ends) continue;
+      behind = Commit{{span.commit_lsn, span.end_lsn}, span.commit_time};
+      begin = changes_.size();
+      // What the next one does may need this to be committed: a new label of an enum does.
+      if (!schema_changed_ && config_.transactions == TransactionMode::kMerge) continue;
+      if (begin > 0 || in_transaction_) {
+        PGFLOW_RETURN_IF_ERROR(ApplyChanges(changes_, &*behind, stop));
+      }
+      changes_.clear();
+      begin = 0;
+      behind.reset();
+      schema_changed_ = false;
+    }
+  }
+  if (!window.ends_at_commit) {
+    if (behind.has_value()) {
+      PGFLOW_RETURN_IF_ERROR(ApplyChanges(Changes(changes_).first(begin), &*behind, stop));
+    }
+    return ApplyChanges(Changes(changes_).subspan(begin), nullptr, stop);
+  }
+  if (changes_.empty() && window.end == committed_) return absl::OkStatus();
+  const Commit commit{window.end, CommitTime(window)};
+  return ApplyChanges(changes_, &commit, stop);
+}
+
+absl::Status WindowApplier::ChangeSchema(const Batch& batch, const ChangeEvent& event,
+                                         std::stop_token stop) {
+  const std::string position = batch.PositionOf(event).ToString();
+  PGFLOW_ASSIGN_OR_RETURN(const schemas::DdlScript script, schemas::PlanDdl(event.ddl));
+  const std::string title = fmt::format("{} ({}) at {}", script.tag, script.subject, position);
+  if (config_.ddl == DdlMode::kReport) {
+    base::LogWarning("{}: not applied, because ddl is report", title);
+    return absl::OkStatus();
+  }
+  if (config_.ddl == DdlMode::kStop) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "{}: stopped in front of it, because ddl is stop; to go on, apply it "
+                            "to the target and set ddl: report for one run",
+                            title);
+  }
+  if (event.ddl_transformed) {
+    return base::MakeStatus(
+        absl::StatusCode::kFailedPrecondition,
+        "{}: a transformer gives this table another name or other columns, so that its DDL cannot "
+        "be applied as it is; apply what you want of it to the target and set ddl: report",
+        title);
+  }
+  schema_changed_ = true;
+  // Row changes in front of it are in the same transaction, which it begins if there is none.
+  PGFLOW_RETURN_IF_ERROR(ApplyRows({}, nullptr, stop));
+  SchemaChanger changer(session_.connection(), session_.replica_role(), stop);
+  const absl::Status changed = changer.Run(script, title);
+  if (!changed.ok()) return changed;
+  return session_.ForgetTables(stop);
+}
+
+}  // namespace pgflow::sinks
