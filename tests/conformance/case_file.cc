@@ -63,7 +63,9 @@ CaseFile ReadCase(const std::filesystem::path& path) {
     }
   }
   if (result.about.empty()) GiveUp(path, 1, "begin with a line that says what the case shows");
-  if (result.schema.empty()) GiveUp(path, 1, "there is no schema section");
+  if (result.schema.empty() && result.changes.empty()) {
+    GiveUp(path, 1, "there is neither a schema nor a change section");
+  }
   return result;
 }
 

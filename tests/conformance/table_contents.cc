@@ -23,7 +23,7 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
   LEFT JOIN pg_type t ON t.oid = a.atttypid
   LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typlen = -1
-WHERE c.relkind = 'r' AND n.nspname !~ '^pg_|^information_schema$|^pgflow$'
+WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_|^information_schema$|^pgflow$'
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
 GROUP BY c.oid ORDER BY 1)sql";
 

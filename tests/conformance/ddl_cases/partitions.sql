@@ -1,0 +1,40 @@
+-- Partitioned tables: made, grown, attached, detached, changed through their root.
+--- change
+CREATE TABLE log (id int, day date, what text, PRIMARY KEY (id, day, what)) PARTITION BY RANGE (day);
+CREATE TABLE log_1 PARTITION OF log FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+CREATE TABLE log_2 PARTITION OF log FOR VALUES FROM ('2026-02-01') TO ('2026-03-01') PARTITION BY LIST (what);
+CREATE TABLE log_2_a PARTITION OF log_2 FOR VALUES IN ('a');
+CREATE TABLE log_2_rest PARTITION OF log_2 DEFAULT;
+INSERT INTO log SELECT i, date '2026-01-01' + i % 59, (ARRAY['a', 'b'])[i % 2 + 1] FROM generate_series(0, 200) i;
+--- change
+ALTER TABLE log ADD COLUMN size int NOT NULL DEFAULT 3;
+UPDATE log SET size = id WHERE id < 50;
+--- change
+ALTER TABLE log ADD COLUMN since timestamptz DEFAULT now(), ADD COLUMN r float8 DEFAULT random();
+INSERT INTO log (id, day, what) VALUES (500, '2026-02-10', 'z');
+--- change
+CREATE TABLE log_3 PARTITION OF log FOR VALUES FROM ('2026-03-01') TO ('2026-04-01');
+INSERT INTO log (id, day, what) VALUES (501, '2026-03-10', 'z');
+UPDATE log SET day = '2026-03-20' WHERE id = 7;
+--- change
+CREATE TABLE old (LIKE log INCLUDING ALL);
+INSERT INTO old (id, day, what) VALUES (900, '2025-12-24', 'x');
+--- change
+ALTER TABLE log ATTACH PARTITION old FOR VALUES FROM ('2025-12-01') TO ('2026-01-01');
+UPDATE log SET what = 'attached' WHERE id = 900;
+--- change
+ALTER TABLE log DETACH PARTITION log_1;
+UPDATE log_1 SET what = 'detached' WHERE id % 10 = 0;
+--- change
+CREATE INDEX log_what ON log (what);
+CREATE INDEX ON log_3 (size);
+--- change
+ALTER TABLE log ALTER COLUMN size TYPE bigint;
+INSERT INTO log (id, day, what, size) VALUES (502, '2026-03-11', 'z', 5000000000);
+--- change
+DROP TABLE log_3;
+ALTER TABLE log RENAME COLUMN what TO kind;
+UPDATE log SET kind = 'a' WHERE id = 500;
+--- change
+DROP TABLE log_1;
+DROP TABLE log;

@@ -1,0 +1,68 @@
+-- Tables made, renamed, moved and dropped while the pipeline runs; their rows before and after.
+--- change
+CREATE TABLE plain (id int PRIMARY KEY, name text NOT NULL DEFAULT 'nobody', at timestamptz);
+INSERT INTO plain SELECT i, 'n' || i, now() FROM generate_series(1, 300) i;
+--- change
+CREATE TABLE "Odd ""name""" ("Select" int PRIMARY KEY, "a.b" text, "%" text);
+INSERT INTO "Odd ""name""" VALUES (1, 'x', 'y');
+--- change
+CREATE TABLE like_plain (LIKE plain INCLUDING ALL);
+INSERT INTO like_plain SELECT * FROM plain WHERE id < 10;
+--- change
+CREATE TABLE copied AS SELECT id, name || '!' AS name FROM plain WHERE id <= 100;
+--- change
+UPDATE copied SET name = 'changed' WHERE id = 1;
+DELETE FROM copied WHERE id = 2;
+INSERT INTO copied VALUES (1000, NULL), (1000, NULL);
+--- change
+ALTER TABLE plain RENAME TO renamed;
+INSERT INTO renamed VALUES (301, 'after', NULL);
+--- change
+CREATE SCHEMA elsewhere;
+ALTER TABLE renamed SET SCHEMA elsewhere;
+UPDATE elsewhere.renamed SET name = 'moved' WHERE id = 5;
+--- change
+ALTER SCHEMA elsewhere RENAME TO "Else Where";
+DELETE FROM "Else Where".renamed WHERE id = 6;
+--- change
+CREATE TABLE a (id int PRIMARY KEY, v text);
+CREATE TABLE b (id int PRIMARY KEY, n int);
+INSERT INTO a VALUES (1, 'a');
+INSERT INTO b VALUES (1, 10);
+--- change
+BEGIN;
+ALTER TABLE a RENAME TO swap;
+ALTER TABLE b RENAME TO a;
+ALTER TABLE swap RENAME TO b;
+INSERT INTO a VALUES (2, 20);
+INSERT INTO b VALUES (2, 'b');
+COMMIT;
+--- change
+UPDATE a SET n = n + 1;
+UPDATE b SET v = v || v;
+--- change
+CREATE TABLE short_lived (id int PRIMARY KEY);
+INSERT INTO short_lived VALUES (1);
+DROP TABLE short_lived;
+--- change
+CREATE TABLE short_lived (id text PRIMARY KEY, other int);
+INSERT INTO short_lived VALUES ('again', 1);
+--- change
+DROP TABLE "Odd ""name""", like_plain;
+--- change
+CREATE TABLE parent (id int PRIMARY KEY, kind text);
+CREATE TABLE child (extra text) INHERITS (parent);
+ALTER TABLE child ADD PRIMARY KEY (id);
+INSERT INTO parent VALUES (1, 'p');
+INSERT INTO child VALUES (2, 'c', 'e');
+--- change
+ALTER TABLE parent ADD COLUMN more int DEFAULT 7;
+UPDATE parent SET kind = kind || '2';
+--- change
+ALTER TABLE child NO INHERIT parent;
+ALTER TABLE parent DROP COLUMN kind;
+--- change
+CREATE UNLOGGED TABLE not_logged (id int PRIMARY KEY);
+DROP TABLE not_logged;
+CREATE TEMPORARY TABLE for_me (id int);
+INSERT INTO for_me VALUES (1);

@@ -1,0 +1,85 @@
+// Every case of ddl_cases/: while the pipeline runs, or read from the log afterwards, in binary and
+// in text. In the end the target has the rows of the source and every object as it is there.
+#include <csignal>
+#include <ostream>
+
+#include <fmt/format.h>
+
+#include "tests/conformance/case_file.h"
+#include "tests/conformance/definitions.h"
+#include "tests/conformance/table_contents.h"
+
+namespace pgflow::tests {
+namespace {
+
+struct Variant {
+  CaseFile file;
+  bool live = false;  // Each change is waited for; else all of them are read from the log at once.
+  bool binary = true;
+};
+
+std::string NameOf(const Variant& variant) {
+  return fmt::format("{}_{}_{}", variant.file.name, variant.live ? "live" : "backlog",
+                     variant.binary ? "binary" : "text");
+}
+
+void PrintTo(const Variant& variant, std::ostream* out) { *out << NameOf(variant); }
+
+class DdlConformanceTest : public SharedServerTest, public testing::WithParamInterface<Variant> {
+ protected:
+  void SetUp() override;
+  void TearDown() override { Expect(0, "destroy"); }
+  std::string Difference() const {
+    return DifferenceOf(source_, target_) + DifferenceOf(target_, source_) +
+           DefinitionDifference(source_, target_);
+  }
+};
+
+void DdlConformanceTest::SetUp() {
+  SharedServerTest::SetUp();
+  pipeline_.tables = "[\"*.*\"]";
+  pipeline_.source_options = fmt::format("    replication: {{ddl: true}}\n    binary: {}\n",
+                                         GetParam().binary ? "auto" : "off");
+  source_.Execute("CREATE TABLE first (id int PRIMARY KEY)");
+  RunToCurrent();
+}
+
+TEST_P(DdlConformanceTest, Case) {
+  const Variant& variant = GetParam();
+  if (!variant.live) {
+    for (const std::string& change : variant.file.changes) source_.Execute(change);
+    RunToCurrent();
+    EXPECT_EQ(Difference(), "");
+    return;
+  }
+  const auto process = Run();
+  for (const std::string& change : variant.file.changes) {
+    source_.Execute(change);
+    // The commit that is waited for stands behind it.
+    source_.Execute("INSERT INTO first SELECT coalesce(max(id), 0) + 1 FROM first");
+    const std::string last = source_.Value("SELECT max(id) FROM first");
+    ASSERT_TRUE(Eventually([&] {
+      return !process->running() || target_.ValueIfAny("SELECT max(id) FROM first") == last;
+    }));
+    ASSERT_TRUE(process->running()) << change << process->Output();
+    ASSERT_EQ(Difference(), "") << "after\n" << change;
+  }
+  process->Signal(SIGTERM);
+  EXPECT_EQ(process->WaitForExit(), 0) << process->Output();
+}
+
+std::vector<Variant> Variants() {
+  std::vector<Variant> variants;
+  for (const CaseFile& file : ReadCases(PGFLOW_DDL_CASES)) {
+    for (const bool live : {true, false}) {
+      for (const bool binary : {true, false}) variants.push_back({file, live, binary});
+    }
+  }
+  return variants;
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, DdlConformanceTest, testing::ValuesIn(Variants()),
+                         [](const auto& parameter) { return NameOf(parameter.param); });
+
+}  // namespace
+}  // namespace pgflow::tests
