@@ -47,7 +47,7 @@ struct ChangeEvent {
   Operation operation = Operation::kInsert;
   BeforeImage before_image = BeforeImage::kNone;
   // Replayed over rows that may already hold a later state: INSERT is an upsert, UPDATE and DELETE
-  // of a missing row do nothing.
+  // of a missing row do nothing. A schema change may not fit any more.
   bool catch_up = false;
   // TRUNCATE only. One statement on several tables gives one event a table, one after the other;
   // `truncate_more` is set on all but the last.

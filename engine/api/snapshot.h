@@ -22,7 +22,7 @@ namespace pgflow::engine {
 struct SnapshotTable {
   schemas::TableSchemaPtr schema;  // The published columns; the same as the stream's events carry.
   bool has_primary_key = false;
-  uint64_t storage = 0;       // pg_class.relfilenode: changes when the table is rewritten.
+  uint64_t storage = 0;       // Changes when the table is rewritten or gets other columns.
   uint64_t bytes = 0;         // Of the heap, for planning and progress.
   int64_t rows_estimate = 0;  // -1: never analysed.
   std::vector<BlockRange>

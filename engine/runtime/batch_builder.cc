@@ -60,6 +60,10 @@ Batch BatchBuilder::Build(const Slice& slice) {
     if (!skipped_.empty() && skipped_.contains(position)) continue;
     ChangeEvent event = ToEvent(chunk, *record);
     event.catch_up = verdict == TableGates::Verdict::kCatchUp;
+    // Among tables that were copied at different times, a definition may fit no more.
+    if (event.operation == Operation::kSchemaChange && position.commit_lsn < gates_.settled()) {
+      event.catch_up = true;
+    }
     event.transaction = transaction - slice.first;
     event.ordinal = position.ordinal;
     events.push_back(event);

@@ -32,6 +32,8 @@ absl::Status SnapshotRunner::Prepare(const SnapshotSession& session, const Snaps
   std::vector<TablePlan> fresh;
   std::vector<TablePlan> kept;
   for (const PlannedTable& table : plan.tables) {
+    // A complete one is the stream's business, with the definition that it has there.
+    if (table.start == PlannedTable::Start::kComplete) continue;
     const bool is_fresh = table.start == PlannedTable::Start::kFresh;
     (is_fresh ? fresh : kept).push_back(table.plan);
   }
