@@ -48,7 +48,8 @@ absl::StatusOr<Relations> ReadRelations(Connection& connection, const std::stop_
           "WHERE i.inhrelid = c.oid) ELSE 0 END, "
           "EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary "
           "AND i.indisvalid), "
-          "has_table_privilege(c.oid, 'SELECT'), pg_get_partkeydef(c.oid), "
+          // NULL: it was dropped just now.
+          "has_table_privilege(c.oid, 'SELECT') IS NOT FALSE, pg_get_partkeydef(c.oid), "
           "pg_get_expr(c.relpartbound, c.oid), "
           "CASE WHEN c.reltoastrelid <> 0 THEN coalesce(pg_relation_size(c.reltoastrelid), 0) "
           "ELSE 0 END, "
@@ -234,6 +235,7 @@ TableParts StartTable(const Relations& relations, const Relation& relation) {
   parts.schema->replica_identity = relation.identity;
   parts.definition.table = relation.name;
   parts.definition.partitioned = relation.kind == 'p';
+  parts.definition.identity_full = relation.identity == ReplicaIdentity::kFull;
   parts.definition.partition_key_sql = relation.partition_key;
   const auto parent = relations.find(relation.parent);
   // A partition whose root is not chosen stands alone on the target.

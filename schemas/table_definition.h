@@ -42,6 +42,7 @@ struct TableDefinition {
   std::optional<TableName> parent;  // When it is a partition.
   std::string partition_bound_sql;  // pg_get_expr(relpartbound), when it is a partition.
   bool unlogged = false;
+  bool identity_full = false;             // REPLICA IDENTITY FULL.
   std::vector<ColumnDefinition> columns;  // Every live column, generated ones too.
   std::optional<PrimaryKey> primary_key;
   // For REPLICA IDENTITY USING INDEX: the unique index's definition (pg_get_indexdef), else empty.

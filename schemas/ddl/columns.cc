@@ -13,7 +13,9 @@ const Json* FindByNumber(const Json& list, const Json& number) {
 }
 
 bool SameType(const Json& a, const Json& b) {
-  return TextOf(a, "type") == TextOf(b, "type") && TextOf(a, "collation") == TextOf(b, "collation");
+  // By oid: a type that was given another name is the same.
+  return a.at("type_oid") == b.at("type_oid") && a.at("type_modifier") == b.at("type_modifier") &&
+         TextOf(a, "collation") == TextOf(b, "collation");
 }
 
 std::string CollateSql(const Json& column) {
@@ -48,7 +50,6 @@ class ColumnsWriter {
       if (was == nullptr || TextOf(*was, "name") == TextOf(column, "name")) continue;
       if (!FlagOf(column, "local")) continue;
       out_.Add(fmt::format("{}RENAME COLUMN {} TO {}", alter_, Name(*was), Name(column)));
-      renamed_ = true;
     }
   }
 
@@ -67,14 +68,13 @@ class ColumnsWriter {
   void Finish() {
     for (const Json& column : after_) {
       const Json* was = FindByNumber(before_, column.at("number"));
-      const bool is_new = was == nullptr;
-      if (column.contains("generated")) continue;
-      if (is_new ? column.contains("missing") : SameType(*was, column)) continue;
+      if (was != nullptr || column.contains("missing") || !FlagOf(column, "local")) continue;
       if (FlagOf(column, "not_null")) Set(column, "SET NOT NULL");
+      if (column.contains("generated")) continue;
       if (!TextOf(column, "default").empty()) {
         Set(column, "SET DEFAULT " + TextOf(column, "default"));
       }
-      if (is_new && column.contains("identity")) Set(column, "ADD " + IdentitySql(column));
+      if (column.contains("identity")) Set(column, "ADD " + IdentitySql(column));
     }
   }
 
@@ -88,10 +88,14 @@ class ColumnsWriter {
     const std::string fallback = TextOf(column, "default");
     std::string sql = fmt::format("{}ADD COLUMN IF NOT EXISTS {} {}{}", alter_, Name(column),
                                   TextOf(column, "type"), CollateSql(column));
-    const bool values_follow =
-        rows_follow_ && !column.contains("generated") && !column.contains("missing");
-    if (values_follow) {
-      out_.Add(std::move(sql));
+    if (rows_follow_ && !column.contains("missing")) {
+      // NOT NULL and the default come behind the rows.
+      Json bare = column;
+      bare.erase("not_null");
+      bare.erase("not_null_name");
+      out_.Add(column.contains("generated")
+                   ? fmt::format("{}ADD COLUMN IF NOT EXISTS {}", alter_, ColumnSql(bare))
+                   : std::move(sql));
     } else if (const auto missing = column.find("missing"); missing != column.end()) {
       // What the source's older rows have, computed there once. Not the target's own now().
       const std::string value =
@@ -107,17 +111,18 @@ class ColumnsWriter {
 
   void Alter(const Json& was, const Json& column) {
     if (!SameType(was, column) && FlagOf(column, "local")) AlterType(was, column);
-    const bool waits = rows_follow_ && !SameType(was, column) && !column.contains("generated");
-    if (FlagOf(was, "not_null") != FlagOf(column, "not_null") && !waits) {
+    if (FlagOf(was, "not_null") != FlagOf(column, "not_null")) {
       Set(column, FlagOf(column, "not_null") ? "SET NOT NULL" : "DROP NOT NULL");
     }
+    RenameNotNull(was, column);
     if (TextOf(was, "generated") != TextOf(column, "generated")) {
       Set(column, "DROP EXPRESSION IF EXISTS");
     } else if (column.contains("generated")) {
-      if (TextOf(was, "default") != TextOf(column, "default") && !renamed_) {
+      // Its text also changes when something in it is renamed.
+      if (Differs(was, column, "default_oid")) {
         Set(column, fmt::format("SET EXPRESSION AS ({})", TextOf(column, "default")));
       }
-    } else if (TextOf(was, "default") != TextOf(column, "default") && !waits) {
+    } else if (TextOf(was, "default") != TextOf(column, "default")) {
       const std::string fallback = TextOf(column, "default");
       Set(column, fallback.empty() ? "DROP DEFAULT" : "SET DEFAULT " + fallback);
     }
@@ -125,16 +130,25 @@ class ColumnsWriter {
     AlterDetails(was, column);
   }
 
+  // From version 18 a NOT NULL constraint has a name.
+  void RenameNotNull(const Json& was, const Json& column) {
+    const std::string before = TextOf(was, "not_null_name");
+    const std::string after = TextOf(column, "not_null_name");
+    if (before == after || before.empty() || after.empty()) return;
+    out_.Try(fmt::format("{}RENAME CONSTRAINT {} TO {}", alter_, QuoteIdentifier(before),
+                         QuoteIdentifier(after)),
+             fmt::format("SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conrelid = "
+                         "to_regclass({}) AND conname = {})",
+                         QuoteLiteral(table_), QuoteLiteral(before)));
+  }
+
   void AlterType(const Json& was, const Json& column) {
     // A default of the old type may not be one of the new type.
     if (!TextOf(was, "default").empty() && !was.contains("generated")) Set(column, "DROP DEFAULT");
     std::string sql = fmt::format("TYPE {}{}", TextOf(column, "type"), CollateSql(column));
-    if (rows_follow_ && !column.contains("generated")) {
-      // The source's values come as rows: what USING said is not needed.
-      if (FlagOf(was, "not_null") && !change_.replaced) Set(column, "DROP NOT NULL");
+    // The table was emptied, and the source's values come as rows: what USING said is not needed.
+    if (!change_.replaced.empty() && !column.contains("generated")) {
       sql += fmt::format(" USING NULL::{}", TextOf(column, "type"));
-      Set(column, sql);
-      return;
     }
     Set(column, sql);
     const std::string fallback = TextOf(column, "default");
@@ -145,6 +159,10 @@ class ColumnsWriter {
   }
 
   void AlterIdentity(const Json& was, const Json& column) {
+    // A partition's comes and goes with its root's.
+    if (change_.before.contains("partition_bound") || change_.after.contains("partition_bound")) {
+      return;
+    }
     const std::string before = TextOf(was, "identity");
     const std::string after = TextOf(column, "identity");
     if (before.empty() && !after.empty()) {
@@ -186,10 +204,6 @@ class ColumnsWriter {
       const std::string value = TextOf(column, "statistics");
       Set(column, "SET STATISTICS " + (value.empty() ? "-1" : value));
     }
-    if (Differs(was, column, "grants")) {
-      WriteGrants(ListOf(was, "grants"), ListOf(column, "grants"), "TABLE " + table_,
-                  "(" + Name(column) + ")", "", out_);
-    }
     WriteComment(was, column, fmt::format("COLUMN {}.{}", table_, Name(column)), out_);
   }
 
@@ -200,7 +214,6 @@ class ColumnsWriter {
   const Json& before_;
   const Json& after_;
   const bool rows_follow_;
-  bool renamed_ = false;
 };
 
 }  // namespace
@@ -229,6 +242,8 @@ std::string ColumnSql(const Json& column) {
     sql += " DEFAULT " + expression;
   }
   if (column.contains("identity")) sql += " " + IdentitySql(column);
+  const std::string name = TextOf(column, "not_null_name");
+  if (!name.empty()) sql += " CONSTRAINT " + QuoteIdentifier(name);
   if (FlagOf(column, "not_null")) sql += " NOT NULL";
   return sql;
 }

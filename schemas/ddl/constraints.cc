@@ -52,9 +52,15 @@ void Add(const ObjectChange& change, const Json& constraint, ScriptWriter& out) 
                              TextOf(constraint, "type") == "p" ? "PRIMARY KEY" : "UNIQUE",
                              QuoteIdentifier(TextOf(*index, "name")), DeferSql(constraint));
   }
+  std::string skip = ConstraintExists(table, name);
+  if (constraint.contains("references")) {
+    // A table that is not part of the pipeline.
+    skip += fmt::format(" OR to_regclass({}) IS NULL",
+                        QuoteLiteral(QualifiedPair(constraint.at("references"))));
+  }
   out.Add(
       fmt::format("ALTER TABLE {} ADD CONSTRAINT {} {}", table, QuoteIdentifier(name), definition),
-      ConstraintExists(table, name));
+      skip);
 }
 
 }  // namespace

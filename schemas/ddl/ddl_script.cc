@@ -95,6 +95,7 @@ DdlSubject SubjectOf(const Json& message) {
   const Json& state = after.is_null() ? before : after;
   if (state.contains("oid")) subject.oid = state.at("oid").get<postgres::Oid>();
   for (const Json& name : ListOf(message, "new_for")) subject.new_for.push_back(name);
+  for (const Json& name : ListOf(message, "published_by")) subject.published_by.push_back(name);
   for (const Json& parent : ListOf(state, "parents")) {
     subject.parents.push_back({parent.at(0).get<std::string>(), parent.at(1).get<std::string>()});
   }
@@ -124,9 +125,9 @@ DdlScript Plan(const Json& message) {
   if (phase == "after_rows") script.phase = DdlPhase::kAfterRows;
   WriteObject({.before = message.contains("before") ? message.at("before") : null,
                .after = message.contains("after") ? message.at("after") : null,
+               .replaced = ListOf(message, "replaced"),
                .tag = script.tag,
                .cascade = FlagOf(message, "cascade"),
-               .replaced = FlagOf(message, "replaced"),
                .phase = script.phase},
               script);
   return script;

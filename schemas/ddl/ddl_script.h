@@ -12,6 +12,7 @@
 
 #include <absl/status/statusor.h>
 
+#include "postgres/types/oid.h"
 #include "schemas/table_schema.h"
 
 namespace pgflow::schemas {
@@ -41,6 +42,9 @@ struct DdlScript {
   TableName table;
   DdlPhase phase = DdlPhase::kWhole;
   std::vector<DdlStatement> statements;
+  // The rows of some tables are deleted, because all of them come anew. That must not set off
+  // triggers and foreign keys of the target.
+  bool deletes_rows = false;
   // Parts that are not carried over, each with its reason.
   std::vector<std::string> warnings;
 };
@@ -56,6 +60,7 @@ struct DdlSubject {
   std::vector<TableName> parents;  // Of a table: what it is a partition or an heir of.
   // Publications for which the table is new, with all of its rows.
   std::vector<std::string> new_for;
+  std::vector<std::string> published_by;  // Publications that bring its rows.
   bool captured = true;  // False: the capture failed, and nobody knows what changed.
 };
 absl::StatusOr<DdlSubject> ReadDdlSubject(std::string_view message);

@@ -45,6 +45,10 @@ class ScriptWriter {
   void Try(std::string sql, std::string skip_when = {}) {
     script_.statements.push_back({std::move(sql), std::move(skip_when), true});
   }
+  void DeleteRows(const std::string& table) {
+    script_.deletes_rows = true;
+    Add("DELETE FROM ONLY " + table);
+  }
   void Warn(std::string text) { script_.warnings.push_back(std::move(text)); }
 
  private:
@@ -55,9 +59,10 @@ class ScriptWriter {
 struct ObjectChange {
   const Json& before;
   const Json& after;
+  // Tables all of whose rows follow: [schema, name] each.
+  const Json& replaced;
   std::string tag;
   bool cascade = false;
-  bool replaced = false;  // All rows of the table follow.
   DdlPhase phase = DdlPhase::kWhole;
 
   const Json& any() const { return after.is_null() ? before : after; }

@@ -54,7 +54,12 @@ void WriteSequence(const ObjectChange& change, ScriptWriter& out) {
   }
   const std::string was_owned = change.before.is_null() ? "NONE" : OwnedBy(change.before);
   if (was_owned != OwnedBy(change.after)) {
-    out.Add(fmt::format("ALTER SEQUENCE {} OWNED BY {}", name, OwnedBy(change.after)));
+    const auto owner = change.after.find("owned_by");
+    out.Add(fmt::format("ALTER SEQUENCE {} OWNED BY {}", name, OwnedBy(change.after)),
+            // A table that is not part of the pipeline.
+            owner == change.after.end() ? std::string()
+                                        : fmt::format("SELECT to_regclass({}) IS NULL",
+                                                      QuoteLiteral(QualifiedPair(*owner))));
   }
   WriteRights(change, "SEQUENCE " + name, out);
 }
@@ -108,7 +113,7 @@ void WriteExtension(const ObjectChange& change, ScriptWriter& out) {
     return;
   }
   if (change.before.is_null()) {
-    out.Add(fmt::format("CREATE EXTENSION IF NOT EXISTS {} WITH SCHEMA {}", name,
+    out.Add(fmt::format("CREATE EXTENSION IF NOT EXISTS {} WITH SCHEMA {} CASCADE", name,
                         QuoteIdentifier(TextOf(change.after, "schema"))));
     return;
   }

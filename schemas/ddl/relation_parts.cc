@@ -47,7 +47,7 @@ void AddIndexes(const ObjectChange& change, ScriptWriter& out) {
                             QuoteIdentifier(TextOf(index, "name"))));
       }
       if (IsAttached(index) && !IsAttached(*was) &&
-          !Differs(change.before, change.after, "parents")) {
+          !Differs(change.before, change.after, "partition_bound")) {
         out.Add(fmt::format("ALTER INDEX {} ATTACH PARTITION {}", QualifiedPair(index.at("parent")),
                             name));
       }

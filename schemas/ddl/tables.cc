@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -46,13 +48,25 @@ void WriteOwnDefaults(const Json& table, ScriptWriter& out) {
   }
 }
 
+// By oid, which stands behind the name: a parent may have been renamed.
+bool SameParents(const Json& a, const Json& b) {
+  const auto oid = [](const Json& parent) { return parent.at(2).get<uint64_t>(); };
+  return std::ranges::equal(a, b, {}, oid, oid);
+}
+
+bool HasParent(const Json& parents, const Json& parent) {
+  return std::ranges::any_of(parents, [&](const Json& each) { return each.at(2) == parent.at(2); });
+}
+
 void WriteParents(const ObjectChange& change, ScriptWriter& out) {
   const bool was_partition = IsPartition(change.before);
   const bool is_partition = IsPartition(change.after);
   const Json& before = ListOf(change.before, "parents");
   const Json& after = ListOf(change.after, "parents");
   const std::string table = QualifiedName(change.after);
-  if (before == after && !Differs(change.before, change.after, "partition_bound")) return;
+  const bool same_bound =
+      change.before.contains("partition_bound") == change.after.contains("partition_bound");
+  if (SameParents(before, after) && same_bound) return;
   if (was_partition) {
     out.Add(fmt::format("ALTER TABLE {} DETACH PARTITION {}", QualifiedPair(before.front()), table),
             fmt::format("SELECT NOT relispartition FROM pg_catalog.pg_class WHERE oid = "
@@ -68,11 +82,11 @@ void WriteParents(const ObjectChange& change, ScriptWriter& out) {
   }
   if (was_partition || is_partition) return;
   for (const Json& parent : before) {
-    if (std::find(after.begin(), after.end(), parent) != after.end()) continue;
+    if (HasParent(after, parent)) continue;
     out.Add(fmt::format("ALTER TABLE {} NO INHERIT {}", table, QualifiedPair(parent)));
   }
   for (const Json& parent : after) {
-    if (std::find(before.begin(), before.end(), parent) != before.end()) continue;
+    if (HasParent(before, parent)) continue;
     out.Add(fmt::format("ALTER TABLE {} INHERIT {}", table, QualifiedPair(parent)));
   }
 }
@@ -125,14 +139,30 @@ void WriteSecurity(const ObjectChange& change, ScriptWriter& out) {
   }
 }
 
-void WriteColumnRights(const Json& table, ScriptWriter& out) {
+void WriteColumnComments(const Json& table, ScriptWriter& out) {
   const std::string name = QualifiedName(table);
   for (const Json& column : ListOf(table, "columns")) {
     const std::string quoted = QuoteIdentifier(TextOf(column, "name"));
-    if (column.contains("grants")) {
-      WriteGrants(Json::array(), column.at("grants"), "TABLE " + name, "(" + quoted + ")", "", out);
-    }
     WriteComment(Json::object(), column, fmt::format("COLUMN {}.{}", name, quoted), out);
+  }
+}
+
+// Behind the table's own: REVOKE on a table takes away what was granted on its columns.
+void WriteColumnGrants(const ObjectChange& change, ScriptWriter& out) {
+  const Json& before = change.before.is_null() ? Json::object() : change.before;
+  const bool anew =
+      Differs(before, change.after, "grants") || Differs(before, change.after, "default_grants");
+  const Json none = Json::object();
+  for (const Json& column : ListOf(change.after, "columns")) {
+    const Json* was = &none;
+    for (const Json& each : ListOf(before, "columns")) {
+      if (each.at("number") == column.at("number")) was = &each;
+    }
+    if (Differs(*was, column, "grants") || (anew && column.contains("grants"))) {
+      WriteGrants(ListOf(*was, "grants"), ListOf(column, "grants"),
+                  "TABLE " + QualifiedName(change.after),
+                  fmt::format("({})", QuoteIdentifier(TextOf(column, "name"))), "", out);
+    }
   }
 }
 
@@ -143,6 +173,7 @@ void Finish(const ObjectChange& change, ScriptWriter& out) {
   WriteIdentity(change, out);
   WriteSecurity(change, out);
   WriteRights(change, "TABLE " + QualifiedName(change.after), out);
+  WriteColumnGrants(change, out);
 }
 
 }  // namespace
@@ -156,7 +187,7 @@ void WriteTable(const ObjectChange& change, ScriptWriter& out) {
   if (change.before.is_null()) {
     out.Add(CreateSql(change.after), RelationExists(QualifiedName(change.after)));
     WriteOwnDefaults(change.after, out);
-    WriteColumnRights(change.after, out);
+    WriteColumnComments(change.after, out);
     Finish(change, out);
     return;
   }
@@ -166,7 +197,7 @@ void WriteTable(const ObjectChange& change, ScriptWriter& out) {
     return;
   }
   WriteRename(change, "TABLE", out);
-  if (change.replaced) out.Add("DELETE FROM " + QualifiedName(change.after));
+  for (const Json& leaf : change.replaced) out.DeleteRows(QualifiedPair(leaf));
   if (TextOf(change.before, "persistence") != TextOf(change.after, "persistence")) {
     out.Add(fmt::format("ALTER TABLE {} SET {}", QualifiedName(change.after),
                         TextOf(change.after, "persistence") == "u" ? "UNLOGGED" : "LOGGED"));

@@ -78,7 +78,8 @@ void AlterFields(const ObjectChange& change, ScriptWriter& out) {
       out.Add(fmt::format("{}RENAME ATTRIBUTE {} TO {} CASCADE", alter,
                           QuoteIdentifier(TextOf(*was, "name")), name));
     }
-    if (TextOf(*was, "type") != TextOf(field, "type")) {
+    if (was->at("type_oid") != field.at("type_oid") ||
+        was->at("type_modifier") != field.at("type_modifier")) {
       out.Add(
           fmt::format("{}ALTER ATTRIBUTE {} TYPE {} CASCADE", alter, name, TextOf(field, "type")));
     }
