@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include <absl/time/clock.h>
 #include <fmt/ranges.h>
 
 #include "base/status.h"
@@ -24,6 +25,7 @@ std::string Version() {
 
 std::string TextArray(Connection& connection, const std::vector<std::string>& values) {
   std::vector<std::string> quoted;
+  quoted.reserve(values.size());
   for (const std::string& value : values) quoted.push_back(connection.QuoteLiteral(value));
   return fmt::format("ARRAY[{}]::text[]", fmt::join(quoted, ", "));
 }
@@ -47,7 +49,8 @@ absl::StatusOr<bool> IsCaptured(Connection& connection, const CapturedPipeline& 
                       "'pgflow_capture' AND evtenabled = 'A' AND "
                       "obj_description(oid, 'pg_event_trigger') = {}) "
                       "AND to_regclass('pgflow.capture_pipeline') IS NOT NULL "
-                      "AND has_schema_privilege('pgflow', 'USAGE')",
+                      "AND has_schema_privilege('pgflow', 'USAGE') "
+                      "AND has_table_privilege('pgflow.capture_secret', 'SELECT')",
                       connection.QuoteLiteral(Version())),
           stop));
   if (!current) return false;
@@ -87,6 +90,10 @@ absl::StatusOr<engine::Finding> CheckCapture(Connection& connection,
 
 absl::Status InstallCapture(Connection& connection, const CapturedPipeline& pipeline,
                             const std::stop_token& stop) {
+  PGFLOW_ASSIGN_OR_RETURN(
+      const bool superuser,
+      Ask(connection, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user", stop));
+  if (!superuser) return absl::PermissionDeniedError("only a superuser may make event triggers");
   std::string script = "BEGIN; SET LOCAL client_min_messages = warning;";
   script += kDdlCaptureSql;
   script += fmt::format(
@@ -105,19 +112,42 @@ absl::Status InstallCapture(Connection& connection, const CapturedPipeline& pipe
                           connection.QuoteLiteral(pipeline.publication));
   }
   script += "COMMIT";
-  const absl::Status status = connection.Execute(script, stop).status();
+  absl::Status status = connection.Execute(script, stop).status();
   if (!status.ok() && connection.healthy()) {
     connection.Execute("ROLLBACK", stop).status().IgnoreError();
   }
   return status;
 }
 
-absl::Status RefreshCapture(Connection& connection, const std::stop_token& stop) {
+absl::StatusOr<std::string> ReadCaptureSecret(Connection& connection, const std::stop_token& stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const Result row,
+                          connection.Execute("SELECT secret FROM pgflow.capture_secret", stop));
+  if (row.row_count() != 1) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "the DDL capture on the source is damaged; run `pgflow destroy`");
+  }
+  return row.text(0, 0);
+}
+
+absl::Status SettleCapture(Connection& connection, const std::stop_token& stop) {
   PGFLOW_ASSIGN_OR_RETURN(
       const bool allowed,
       Ask(connection, "SELECT has_table_privilege('pgflow.object_state', 'UPDATE')", stop));
   // Installed by a superuser some time ago.
   if (!allowed) return absl::OkStatus();
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result now, connection.Execute("SELECT pg_snapshot_xmax(pg_current_snapshot())", stop));
+  while (true) {
+    PGFLOW_ASSIGN_OR_RETURN(
+        const bool over,
+        Ask(connection,
+            fmt::format("SELECT pg_snapshot_xmin(pg_current_snapshot()) >= '{}'::xid8",
+                        now.at(0, 0)),
+            stop));
+    if (over) break;
+    if (stop.stop_requested()) return absl::CancelledError("stopped");
+    PGFLOW_RETURN_IF_ERROR(connection.WaitReadable(absl::Now() + absl::Milliseconds(50), stop));
+  }
   return base::Annotate(connection.Execute("SELECT pgflow.refresh()", stop).status(),
                         "refresh the DDL capture");
 }
@@ -133,7 +163,7 @@ absl::Status RemoveCapture(Connection& connection, const std::string& pipeline,
                       connection.QuoteLiteral(pipeline)),
           stop));
   if (!ours) return absl::OkStatus();
-  const absl::Status status =
+  absl::Status status =
       connection
           .Execute(fmt::format("BEGIN; DELETE FROM pgflow.capture_pipeline WHERE pipeline = {}; "
                                "DO $$ BEGIN PERFORM pgflow.remove_capture(); END $$; COMMIT",

@@ -34,12 +34,15 @@ absl::StatusOr<bool> IsCaptured(postgres::Connection& connection, const Captured
 // Makes it, or replaces an older version.
 absl::Status InstallCapture(postgres::Connection& connection, const CapturedPipeline& pipeline,
                             const std::stop_token& stop);
+// What its messages begin with.
+absl::StatusOr<std::string> ReadCaptureSecret(postgres::Connection& connection,
+                                              const std::stop_token& stop);
 // Whether it is there, or can be made by this role.
 absl::StatusOr<engine::Finding> CheckCapture(postgres::Connection& connection,
                                              const CapturedPipeline& pipeline,
                                              const std::stop_token& stop);
-// Stores again what transactions changed that began before it was there, once they are over.
-absl::Status RefreshCapture(postgres::Connection& connection, const std::stop_token& stop);
+// Waits for the transactions that began before it was there, and stores what they changed.
+absl::Status SettleCapture(postgres::Connection& connection, const std::stop_token& stop);
 // Forgets the pipeline; the last one takes the capture along. OK when there was none.
 absl::Status RemoveCapture(postgres::Connection& connection, const std::string& pipeline,
                            const std::stop_token& stop);

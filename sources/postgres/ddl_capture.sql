@@ -15,6 +15,26 @@ DROP EVENT TRIGGER IF EXISTS pgflow_capture_drop;
 DROP EVENT TRIGGER IF EXISTS pgflow_capture;
 
 CREATE SCHEMA IF NOT EXISTS pgflow;
+-- What is called from functions with a superuser's rights must be a superuser's.
+DO $$
+DECLARE
+  foreign_object text;
+BEGIN
+  SELECT format('%s %s belongs to %s', o.kind, o.name, quote_ident(r.rolname)) INTO foreign_object
+  FROM (
+    SELECT 'schema' AS kind, nspname::text AS name, nspowner AS owner FROM pg_namespace
+    WHERE nspname = 'pgflow'
+    UNION ALL SELECT 'function', oid::regprocedure::text, proowner FROM pg_proc
+    WHERE pronamespace = 'pgflow'::regnamespace
+    UNION ALL SELECT 'relation', oid::regclass::text, relowner FROM pg_class
+    WHERE relnamespace = 'pgflow'::regnamespace AND relname IN ('capture_pipeline',
+      'capture_secret', 'object_state', 'joining_table', 'message')
+  ) o JOIN pg_roles r ON r.oid = o.owner WHERE NOT r.rolsuper LIMIT 1;
+  IF foreign_object IS NOT NULL THEN
+    RAISE EXCEPTION '%, which is no superuser: give it to one (ALTER ... OWNER TO), or drop it',
+      foreign_object;
+  END IF;
+END $$;
 
 CREATE TABLE IF NOT EXISTS pgflow.capture_pipeline (
   pipeline text PRIMARY KEY,
@@ -23,12 +43,33 @@ CREATE TABLE IF NOT EXISTS pgflow.capture_pipeline (
   excludes text[] NOT NULL
 );
 
+-- Anybody may write logical messages. Ours begin with this, which only pgflow's role may read.
+CREATE TABLE IF NOT EXISTS pgflow.capture_secret (secret text NOT NULL);
+INSERT INTO pgflow.capture_secret
+SELECT md5(gen_random_uuid()::text || clock_timestamp()) WHERE NOT EXISTS (
+  SELECT FROM pgflow.capture_secret);
+
 CREATE TABLE IF NOT EXISTS pgflow.object_state (
   class oid,
   object oid,
   state jsonb NOT NULL,
-  publications text[] NOT NULL DEFAULT '{}',  -- Of the pipelines that had chosen the table then.
+  publications text[] NOT NULL DEFAULT '{}',  -- That bring this table's rows.
+  identity_by_pgflow boolean NOT NULL DEFAULT false,  -- REPLICA IDENTITY FULL is of our making.
+  schema_name text GENERATED ALWAYS AS (state ->> 'schema') STORED,
+  object_name text GENERATED ALWAYS AS (state ->> 'name') STORED,
+  parent bigint GENERATED ALWAYS AS ((state #> '{parents,0,2}')::bigint) STORED,
   PRIMARY KEY (class, object)
+);
+CREATE INDEX IF NOT EXISTS object_state_by_name ON pgflow.object_state (schema_name, object_name);
+CREATE INDEX IF NOT EXISTS object_state_by_parent ON pgflow.object_state (parent);
+
+-- Tables that join a publication when their transaction commits. Not earlier: ALTER PUBLICATION
+-- locks the publication to the transaction's end, and everybody else who makes a table would wait.
+CREATE TABLE IF NOT EXISTS pgflow.joining_table (
+  relation oid,
+  publication text,
+  with_root boolean NOT NULL,  -- A partition: it joins together with its root.
+  PRIMARY KEY (relation, publication)
 );
 
 -- The way of the messages on servers whose pgoutput has no 'messages' option (13): rows that are
@@ -38,14 +79,28 @@ ALTER TABLE pgflow.message REPLICA IDENTITY FULL;
 
 CREATE OR REPLACE FUNCTION pgflow.emit(prefix text, content jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  bytes bytea := convert_to((SELECT secret FROM pgflow.capture_secret) || content::text, 'UTF8');
 BEGIN
   IF current_setting('server_version_num')::int >= 140000 THEN
-    PERFORM pg_logical_emit_message(true, 'pgflow.' || prefix, convert_to(content::text, 'UTF8'));
+    PERFORM pg_logical_emit_message(true, 'pgflow.' || prefix, bytes);
     RETURN;
   END IF;
-  INSERT INTO pgflow.message VALUES ('pgflow.' || prefix, convert_to(content::text, 'UTF8'));
+  INSERT INTO pgflow.message VALUES ('pgflow.' || prefix, bytes);
   DELETE FROM pgflow.message;
 END $$;
+
+-- Whether a capture is under way in this transaction: its own commands are not captured. The value
+-- is the secret, so that nobody else can say so.
+CREATE OR REPLACE FUNCTION pgflow.is_busy() RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce(current_setting('pgflow.busy', true), '') = secret FROM pgflow.capture_secret
+$$;
+CREATE OR REPLACE FUNCTION pgflow.set_busy(busy boolean) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  SELECT set_config('pgflow.busy', CASE WHEN busy THEN secret ELSE '' END, true)
+  FROM pgflow.capture_secret
+$$;
 
 -- One array of all that can be said with GRANT; NULL: the default of the object's kind.
 CREATE OR REPLACE FUNCTION pgflow.acl(acl aclitem[]) RETURNS jsonb
@@ -63,13 +118,16 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
       'number', a.attnum, 'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
       'type_oid', a.atttypid::bigint, 'type_modifier', a.atttypmod,
-      'not_null', a.attnotnull, 'default', pg_get_expr(d.adbin, d.adrelid),
+      'not_null', a.attnotnull,
+      -- From version 18 it is a constraint with a name.
+      'not_null_name', (SELECT k.conname FROM pg_constraint k WHERE k.conrelid = a.attrelid
+        AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum]),
+      'default', pg_get_expr(d.adbin, d.adrelid), 'default_oid', d.oid::bigint,
       -- What rows that are older than the column have in it. A partitioned table has no rows, but
       -- its leaves do.
       'missing', CASE WHEN a.atthasmissing THEN array_to_string(a.attmissingval, '') ELSE (
-        SELECT array_to_string(l.attmissingval, '') FROM pg_partition_tree(a.attrelid) p
-        JOIN pg_attribute l ON l.attrelid = p.relid AND l.attname = a.attname AND l.atthasmissing
-        WHERE p.isleaf LIMIT 1) END,
+        SELECT array_to_string(l.attmissingval, '') FROM pg_attribute l
+        WHERE l.attrelid = leaf.oid AND l.attname = a.attname AND l.atthasmissing) END,
       'identity', nullif(a.attidentity, ''), 'generated', nullif(a.attgenerated, ''),
       'collation', (SELECT format('%I.%I', n.nspname, k.collname) FROM pg_collation k
         JOIN pg_namespace n ON n.oid = k.collnamespace
@@ -87,6 +145,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     )) ORDER BY a.attnum), '[]')
   FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
   LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+  LEFT JOIN (SELECT relid AS oid FROM pg_class c CROSS JOIN pg_partition_tree(c.oid)
+    WHERE c.oid = relation AND c.relkind = 'p' AND isleaf LIMIT 1) leaf ON true
   WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
 $$;
 
@@ -108,7 +168,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
       WHERE i.indrelid = c.oid AND i.indisreplident),
     'partition_key', CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END,
     'partition_bound', CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END,
-    'parents', (SELECT jsonb_agg(jsonb_build_array(pn.nspname, p.relname) ORDER BY h.inhseqno)
+    'parents', (SELECT jsonb_agg(jsonb_build_array(pn.nspname, p.relname, p.oid::bigint)
+        ORDER BY h.inhseqno)
       FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent
       JOIN pg_namespace pn ON pn.oid = p.relnamespace WHERE h.inhrelid = c.oid),
     'definition', CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END,
@@ -118,7 +179,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         'oid', k.oid::bigint, 'name', k.conname, 'type', k.contype,
         'definition', pg_get_constraintdef(k.oid), 'validated', k.convalidated,
         'inherited', NOT k.conislocal OR k.conparentid <> 0,
-        'columns', to_jsonb(k.conkey), 'index', nullif(k.conindid, 0)::bigint,
+        'columns', to_jsonb(k.conkey),
+        'references', (SELECT jsonb_build_array(fn.nspname, f.relname) FROM pg_class f
+          JOIN pg_namespace fn ON fn.oid = f.relnamespace WHERE f.oid = k.confrelid), 'index', nullif(k.conindid, 0)::bigint,
         'comment', obj_description(k.oid, 'pg_constraint'))) ORDER BY k.contype DESC, k.conname)
       FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype IN ('c', 'f', 'p', 'u', 'x')
       AND NOT (k.contype = 'f' AND k.conparentid <> 0)), '[]'),
@@ -136,7 +199,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
       FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
       WHERE i.indrelid = c.oid AND (i.indisvalid OR x.relkind = 'I')
       AND NOT EXISTS (SELECT FROM pg_constraint k
-        WHERE k.conindid = x.oid AND k.contype IN ('p', 'u', 'x'))), '[]'),
+        WHERE k.conrelid = c.oid AND k.conindid = x.oid AND k.contype IN ('p', 'u', 'x'))), '[]'),
     'triggers', coalesce((SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
         'oid', g.oid::bigint, 'name', g.tgname, 'definition', pg_get_triggerdef(g.oid),
         'enabled', g.tgenabled, 'comment', obj_description(g.oid, 'pg_trigger')))
@@ -197,7 +260,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
       FROM pg_collation k JOIN pg_namespace kn ON kn.oid = k.collnamespace
       JOIN pg_type b ON b.oid = t.typbasetype
       WHERE k.oid = t.typcollation AND t.typcollation <> b.typcollation) END,
-    'default', CASE WHEN t.typtype = 'd' THEN t.typdefault END,
+    'default', CASE WHEN t.typtype = 'd' THEN pg_get_expr(t.typdefaultbin, 0) END,
     'not_null', CASE WHEN t.typtype = 'd' THEN t.typnotnull END,
     'constraints', CASE WHEN t.typtype = 'd' THEN coalesce((
       SELECT jsonb_agg(jsonb_build_object('oid', k.oid::bigint, 'name', k.conname,
@@ -318,54 +381,160 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
       SELECT FROM unnest(p.excludes) e WHERE n.nspname || E'\x1f' || c.relname ~ e))
 $$;
 
--- Adds a chosen table to the publications that lack it, and sees to it that its UPDATEs and DELETEs
--- go on to work: a table without a key gets REPLICA IDENTITY FULL. Gives those for which it is new.
-CREATE OR REPLACE FUNCTION pgflow.publish(relation oid) RETURNS text[]
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+-- Whether the publication brings the table's rows: by name, with its root, with its schema, or all.
+CREATE OR REPLACE FUNCTION pgflow.is_published(relation oid, publication text) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  publication text;
-  by_us boolean := false;
-  has_key boolean;
-  chosen text[] := pgflow.is_chosen(relation);
+  found boolean;
 BEGIN
-  IF chosen = '{}' THEN RETURN '{}'; END IF;
-  has_key := EXISTS (SELECT FROM pg_index WHERE indrelid = relation AND indisprimary
-    AND indisvalid AND indimmediate);
-  SELECT state ? 'identity_by_pgflow' INTO by_us FROM pgflow.object_state
-  WHERE class = 'pg_class'::regclass AND object = relation;
-  IF (SELECT relreplident = 'd' FROM pg_class WHERE oid = relation) AND NOT has_key THEN
-    EXECUTE format('ALTER TABLE %s REPLICA IDENTITY FULL', relation::regclass);
-    INSERT INTO pgflow.object_state VALUES ('pg_class'::regclass, relation, '{}')
-    ON CONFLICT DO NOTHING;
-    PERFORM pgflow.remember(relation, true);
-  ELSIF by_us AND has_key THEN
-    EXECUTE format('ALTER TABLE %s REPLICA IDENTITY DEFAULT', relation::regclass);
-    PERFORM pgflow.remember(relation, false);
+  SELECT p.puballtables OR EXISTS (SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid
+    AND (r.prrelid = relation OR r.prrelid IN (SELECT relid FROM pg_partition_ancestors(relation))))
+  INTO found FROM pg_publication p WHERE p.pubname = publication;
+  IF found OR current_setting('server_version_num')::int < 150000 THEN
+    RETURN coalesce(found, false);
   END IF;
-  FOREACH publication IN ARRAY chosen LOOP
-    CONTINUE WHEN NOT EXISTS (SELECT FROM pg_publication p WHERE p.pubname = publication
-      AND NOT p.puballtables AND obj_description(p.oid, 'pg_publication') = 'made by pgflow');
-    CONTINUE WHEN EXISTS (SELECT FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid
-      WHERE p.pubname = publication AND (r.prrelid = relation
-      OR r.prrelid IN (SELECT relid FROM pg_partition_ancestors(relation))));
-    EXECUTE format('ALTER PUBLICATION %I ADD TABLE ONLY %s', publication, relation::regclass);
-  END LOOP;
-  RETURN coalesce((SELECT array_agg(c) FROM unnest(chosen) c WHERE c NOT IN (
-    SELECT unnest(publications) FROM pgflow.object_state
-    WHERE class = 'pg_class'::regclass AND object = relation)), '{}');
+  EXECUTE 'SELECT EXISTS (SELECT FROM pg_publication_namespace n '
+    'JOIN pg_publication p ON p.oid = n.pnpubid WHERE p.pubname = $2 AND n.pnnspid IN '
+    '(SELECT relnamespace FROM pg_class WHERE oid = $1 '
+    'OR oid IN (SELECT relid FROM pg_partition_ancestors($1))))'
+  INTO found USING relation, publication;
+  RETURN found;
 END $$;
 
--- Notes whether the table's replica identity is of pgflow's making.
-CREATE OR REPLACE FUNCTION pgflow.remember(relation oid, by_pgflow boolean) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-  UPDATE pgflow.object_state SET state = CASE WHEN by_pgflow
-    THEN state || '{"identity_by_pgflow": true}' ELSE state - 'identity_by_pgflow' END
-  WHERE class = 'pg_class'::regclass AND object = relation
+CREATE OR REPLACE FUNCTION pgflow.is_ours(publication text) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT EXISTS (SELECT FROM pg_publication p WHERE p.pubname = publication
+    AND obj_description(p.oid, 'pg_publication') = 'made by pgflow')
 $$;
+
+-- Sees to it that UPDATE and DELETE of a published table go on to work: a table without a key gets
+-- REPLICA IDENTITY FULL, as long as it has none. Only from commands that have locked it anyway.
+CREATE OR REPLACE FUNCTION pgflow.keep_updatable(relation oid) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  has_key boolean := EXISTS (SELECT FROM pg_index WHERE indrelid = relation AND indisprimary
+    AND indisvalid AND indimmediate);
+  by_pgflow boolean;
+BEGIN
+  SELECT s.identity_by_pgflow INTO by_pgflow FROM pgflow.object_state s
+  WHERE s.class = 'pg_class'::regclass AND s.object = relation;
+  IF NOT has_key AND (SELECT relreplident = 'd' FROM pg_class WHERE oid = relation) THEN
+    EXECUTE format('ALTER TABLE %s REPLICA IDENTITY FULL', relation::regclass);
+    by_pgflow := true;
+  ELSIF by_pgflow AND has_key THEN
+    EXECUTE format('ALTER TABLE %s REPLICA IDENTITY DEFAULT', relation::regclass);
+    by_pgflow := false;
+  END IF;
+  UPDATE pgflow.object_state s SET identity_by_pgflow = by_pgflow
+  WHERE s.class = 'pg_class'::regclass AND s.object = relation
+  AND s.identity_by_pgflow <> by_pgflow;
+  RETURN coalesce(by_pgflow, false);
+END $$;
+
+-- Looks which publications are to bring the table's rows. `announced`: for which it is new.
+-- `direct`: which bring them from now on, without its being asked for, but not those that are there.
+CREATE OR REPLACE FUNCTION pgflow.admit(
+  in_relation oid, OUT announced text[], OUT direct text[])
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  stored text[] := coalesce((SELECT publications FROM pgflow.object_state
+    WHERE class = 'pg_class'::regclass AND object = in_relation), '{}');
+  each text;
+  joining boolean;
+  root_joins boolean;
+BEGIN
+  announced := '{}';
+  direct := '{}';
+  FOREACH each IN ARRAY pgflow.is_chosen(in_relation) LOOP
+    joining := EXISTS (SELECT FROM pgflow.joining_table j
+      WHERE j.relation = in_relation AND j.publication = each);
+    root_joins := EXISTS (SELECT FROM pgflow.joining_table j WHERE j.publication = each
+      AND j.relation IN (SELECT relid FROM pg_partition_ancestors(in_relation))
+      AND j.relation <> in_relation);
+    IF each = ANY (stored) THEN
+      -- A partition that has left its root. Its next row must not be missed.
+      IF pgflow.is_ours(each) AND NOT pgflow.is_published(in_relation, each) THEN
+        EXECUTE format('ALTER PUBLICATION %I ADD TABLE ONLY %s', each, in_relation::regclass);
+      END IF;
+    ELSIF pgflow.is_published(in_relation, each) THEN
+      direct := direct || each;
+      IF NOT joining THEN announced := announced || each; END IF;
+      DELETE FROM pgflow.joining_table j WHERE j.relation = in_relation AND j.publication = each;
+    ELSIF NOT joining AND pgflow.is_ours(each) THEN
+      announced := announced || each;
+      INSERT INTO pgflow.joining_table VALUES (in_relation, each, root_joins);
+    END IF;
+  END LOOP;
+END $$;
+
+-- The table and all that ALTER TABLE on it reaches.
+CREATE OR REPLACE FUNCTION pgflow.tree_and_heirs(relation oid) RETURNS SETOF oid
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  WITH RECURSIVE heir(oid) AS (
+    SELECT relation UNION SELECT i.inhrelid FROM pg_inherits i JOIN heir h ON i.inhparent = h.oid)
+  SELECT oid FROM heir
+$$;
+
+-- The table and, when it is partitioned, all below it.
+CREATE OR REPLACE FUNCTION pgflow.tree_of(relation oid) RETURNS SETOF oid
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT relation UNION SELECT relid FROM pg_partition_tree(relation)
+$$;
+
+-- From here on the publications bring the rows of the table and its partitions; emits those that
+-- are there.
+CREATE OR REPLACE FUNCTION pgflow.begin_rows(in_relation oid, in_publications text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  member record;
+BEGIN
+  FOR member IN SELECT s.object, c.relkind,
+      ARRAY(SELECT unnest(in_publications) EXCEPT SELECT unnest(s.publications)) AS publications
+    FROM pgflow.tree_of(in_relation) m(oid) JOIN pg_class c ON c.oid = m.oid
+    JOIN pgflow.object_state s ON s.class = 'pg_class'::regclass AND s.object = m.oid
+  LOOP
+    CONTINUE WHEN member.publications = '{}';
+    UPDATE pgflow.object_state s SET publications = s.publications || member.publications
+    WHERE s.class = 'pg_class'::regclass AND s.object = member.object;
+    DELETE FROM pgflow.joining_table j WHERE j.relation = member.object
+      AND j.publication = ANY (member.publications);
+    IF member.relkind = 'r' THEN
+      PERFORM pgflow.emit_rows(member.object, '{}', 'insert', member.publications);
+    END IF;
+  END LOOP;
+END $$;
+
+-- At the commit of the transaction that made the table.
+CREATE OR REPLACE FUNCTION pgflow.join_publication() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres' SET extra_float_digits = 3
+SET bytea_output = 'hex' SET quote_all_identifiers = off SET lock_timeout = 0 AS $$
+DECLARE
+  detail text;
+  place text;
+BEGIN
+  IF NOT EXISTS (SELECT FROM pgflow.joining_table j JOIN pg_class c ON c.oid = j.relation
+      WHERE j.relation = new.relation AND j.publication = new.publication AND NOT j.with_root) THEN
+    DELETE FROM pgflow.joining_table j WHERE j.relation = new.relation
+      AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = j.relation);
+    RETURN NULL;
+  END IF;
+  BEGIN
+    PERFORM pgflow.set_busy(true);
+    EXECUTE format('ALTER PUBLICATION %I ADD TABLE ONLY %s', new.publication,
+      new.relation::regclass);
+    PERFORM pgflow.begin_rows(new.relation, ARRAY[new.publication]);
+  EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, place = PG_EXCEPTION_CONTEXT;
+    PERFORM pgflow.emit_failure('CREATE TABLE', concat_ws('; ', sqlerrm, nullif(detail, ''), place));
+  END;
+  PERFORM pgflow.set_busy(false);
+  RETURN NULL;
+END $$;
 
 -- Emits the table's rows as changes: those columns, or, with `whole`, everything again.
 CREATE OR REPLACE FUNCTION pgflow.emit_rows(
-  relation oid, changed smallint[], operation text, publications text[])
+  relation oid, changed text[], operation text, publications text[])
 RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres'
 SET extra_float_digits = 3 SET bytea_output = 'hex' SET row_security = off AS $$
@@ -382,7 +551,7 @@ BEGIN
         ELSE false END AND a.attnum = ANY (i.indkey)) AS key
     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
     WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''),
-  shown AS (SELECT *, operation <> 'update' OR key OR attnum = ANY (changed) AS sent FROM attribute)
+  shown AS (SELECT *, operation <> 'update' OR key OR attname = ANY (changed) AS sent FROM attribute)
   SELECT jsonb_build_object('relation', relation::bigint, 'schema', n.nspname, 'name', c.relname,
       'identity', c.relreplident, 'operation', operation, 'first', true,
       'publications', to_jsonb(publications), 'columns', (
@@ -415,44 +584,58 @@ $$;
 
 -- Stores the present state of what changes together with an object, without a message: the same
 -- command changes it in a target as well.
-CREATE OR REPLACE FUNCTION pgflow.refresh_dependants(class oid, object oid) RETURNS void
+CREATE OR REPLACE FUNCTION pgflow.refresh_dependants(in_class oid, in_object oid) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  stored record;
+  now jsonb;
 BEGIN
-  IF class = 'pg_class'::regclass THEN
-    UPDATE pgflow.object_state s SET state = (pgflow.state(s.class, s.object)
-      || CASE WHEN s.state ? 'identity_by_pgflow' THEN '{"identity_by_pgflow": true}'
-         ELSE '{}'::jsonb END)
-      -- Whose a sequence is, is told by a message of its own, behind the table.
-      - CASE WHEN s.state ? 'owned_by' THEN '' ELSE 'owned_by' END
-    WHERE s.class = 'pg_class'::regclass AND pgflow.state(s.class, s.object) IS NOT NULL
-    AND s.object IN (
-      WITH RECURSIVE heir(oid) AS (
-        SELECT inhrelid FROM pg_inherits WHERE inhparent = $2
-        UNION SELECT i.inhrelid FROM pg_inherits i JOIN heir h ON i.inhparent = h.oid)
-      SELECT oid FROM heir
-      UNION SELECT objid FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
-        AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $2 AND d.deptype = 'a');
-  ELSIF class = 'pg_namespace'::regclass THEN
-    UPDATE pgflow.object_state s SET state = pgflow.state(s.class, s.object)
-      || CASE WHEN s.state ? 'identity_by_pgflow' THEN '{"identity_by_pgflow": true}' ELSE '{}'::jsonb END
-    WHERE pgflow.state(s.class, s.object) IS NOT NULL AND EXISTS (
-      SELECT FROM pg_class c WHERE s.class = 'pg_class'::regclass AND c.oid = s.object
-        AND c.relnamespace = $2
-      UNION ALL SELECT FROM pg_type t WHERE s.class = 'pg_type'::regclass AND t.oid = s.object
-        AND t.typnamespace = $2
-      UNION ALL SELECT FROM pg_proc p WHERE s.class = 'pg_proc'::regclass AND p.oid = s.object
-        AND p.pronamespace = $2);
-  END IF;
+  -- One by one: to look at an object takes a lock on it, so nothing else may be looked at.
+  FOR stored IN
+    SELECT s.class, s.object, s.state FROM pgflow.object_state s JOIN (
+      SELECT 'pg_class'::regclass::oid AS class, d.objid AS object FROM pg_depend d
+      WHERE in_class = 'pg_class'::regclass AND d.classid = 'pg_class'::regclass
+      AND d.refclassid = 'pg_class'::regclass AND d.refobjid = in_object AND d.deptype = 'a'
+      UNION ALL SELECT 'pg_class'::regclass, heir.oid FROM (
+        WITH RECURSIVE heir(oid) AS (
+          SELECT inhrelid FROM pg_inherits
+          WHERE in_class = 'pg_class'::regclass AND inhparent = in_object
+          UNION SELECT i.inhrelid FROM pg_inherits i JOIN heir h ON i.inhparent = h.oid)
+        SELECT oid FROM heir) heir
+      UNION ALL SELECT 'pg_class'::regclass, oid FROM pg_class
+      WHERE in_class = 'pg_namespace'::regclass AND relnamespace = in_object
+      UNION ALL SELECT 'pg_type'::regclass, oid FROM pg_type
+      WHERE in_class = 'pg_namespace'::regclass AND typnamespace = in_object
+      UNION ALL SELECT 'pg_proc'::regclass, oid FROM pg_proc
+      WHERE in_class = 'pg_namespace'::regclass AND pronamespace = in_object
+    ) o ON o.class = s.class AND o.object = s.object ORDER BY 1, 2
+  LOOP
+    now := pgflow.state(stored.class, stored.object);
+    -- Whose a sequence is, is told by a message of its own, behind the table.
+    IF NOT stored.state ? 'owned_by' THEN now := now - 'owned_by'; END IF;
+    UPDATE pgflow.object_state s SET state = now
+    WHERE s.class = stored.class AND s.object = stored.object AND now <> s.state;
+  END LOOP;
 END $$;
 
-CREATE OR REPLACE FUNCTION pgflow.store(in_class oid, in_object oid, in_state jsonb) RETURNS void
+-- Tables that the command under way has rewritten.
+CREATE OR REPLACE FUNCTION pgflow.rewritten() RETURNS oid[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce(array_agg(o::oid), '{}')
+  FROM regexp_split_to_table(coalesce(current_setting('pgflow.rewritten', true), ''), ',') o
+  WHERE o ~ '^[0-9]{1,9}$'
+$$;
+
+CREATE OR REPLACE FUNCTION pgflow.store(in_class oid, in_object oid, in_state jsonb, tag text)
+RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  INSERT INTO pgflow.object_state VALUES (in_class, in_object, in_state,
-    CASE WHEN in_class = 'pg_class'::regclass THEN pgflow.is_chosen(in_object) ELSE '{}' END)
-  ON CONFLICT (class, object) DO UPDATE SET state = excluded.state,
-    publications = excluded.publications;
-  PERFORM pgflow.refresh_dependants(in_class, in_object);
+  INSERT INTO pgflow.object_state VALUES (in_class, in_object, in_state)
+  ON CONFLICT (class, object) DO UPDATE SET state = excluded.state;
+  -- Commands that cannot change anything else.
+  IF tag NOT IN ('COMMENT', 'GRANT', 'REVOKE', 'CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO') THEN
+    PERFORM pgflow.refresh_dependants(in_class, in_object);
+  END IF;
 END $$;
 
 -- Emits the change of one object, when there is one; `without` those parts of its state, which stay
@@ -465,57 +648,82 @@ DECLARE
   new jsonb := pgflow.state(in_class, in_object) - without;
   message jsonb;
   is_table boolean;
-  fresh text[] := '{}';
-  rewritten oid[] := coalesce(nullif(current_setting('pgflow.rewritten', true), ''), '{}')::oid[];
+  admitted record;
+  identity_by_us boolean;
+  announced text[] := '{}';
+  direct text[] := '{}';
+  rewritten oid[] := pgflow.rewritten();
   leaf oid;
   leaves oid[];
   replaced boolean;
-  changed smallint[];
+  changed text[];
+  whole boolean := false;
   by_rows boolean := false;
 BEGIN
-  IF new IS NULL OR new ->> 'persistence' = 't' OR coalesce(new ->> 'schema', new ->> 'name')
-      ~ '^(pg_|information_schema$|pgflow$)' THEN
+  IF new IS NULL OR new ->> 'persistence' = 't' OR new ->> 'object' <> 'extension'
+      AND coalesce(new ->> 'schema', new ->> 'name') ~ '^(pg_|information_schema$|pgflow$)' THEN
     RETURN;
   END IF;
   is_table := new ->> 'object' = 'table';
   IF is_table THEN
-    fresh := pgflow.publish(in_object);
-    new := pgflow.state(in_class, in_object);
+    SELECT * INTO admitted FROM pgflow.admit(in_object);
+    announced := admitted.announced;
+    direct := admitted.direct;
+    IF tag IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE SCHEMA', 'ALTER TABLE')
+        AND (announced <> '{}' OR direct <> '{}' OR EXISTS (SELECT FROM pgflow.object_state s
+          WHERE s.class = in_class AND s.object = in_object AND s.publications <> '{}')
+          OR EXISTS (SELECT FROM pgflow.joining_table j WHERE j.relation = in_object)) THEN
+      identity_by_us := pgflow.keep_updatable(in_object);
+      FOR leaf IN SELECT * FROM pgflow.tree_of(in_object) m WHERE m <> in_object LOOP
+        PERFORM pgflow.keep_updatable(leaf);
+      END LOOP;
+    END IF;
+    new := pgflow.state(in_class, in_object);  -- The replica identity may be another one now.
   END IF;
   SELECT state INTO old FROM pgflow.object_state WHERE class = in_class AND object = in_object;
-  IF old ? 'identity_by_pgflow' THEN new := new || '{"identity_by_pgflow": true}'; END IF;
-  IF old = '{"identity_by_pgflow": true}' THEN old := NULL; END IF;
   new := new || coalesce((SELECT jsonb_object_agg(key, value) FROM jsonb_each(old)
     WHERE key = ANY (without)), '{}');
-  IF old IS NOT DISTINCT FROM new AND (rewritten = '{}' OR NOT is_table)
-      AND tag <> 'REFRESH MATERIALIZED VIEW' THEN
+  IF old IS NOT DISTINCT FROM new AND (rewritten = '{}' OR NOT is_table) AND announced = '{}'
+      AND direct = '{}' AND tag <> 'REFRESH MATERIALIZED VIEW' THEN
     RETURN;
   END IF;
   message := jsonb_build_object('tag', tag, 'before', old, 'after', new, 'cascade', is_cascade,
-    'new_for', to_jsonb(fresh));
+    'new_for', to_jsonb(announced), 'published_by', (SELECT to_jsonb(publications)
+      FROM pgflow.object_state WHERE class = in_class AND object = in_object));
 
-  IF is_table AND old IS NOT NULL AND rewritten <> '{}' THEN
-    -- New columns whose values the log does not have, and columns of another type.
-    SELECT array_agg((n ->> 'number')::smallint) INTO changed
+  IF is_table AND old IS NOT NULL AND rewritten && ARRAY(SELECT pgflow.tree_and_heirs(in_object)) THEN
+    -- New columns whose values the log does not have.
+    SELECT array_agg(n ->> 'name') INTO changed
     FROM jsonb_array_elements(new -> 'columns') n
     LEFT JOIN jsonb_array_elements(old -> 'columns') o ON o -> 'number' = n -> 'number'
-    WHERE NOT n ? 'generated' AND (o IS NULL AND NOT n ? 'missing'
-      OR o -> 'type_oid' <> n -> 'type_oid' OR o -> 'type_modifier' <> n -> 'type_modifier');
-    by_rows := changed IS NOT NULL OR old ->> 'persistence' <> new ->> 'persistence';
+    WHERE NOT n ? 'generated' AND o IS NULL AND NOT n ? 'missing';
+    -- Columns of another type, unless everybody computes the same without USING: no settings of the
+    -- session take part.
+    SELECT coalesce(bool_or(NOT (o -> 'type_oid' = n -> 'type_oid'
+      OR (o ->> 'type_oid')::oid IN (16, 20, 21, 23, 25, 1042, 1043, 1700)
+      AND (n ->> 'type_oid')::oid IN (20, 21, 23, 25, 1042, 1043, 1700))), false) INTO whole
+    FROM jsonb_array_elements(new -> 'columns') n
+    JOIN jsonb_array_elements(old -> 'columns') o ON o -> 'number' = n -> 'number';
+    whole := whole OR old ->> 'persistence' <> new ->> 'persistence'
+      OR coalesce(current_setting('pgflow.rewritten_whole', true), '') = 'on';
+    by_rows := changed IS NOT NULL OR whole;
   END IF;
   IF NOT by_rows THEN
-    PERFORM pgflow.store(in_class, in_object, new);
-    PERFORM pgflow.emit('ddl', message);
-    IF fresh <> '{}' AND NOT (new ->> 'partitioned')::boolean THEN
-      PERFORM pgflow.emit_rows(in_object, '{}', 'insert', fresh);
+    PERFORM pgflow.store(in_class, in_object, new, tag);
+    IF identity_by_us THEN
+      UPDATE pgflow.object_state s SET identity_by_pgflow = true
+      WHERE s.class = in_class AND s.object = in_object;
     END IF;
+    PERFORM pgflow.emit('ddl', message);
+    IF direct <> '{}' THEN PERFORM pgflow.begin_rows(in_object, direct); END IF;
     RETURN;
   END IF;
   -- Without a key that stays as it was, all rows go again.
-  SELECT array_agg(c.oid), coalesce(bool_or(old ->> 'persistence' <> new ->> 'persistence'
+  SELECT array_agg(c.oid), coalesce(bool_or(whole
     OR NOT EXISTS (SELECT FROM pg_index i
       LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.contype IN ('p', 'u')
-      WHERE i.indrelid = c.oid AND NOT i.indkey::smallint[] && changed
+      WHERE i.indrelid = c.oid AND NOT EXISTS (SELECT FROM pg_attribute a
+        WHERE a.attrelid = c.oid AND a.attname = ANY (changed) AND a.attnum = ANY (i.indkey))
       AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident END
       -- It was there before this command.
       AND EXISTS (SELECT FROM pgflow.object_state s,
@@ -523,14 +731,17 @@ BEGIN
         WHERE s.class = 'pg_class'::regclass AND s.object = c.oid
         AND (known ->> 'oid')::oid IN (k.oid, i.indexrelid)))), false)
   INTO leaves, replaced
-  FROM pg_class c WHERE c.oid = ANY (rewritten) AND c.relkind = 'r'
-  AND pgflow.is_chosen(c.oid) <> '{}';
-  PERFORM pgflow.store(in_class, in_object, new);
-  message := message || jsonb_build_object('replaced', replaced);
+  FROM pg_class c JOIN pgflow.object_state p ON p.class = 'pg_class'::regclass AND p.object = c.oid
+  WHERE c.oid = ANY (rewritten) AND c.relkind = 'r' AND p.publications <> '{}';
+  PERFORM pgflow.store(in_class, in_object, new, tag);
+  message := message || jsonb_build_object('replaced', CASE WHEN replaced THEN (
+    SELECT jsonb_agg(jsonb_build_array(n.nspname, c.relname)) FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY (leaves)) END);
   PERFORM pgflow.emit('ddl', message || '{"phase": "before_rows"}');
   FOREACH leaf IN ARRAY coalesce(leaves, '{}') LOOP
     PERFORM pgflow.emit_rows(leaf, changed, CASE WHEN replaced THEN 'replace' ELSE 'update' END,
-      pgflow.is_chosen(leaf));
+      (SELECT publications FROM pgflow.object_state
+        WHERE class = 'pg_class'::regclass AND object = leaf));
   END LOOP;
   PERFORM pgflow.emit('ddl', message || '{"phase": "after_rows"}');
 END $$;
@@ -545,10 +756,8 @@ BEGIN
   IF tag <> 'ALTER TABLE' THEN RETURN; END IF;
   FOR heir IN
     SELECT s.object FROM pgflow.object_state s
-    WHERE s.class = 'pg_class'::regclass AND s.state ? 'partition_bound'
-    AND s.state -> 'parents' @> (SELECT jsonb_build_array(jsonb_build_array(p.state -> 'schema',
-      p.state -> 'name')) FROM pgflow.object_state p
-      WHERE p.class = 'pg_class'::regclass AND p.object = relation)
+    WHERE s.class = 'pg_class'::regclass AND s.parent = relation::bigint
+    AND s.state ? 'partition_bound'
     UNION SELECT i.inhrelid FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
     WHERE i.inhparent = relation AND c.relispartition
   LOOP
@@ -578,6 +787,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     JOIN pg_attribute a ON a.attrelid = s.object AND a.attnum = (c ->> 'number')::int
     WHERE s.class = 'pg_class'::regclass
     AND coalesce(c -> 'grants', '[]') <> pgflow.acl(a.attacl))
+  ORDER BY 1, 2
 $$;
 
 CREATE OR REPLACE FUNCTION pgflow.emit_failure(tag text, error text) RETURNS void
@@ -587,22 +797,31 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION pgflow.capture() RETURNS event_trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres' SET extra_float_digits = 3
+SET bytea_output = 'hex' SET quote_all_identifiers = off SET lock_timeout = 0 AS $$
 DECLARE
   command record;
   whole record;
   pass int;
   first_pass boolean;
+  handled oid[] := '{}';
   is_cascade boolean := coalesce(current_setting('pgflow.cascade', true), '') = 'on';
+  detail text;
+  place text;
   stack text;
 BEGIN
-  IF current_setting('pgflow.busy', true) = 'on' THEN RETURN; END IF;
+  IF pgflow.is_busy() THEN RETURN; END IF;
   BEGIN
-    PERFORM set_config('pgflow.busy', 'on', true);
+    PERFORM pgflow.set_busy(true);
     -- What others refer to first; then tables and the rest; then what refers to tables.
     FOR pass IN 1 .. 3 LOOP
       FOR command IN SELECT * FROM pg_event_trigger_ddl_commands() WHERE NOT in_extension LOOP
         CONTINUE WHEN command.objid IS NULL OR command.schema_name = 'pg_temp';
+        -- Of this server alone, and some of them with passwords.
+        CONTINUE WHEN command.object_type IN ('publication', 'publication relation',
+          'publication namespace', 'subscription', 'event trigger', 'server', 'user mapping',
+          'foreign-data wrapper');
         first_pass := command.object_type IN ('schema', 'extension', 'type', 'domain', 'sequence');
         CONTINUE WHEN pass = 1 AND NOT first_pass OR pass = 2 AND first_pass
           OR pass = 3 AND command.object_type <> 'sequence';
@@ -611,6 +830,9 @@ BEGIN
         CONTINUE WHEN pass = 1 AND command.object_type = 'sequence'
           AND whole.of_object <> command.objid;
         IF pgflow.state(whole.of_class, whole.of_object) IS NOT NULL THEN
+          IF pgflow.rewritten() <> '{}' THEN
+            handled := handled || ARRAY(SELECT pgflow.tree_and_heirs(whole.of_object));
+          END IF;
           PERFORM pgflow.capture_heirs(whole.of_object, tg_tag);
           PERFORM pgflow.capture_object(whole.of_class, whole.of_object, tg_tag, is_cascade,
             -- The table that owns it may be part of the same command.
@@ -631,9 +853,13 @@ BEGIN
       END LOOP;
     END IF;
   EXCEPTION WHEN OTHERS THEN
-    PERFORM pgflow.emit_failure(tg_tag, sqlerrm);
+    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, place = PG_EXCEPTION_CONTEXT;
+    PERFORM pgflow.emit_failure(tg_tag, concat_ws('; ', sqlerrm, nullif(detail, ''), place));
   END;
-  PERFORM set_config('pgflow.busy', 'off', true), set_config('pgflow.rewritten', '', true),
+  PERFORM pgflow.set_busy(false);
+  -- A command inside another one leaves the notes of that one alone.
+  IF NOT pgflow.rewritten() && handled AND pgflow.rewritten() <> '{}' THEN RETURN; END IF;
+  PERFORM set_config('pgflow.rewritten', '', true), set_config('pgflow.rewritten_whole', '', true),
     set_config('pgflow.cascade', '', true);
 END $$;
 
@@ -644,16 +870,21 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION pgflow.capture_drop() RETURNS event_trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres' SET extra_float_digits = 3
+SET bytea_output = 'hex' SET quote_all_identifiers = off SET lock_timeout = 0 AS $$
 DECLARE
   gone record;
   owner record;
   old jsonb;
+  brought_by jsonb;
+  detail text;
+  place text;
   is_cascade boolean;
 BEGIN
-  IF current_setting('pgflow.busy', true) = 'on' THEN RETURN; END IF;
+  IF pgflow.is_busy() OR tg_tag IN ('CREATE EXTENSION', 'ALTER EXTENSION') THEN RETURN; END IF;
   BEGIN
-    PERFORM set_config('pgflow.busy', 'on', true);
+    PERFORM pgflow.set_busy(true);
     -- The rule of a view and the default of a column count as dependants of their own relation.
     SELECT coalesce(bool_or(d.normal AND NOT d.original AND NOT EXISTS (
         SELECT FROM pg_event_trigger_dropped_objects() r WHERE r.classid = 'pg_class'::regclass
@@ -664,11 +895,12 @@ BEGIN
     IF is_cascade THEN PERFORM set_config('pgflow.cascade', 'on', true); END IF;
     FOR gone IN SELECT * FROM pg_event_trigger_dropped_objects() WHERE NOT is_temporary LOOP
       DELETE FROM pgflow.object_state WHERE class = gone.classid AND object = gone.objid
-        AND gone.objsubid = 0 RETURNING state INTO old;
+        AND gone.objsubid = 0 RETURNING state, to_jsonb(publications)
+        INTO old, brought_by;
       IF FOUND THEN
         IF gone.original AND coalesce(old ->> 'schema', '') <> 'pgflow' THEN
           PERFORM pgflow.emit('ddl', jsonb_build_object('tag', tg_tag, 'before', old,
-            'cascade', is_cascade));
+            'cascade', is_cascade, 'published_by', brought_by));
         END IF;
         CONTINUE;
       END IF;
@@ -683,16 +915,13 @@ BEGIN
       END IF;
       CONTINUE WHEN gone.object_type NOT IN ('index', 'trigger', 'policy', 'rule', 'table constraint',
         'statistics object', 'table column', 'default value', 'domain constraint');
-      -- A part of a table that is still there.
+      -- A part of a table that is still there: it is named, or for an index looked for.
       FOR owner IN SELECT s.class, s.object FROM pgflow.object_state s
         WHERE s.class IN ('pg_class'::regclass, 'pg_type'::regclass)
-        AND (s.object = gone.objid AND s.class = gone.classid
-          OR s.state -> 'indexes' @> jsonb_build_array(jsonb_build_object('oid', gone.objid::bigint))
-          OR s.state -> 'triggers' @> jsonb_build_array(jsonb_build_object('oid', gone.objid::bigint))
-          OR s.state -> 'policies' @> jsonb_build_array(jsonb_build_object('oid', gone.objid::bigint))
-          OR s.state -> 'rules' @> jsonb_build_array(jsonb_build_object('oid', gone.objid::bigint))
-          OR s.state -> 'statistics' @> jsonb_build_array(jsonb_build_object('oid', gone.objid::bigint))
-          OR s.state -> 'constraints' @> jsonb_build_array(jsonb_build_object('oid', gone.objid::bigint)))
+        AND CASE WHEN gone.object_type IN ('index', 'statistics object') THEN gone.original
+            AND s.schema_name = gone.schema_name AND (s.state -> 'indexes') || (s.state -> 'statistics')
+              @> jsonb_build_array(jsonb_build_object('name', gone.object_name))
+          ELSE s.schema_name = gone.address_names[1] AND s.object_name = gone.address_names[2] END
       LOOP
         IF gone.original AND tg_tag LIKE 'DROP %' THEN
           PERFORM pgflow.capture_object(owner.class, owner.object, tg_tag, is_cascade);
@@ -704,9 +933,10 @@ BEGIN
       END LOOP;
     END LOOP;
   EXCEPTION WHEN OTHERS THEN
-    PERFORM pgflow.emit_failure(tg_tag, sqlerrm);
+    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, place = PG_EXCEPTION_CONTEXT;
+    PERFORM pgflow.emit_failure(tg_tag, concat_ws('; ', sqlerrm, nullif(detail, ''), place));
   END;
-  PERFORM set_config('pgflow.busy', 'off', true);
+  PERFORM pgflow.set_busy(false);
 END $$;
 
 -- Which tables an ALTER TABLE rewrites, for the end of that command.
@@ -719,11 +949,15 @@ BEGIN
   GET DIAGNOSTICS stack = PG_CONTEXT;
   -- Other types without USING: the target computes the same from its own rows. 1: persistence, 2: a
   -- default, 4: a column's type, 8: the access method.
-  IF reason & 3 = 0 AND stack !~ '\n' AND current_query() !~* '\yusing\y' THEN RETURN; END IF;
   IF reason & 7 = 0 THEN RETURN; END IF;
-  PERFORM set_config('pgflow.rewritten', (coalesce(nullif(
-    current_setting('pgflow.rewritten', true), ''), '{}')::oid[]
-    || pg_event_trigger_table_rewrite_oid())::text, true);
+  -- 1: persistence, 2: a default, 4: a column's type, 8: the access method. USING may give any
+  -- column any value; without, the target computes the same from its own rows.
+  IF reason & 4 <> 0 AND (stack ~ '\n' OR current_query() ~* '\yusing\y') THEN
+    PERFORM set_config('pgflow.rewritten_whole', 'on', true);
+  END IF;
+  PERFORM set_config('pgflow.rewritten', concat_ws(',',
+    nullif(current_setting('pgflow.rewritten', true), ''), pg_event_trigger_table_rewrite_oid()),
+    true);
 END $$;
 
 -- Notes the session's search_path, which statements that travel as text need.
@@ -736,7 +970,9 @@ END $$;
 -- Stores the state of everything that is there. Called when the triggers are made, and again when
 -- all transactions that began before are over: what they changed was not captured.
 CREATE OR REPLACE FUNCTION pgflow.refresh() RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres' SET extra_float_digits = 3
+SET bytea_output = 'hex' SET quote_all_identifiers = off AS $$
 DECLARE
   stale record;
 BEGIN
@@ -761,10 +997,14 @@ BEGIN
     AND d.refclassid = 'pg_class'::regclass AND EXISTS (
       SELECT FROM pg_class c WHERE c.oid = o.oid AND c.relkind = 'S'))
   AND NOT EXISTS (SELECT FROM pgflow.object_state s WHERE s.class = o.class AND s.object = o.oid);
-  UPDATE pgflow.object_state SET publications = pgflow.is_chosen(object)
-  WHERE class = 'pg_class'::regclass AND publications <> pgflow.is_chosen(object);
+  UPDATE pgflow.object_state s SET publications = now.publications
+  FROM (SELECT o.object, ARRAY(SELECT c FROM unnest(pgflow.is_chosen(o.object)) c
+      WHERE pgflow.is_published(o.object, c) ORDER BY c) AS publications
+    FROM pgflow.object_state o WHERE o.class = 'pg_class'::regclass) now
+  WHERE s.class = 'pg_class'::regclass AND s.object = now.object
+  AND NOT s.publications @> now.publications;
   FOR stale IN SELECT class, object FROM pgflow.object_state
-      WHERE state - 'identity_by_pgflow' <> pgflow.state(class, object) LOOP
+      WHERE state <> pgflow.state(class, object) LOOP
     -- Behind a command that is changing it just now.
     IF stale.class = 'pg_class'::regclass
         AND (SELECT relkind IN ('r', 'p', 'v') FROM pg_class WHERE oid = stale.object) THEN
@@ -798,7 +1038,8 @@ BEGIN
   DROP EVENT TRIGGER pgflow_capture_rewrite;
   DROP EVENT TRIGGER pgflow_capture_drop;
   DROP EVENT TRIGGER pgflow_capture;
-  DROP TABLE pgflow.capture_pipeline, pgflow.object_state, pgflow.message;
+  DROP TABLE pgflow.capture_pipeline, pgflow.capture_secret, pgflow.object_state,
+    pgflow.joining_table, pgflow.message;
   FOR routine IN SELECT oid FROM pg_proc WHERE pronamespace = 'pgflow'::regnamespace LOOP
     EXECUTE format('DROP FUNCTION %s', routine);
   END LOOP;
@@ -807,6 +1048,11 @@ BEGIN
   END IF;
 END $$;
 
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA pgflow FROM PUBLIC;
+DROP TRIGGER IF EXISTS join_publication ON pgflow.joining_table;
+CREATE CONSTRAINT TRIGGER join_publication AFTER INSERT ON pgflow.joining_table
+  DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pgflow.join_publication();
+ALTER TABLE pgflow.joining_table ENABLE ALWAYS TRIGGER join_publication;
 CREATE EVENT TRIGGER pgflow_capture_start ON ddl_command_start EXECUTE FUNCTION pgflow.capture_start();
 CREATE EVENT TRIGGER pgflow_capture_rewrite ON table_rewrite EXECUTE FUNCTION pgflow.capture_rewrite();
 CREATE EVENT TRIGGER pgflow_capture_drop ON sql_drop EXECUTE FUNCTION pgflow.capture_drop();

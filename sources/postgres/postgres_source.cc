@@ -127,7 +127,8 @@ absl::Status PostgresSource::PreparePublication(Connection& connection, bool cre
     return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
                             "publication {} cannot be used: {}", publication(), existing->obstacle);
   }
-  const std::vector<schemas::TableName> missing = MissingTables(*existing, *catalog);
+  PGFLOW_ASSIGN_OR_RETURN(const std::vector<schemas::TableName> missing,
+                          StillThere(connection, MissingTables(*existing, *catalog), stop));
   // With a slot, rows may have been copied already: a new table's rows would never be.
   if (existing->ours && !slot_exists && create) {
     return SetPublicationTables(connection, publication(), *catalog, stop);
@@ -156,6 +157,12 @@ absl::Status PostgresSource::PrepareCapture(Connection& connection, bool create,
   }
   PGFLOW_RETURN_IF_ERROR(base::Annotate(installed, "install the DDL capture"));
   captured_ = true;
+  // A table that a transaction of before made would be in no publication.
+  PGFLOW_RETURN_IF_ERROR(SettleCapture(connection, stop));
+  if (!slot_exists) {
+    PGFLOW_RETURN_IF_ERROR(PreparePublication(connection, true, false, stop));
+    PGFLOW_RETURN_IF_ERROR(InstallCapture(connection, pipeline, stop));
+  }
   if (slot_exists) {
     base::LogWarning("the DDL capture was not there; what was changed before now is not known");
   }
@@ -184,8 +191,6 @@ absl::StatusOr<engine::SlotState> PostgresSource::OpenSlot(bool create, std::sto
   PGFLOW_ASSIGN_OR_RETURN(CreatedSlot created,
                           CreateSlot(Options("slot"), slot(), SlotLife::kPermanent, stop));
   const Lsn point = created.consistent_point;
-  // The transactions that began before the capture was there are over now.
-  if (captured_) PGFLOW_RETURN_IF_ERROR(RefreshCapture(*control, stop));
   created_ = std::move(created);
   return engine::SlotState{.created = true, .confirmed_flush = point};
 }

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "sources/postgres/ddl_capture.h"
 #include "sources/postgres/relation_change.h"
 #include "sources/postgres/slot.h"
 
@@ -55,6 +56,9 @@ absl::Status RelationCache::Load(const std::string& publication, std::stop_token
   PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> row,
                           ReadPublication(*connection_, publication, stop_));
   publication_is_ours_ = row.has_value() && row->ours;
+  if (ddl_ == DdlSource::kCapture) {
+    PGFLOW_ASSIGN_OR_RETURN(secret_, ReadCaptureSecret(*connection_, stop_));
+  }
   wants_binary_ = binary_ != BinaryMode::kOff;
   if (binary_ == BinaryMode::kAuto) {
     for (const auto& [oid, table] : catalog_) {
@@ -150,9 +154,9 @@ bool RelationCache::WantsDdl(const schemas::DdlSubject& subject) const {
   const std::string& schema = subject.name.schema.empty() ? subject.name.name : subject.name.schema;
   if (!subject.is_table) return filter_.MayChooseIn(schema);
   const auto chosen = [this](const schemas::TableName& name) { return filter_.Matches(name); };
-  return chosen(subject.name) || chosen(subject.name_before) ||
-         std::ranges::any_of(subject.parents, chosen) || catalog_.contains(subject.oid) ||
-         known_.contains(subject.oid);
+  return chosen(subject.name) || chosen(subject.name_before) || Publishes(subject.new_for) ||
+         Publishes(subject.published_by) || std::ranges::any_of(subject.parents, chosen) ||
+         catalog_.contains(subject.oid) || known_.contains(subject.oid);
 }
 
 // With a publication of ours everything published was chosen, also partitions that follow their

@@ -35,6 +35,7 @@ class RelationCache final : public RelationLookup {
   // kAborted: the stream must start over in text format, because of a new column's type.
   absl::StatusOr<schemas::TableSchemaPtr> Resolve(
       const postgres::RelationMessage& message) override;
+  std::string_view CaptureSecret() const override { return secret_; }
   bool Publishes(const std::vector<std::string>& publications) const override;
   bool WantsDdl(const schemas::DdlSubject& subject) const override;
   std::string TakeSchemaChange() override { return std::exchange(change_, {}); }
@@ -59,6 +60,7 @@ class RelationCache final : public RelationLookup {
   std::unique_ptr<postgres::Connection> connection_;
   std::string change_;
   std::string publication_;
+  std::string secret_;
   bool publication_is_ours_ = false;
   bool wants_binary_ = true;
   std::map<postgres::Oid, schemas::CatalogTable> catalog_;

@@ -170,6 +170,21 @@ std::vector<schemas::TableName> MissingTables(const PublicationRow& publication,
   return missing;
 }
 
+absl::StatusOr<std::vector<schemas::TableName>> StillThere(Connection& connection,
+                                                           std::vector<schemas::TableName> tables,
+                                                           std::stop_token stop) {
+  std::vector<schemas::TableName> there;
+  for (schemas::TableName& table : tables) {
+    PGFLOW_ASSIGN_OR_RETURN(
+        const Result found,
+        connection.Execute(fmt::format("SELECT to_regclass({}) IS NOT NULL",
+                                       connection.QuoteLiteral(schemas::QuoteTable(table))),
+                           stop));
+    if (found.boolean(0, 0)) there.push_back(std::move(table));
+  }
+  return there;
+}
+
 absl::Status CreatePublication(Connection& connection, const std::string& publication,
                                const schemas::Catalog& catalog, std::stop_token stop) {
   const std::string name = QuoteIdentifier(publication);

@@ -83,6 +83,24 @@ absl::Status PostgresSnapshotSession::Plan(Connection& connection, const std::st
   return absl::OkStatus();
 }
 
+namespace {
+
+// The file and a hash (FNV-1a) of what the columns are.
+uint64_t StorageOf(const schemas::CatalogTable& table) {
+  uint32_t hash = 2166136261U;
+  const auto add = [&hash](std::string_view text) {
+    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+    hash = (hash ^ 0xffU) * 16777619U;
+  };
+  for (const schemas::Column& column : table.schema->columns) {
+    add(column.name);
+    add(fmt::format("{} {} {}", column.attribute_number, column.type, column.type_modifier));
+  }
+  return uint64_t{hash} << 32 | table.filenode;
+}
+
+}  // namespace
+
 void PostgresSnapshotSession::PlanTable(const schemas::CatalogTable& table, bool ranges,
                                         uint64_t block_bytes) {
   const bool binary = request_.binary == BinaryMode::kOn ||
@@ -91,7 +109,7 @@ void PostgresSnapshotSession::PlanTable(const schemas::CatalogTable& table, bool
       {table.filenode, binary ? engine::CopyFormat::kBinary : engine::CopyFormat::kText});
   engine::SnapshotTable plan{.schema = table.schema,
                              .has_primary_key = table.has_primary_key,
-                             .storage = table.filenode,
+                             .storage = StorageOf(table),
                              .bytes = table.bytes,
                              .rows_estimate = table.rows_estimate,
                              .ranges = {}};

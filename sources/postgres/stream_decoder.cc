@@ -233,9 +233,12 @@ absl::Status StreamDecoder::TakeTruncate(const postgres::TruncateMessage& messag
 
 absl::Status StreamDecoder::TakeLogicalMessage(std::string_view prefix, std::string_view content,
                                                postgres::Xid xid) {
-  if (prefix == kDdlPrefix) return TakeDdl(content, xid);
-  if (prefix == kRowsPrefix) return TakeCapturedRows(content, xid);
-  return absl::OkStatus();
+  if (prefix != kDdlPrefix && prefix != kRowsPrefix) return absl::OkStatus();
+  const std::string_view secret = relations_.CaptureSecret();
+  // Anybody may write a logical message.
+  if (secret.empty() || !content.starts_with(secret)) return absl::OkStatus();
+  content.remove_prefix(secret.size());
+  return prefix == kDdlPrefix ? TakeDdl(content, xid) : TakeCapturedRows(content, xid);
 }
 
 absl::Status StreamDecoder::TakeMessageRow(const postgres::InsertMessage& message) {

@@ -31,6 +31,8 @@ class RelationLookup {
   // How the last resolved relation differs from what it was before, as schemas::PlanDdl reads it;
   // empty when it does not, or the DDL capture tells it.
   virtual std::string TakeSchemaChange() { return {}; }
+  // What messages of the capture begin with; empty: none is expected.
+  virtual std::string_view CaptureSecret() const { return {}; }
   // Whether the stream's publication is one of `publications`.
   virtual bool Publishes(const std::vector<std::string>& /*publications*/) const { return false; }
   // Whether a captured DDL command is one of ours.
