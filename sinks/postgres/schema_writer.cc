@@ -84,6 +84,10 @@ absl::Status SchemaWriter::Create(const PlannedTable& table) {
   const std::string object = "table " + table.name().ToString();
   PGFLOW_RETURN_IF_ERROR(Run("BEGIN", object));
   PGFLOW_RETURN_IF_ERROR(Run(table.CreateSql(), object));
+  if (table.definition() != nullptr && table.definition()->identity_full) {
+    PGFLOW_RETURN_IF_ERROR(
+        Run(fmt::format("ALTER TABLE {} REPLICA IDENTITY FULL", QuoteTable(table.name())), object));
+  }
   PGFLOW_RETURN_IF_ERROR(SetDefaults(table));
   PGFLOW_RETURN_IF_ERROR(Run("COMMIT", object));
   base::LogInfo("created {}", object);
@@ -95,7 +99,7 @@ absl::Status SchemaWriter::SetDefaults(const PlannedTable& table) {
     if (column.definition == nullptr || column.definition->default_sql.empty()) continue;
     if (column.definition->generated != '\0') continue;
     PGFLOW_RETURN_IF_ERROR(Run("SAVEPOINT pgflow_default", "default"));
-    const absl::Status status = SetDefault(table, column);
+    absl::Status status = SetDefault(table, column);
     if (status.ok()) continue;
     if (postgres::SqlStateOf(status).empty()) return status;
     // A function that the target lacks, most likely. Replication does not need the default.
@@ -142,11 +146,11 @@ absl::Status SchemaWriter::FinishTable(const engine::TablePlan& plan) {
   const bool has_key = !target->unique_indexes.empty() && target->unique_indexes.front().primary;
   // A deferrable key is not among those (it is not checked at once): "multiple primary keys".
   if (!key_sql.empty() && !has_key) {
-    const absl::Status status = Run(key_sql, object);
+    absl::Status status = Run(key_sql, object);
     if (!status.ok() && postgres::SqlStateOf(status) != "42P16") return status;
   }
   if (table.is_unchanged() && !plan.definition->identity_index_sql.empty()) {
-    const absl::Status status = Run(plan.definition->identity_index_sql, object);
+    absl::Status status = Run(plan.definition->identity_index_sql, object);
     if (!status.ok() && postgres::SqlStateOf(status) != "42P07") return status;
   }
   return table.is_partition() ? FinishParents(*plan.definition) : absl::OkStatus();

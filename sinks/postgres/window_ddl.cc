@@ -71,12 +71,17 @@ absl::Status WindowApplier::ApplyWithDdl(const Window& window, std::stop_token s
 absl::Status WindowApplier::ChangeSchema(const Batch& batch, const ChangeEvent& event,
                                          std::stop_token stop) {
   const std::string position = batch.PositionOf(event).ToString();
-  PGFLOW_ASSIGN_OR_RETURN(const schemas::DdlScript script, schemas::PlanDdl(event.ddl));
-  const std::string title = fmt::format("{} ({}) at {}", script.tag, script.subject, position);
+  absl::StatusOr<schemas::DdlScript> planned = schemas::PlanDdl(event.ddl);
   if (config_.ddl == DdlMode::kReport) {
-    base::LogWarning("{}: not applied, because ddl is report", title);
+    base::LogWarning("{} at {}: not applied, because ddl is report",
+                     planned.ok() ? fmt::format("{} ({})", planned->tag, planned->subject)
+                                  : std::string(base::Message(planned.status())),
+                     position);
     return absl::OkStatus();
   }
+  PGFLOW_RETURN_IF_ERROR(planned.status());
+  schemas::DdlScript& script = *planned;
+  const std::string title = fmt::format("{} ({}) at {}", script.tag, script.subject, position);
   if (config_.ddl == DdlMode::kStop) {
     return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
                             "{}: stopped in front of it, because ddl is stop; to go on, apply it "
@@ -90,11 +95,24 @@ absl::Status WindowApplier::ChangeSchema(const Batch& batch, const ChangeEvent& 
         "be applied as it is; apply what you want of it to the target and set ddl: report",
         title);
   }
+  if (script.deletes_rows && !session_.replica_role()) {
+    return base::MakeStatus(
+        absl::StatusCode::kFailedPrecondition,
+        "{}: all rows of the table come anew, and to delete the old ones would set off foreign "
+        "keys "
+        "and triggers of the target, because this role may not set session_replication_role; grant "
+        "it that, or apply the change by hand and set ddl: report for one run",
+        title);
+  }
   schema_changed_ = true;
   // Row changes in front of it are in the same transaction, which it begins if there is none.
   PGFLOW_RETURN_IF_ERROR(ApplyRows({}, nullptr, stop));
+  if (event.catch_up) {
+    // The snapshot may have brought what comes of it already, or what came later.
+    for (schemas::DdlStatement& statement : script.statements) statement.best_effort = true;
+  }
   SchemaChanger changer(session_.connection(), session_.replica_role(), stop);
-  const absl::Status changed = changer.Run(script, title);
+  absl::Status changed = changer.Run(script, title);
   if (!changed.ok()) return changed;
   return session_.ForgetTables(stop);
 }
