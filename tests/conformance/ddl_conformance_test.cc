@@ -70,7 +70,7 @@ TEST_P(DdlConformanceTest, Case) {
 
 std::vector<Variant> Variants() {
   std::vector<Variant> variants;
-  for (const CaseFile& file : ReadCases(PGFLOW_DDL_CASES)) {
+  for (const CaseFile& file : ReadCases(PGFLOW_CONFORMANCE_CASES)) {
     for (const bool live : {true, false}) {
       for (const bool binary : {true, false}) variants.push_back({file, live, binary});
     }

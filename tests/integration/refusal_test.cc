@@ -246,7 +246,7 @@ class PasswordTest : public RefusalTest {
  protected:
   void SetUp() override {
     RefusalTest::SetUp();
-    const std::string file = server_->data_directory() + "/pg_hba.conf";
+    const std::string file = shared_server->data_directory() + "/pg_hba.conf";
     before_ = ReadFile(file);
     WriteFile(file, "host all locked 127.0.0.1/32 scram-sha-256\n" + before_);
     source_.Execute(
@@ -254,7 +254,7 @@ class PasswordTest : public RefusalTest {
         "SELECT pg_reload_conf()");
   }
   void TearDown() override {
-    WriteFile(server_->data_directory() + "/pg_hba.conf", before_);
+    WriteFile(shared_server->data_directory() + "/pg_hba.conf", before_);
     source_.Execute("SELECT pg_reload_conf()");
   }
 

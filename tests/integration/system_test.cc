@@ -160,22 +160,22 @@ void SystemTest::ExpectEqualSoon(const std::vector<std::string>& tables,
   EXPECT_TRUE(difference.empty() && process.running()) << difference << process.Output();
 }
 
-std::unique_ptr<ScratchPostgres> SharedServerTest::server_;
+std::unique_ptr<ScratchPostgres> SharedServerTest::shared_server;
 
 void SharedServerTest::SetUpTestSuite() {
   absl::StatusOr<std::unique_ptr<ScratchPostgres>> server = ScratchPostgres::Make();
   ASSERT_TRUE(server.ok()) << server.status();
-  server_ = *std::move(server);
+  shared_server = *std::move(server);
 }
 
-void SharedServerTest::TearDownTestSuite() { server_.reset(); }
+void SharedServerTest::TearDownTestSuite() { shared_server.reset(); }
 
 void SharedServerTest::SetUp() {
-  ASSERT_NE(server_, nullptr);
+  ASSERT_NE(shared_server, nullptr);
   const std::string name = TestName();
-  ASSERT_TRUE(server_->CreateDatabase(name + "_source").ok());
-  ASSERT_TRUE(server_->CreateDatabase(name + "_target").ok());
-  Use({server_.get(), name + "_source"}, {server_.get(), name + "_target"});
+  ASSERT_TRUE(shared_server->CreateDatabase(name + "_source").ok());
+  ASSERT_TRUE(shared_server->CreateDatabase(name + "_target").ok());
+  Use({shared_server.get(), name + "_source"}, {shared_server.get(), name + "_target"});
 }
 
 void TwoServerTest::StartServers(ScratchPostgresOptions source, ScratchPostgresOptions target) {

@@ -94,7 +94,7 @@ class SharedServerTest : public SystemTest {
   static void TearDownTestSuite();
   void SetUp() override;
 
-  static std::unique_ptr<ScratchPostgres> server_;
+  static std::unique_ptr<ScratchPostgres> shared_server;
 };
 
 class TwoServerTest : public SystemTest {

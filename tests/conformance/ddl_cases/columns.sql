@@ -49,6 +49,9 @@ UPDATE t SET c = 5000000000 WHERE id = 5;
 ALTER TABLE t ALTER COLUMN b TYPE text USING 'was ' || b;
 UPDATE t SET b = 'text' WHERE id = 6;
 --- change
+ALTER TABLE t ALTER COLUMN b TYPE text USING 'again ' || b;
+UPDATE t SET b = NULL WHERE id = 7;
+--- change
 ALTER TABLE t ALTER COLUMN id TYPE bigint;
 INSERT INTO t (id) VALUES (5000000001);
 --- change
@@ -81,3 +84,19 @@ INSERT INTO toasted SELECT i, string_agg(md5(i::text || j), '') FROM generate_se
 --- change
 ALTER TABLE toasted ADD COLUMN r float8 DEFAULT random();
 UPDATE toasted SET r = 0 WHERE id = 2;
+--- change
+CREATE TYPE level AS ENUM ('low', 'high');
+CREATE TABLE retyped (id int PRIMARY KEY, l level, a int, ts timestamp);
+INSERT INTO retyped VALUES (1, 'high', 5, '2026-01-01 12:00');
+--- change
+ALTER TYPE level RENAME TO grade;
+ALTER TABLE retyped ADD COLUMN r float8 DEFAULT random();
+--- change
+ALTER TABLE retyped ALTER a TYPE bigint, ADD COLUMN since timestamptz DEFAULT now(), ADD COLUMN who text DEFAULT current_user;
+--- change
+SET TimeZone = 'America/New_York';
+ALTER TABLE retyped ALTER ts TYPE timestamptz;
+SET DateStyle = 'SQL, DMY';
+ALTER TABLE retyped ADD COLUMN on_day date NOT NULL DEFAULT '04/05/2026';
+--- change
+ALTER TABLE retyped ADD COLUMN x float8 DEFAULT random(), ADD COLUMN y float8 GENERATED ALWAYS AS (x * 2) STORED NOT NULL;

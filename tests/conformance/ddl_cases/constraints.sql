@@ -56,3 +56,17 @@ DROP STATISTICS member_stats;
 ALTER TABLE member DROP CONSTRAINT member_team_fkey;
 DROP TABLE team;
 INSERT INTO member VALUES (99, 12345, 3);
+--- change
+CREATE TABLE indexed (id int PRIMARY KEY, v int);
+CREATE UNIQUE INDEX indexed_v ON indexed (v);
+--- change
+REINDEX INDEX CONCURRENTLY indexed_v;
+--- change
+DROP INDEX indexed_v;
+INSERT INTO indexed VALUES (1, 1), (2, 1);
+--- change
+BEGIN;
+CREATE TABLE refers (a int REFERENCES indexed DEFERRABLE INITIALLY DEFERRED);
+INSERT INTO refers VALUES (1);
+COMMIT;
+UPDATE refers SET a = 2;

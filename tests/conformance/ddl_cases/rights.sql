@@ -24,6 +24,6 @@ COMMENT ON TYPE shade IS 's';
 COMMENT ON SEQUENCE numbers IS 'n';
 --- change
 COMMENT ON TABLE guarded IS NULL;
-ALTER TABLE guarded OWNER TO pg_database_owner;
+ALTER TABLE guarded OWNER TO pg_monitor;
 --- change
 INSERT INTO guarded VALUES (1, 'x');

@@ -66,3 +66,12 @@ CREATE UNLOGGED TABLE not_logged (id int PRIMARY KEY);
 DROP TABLE not_logged;
 CREATE TEMPORARY TABLE for_me (id int);
 INSERT INTO for_me VALUES (1);
+--- change
+CREATE TABLE base (id int PRIMARY KEY, kind text);
+CREATE TABLE heir (extra text, PRIMARY KEY (id)) INHERITS (base);
+INSERT INTO base VALUES (1, 'b');
+INSERT INTO heir VALUES (2, 'h', 'E');
+--- change
+ALTER TABLE base ADD COLUMN r float8 DEFAULT random();
+--- change
+ALTER TABLE base ALTER COLUMN kind TYPE text USING kind || '!';

@@ -1,0 +1,118 @@
+// DDL beyond the cases of tests/conformance: who may write it, what the options do, and what is
+// left without event triggers.
+#include <csignal>
+
+#include <fmt/format.h>
+
+#include "tests/integration/system_test.h"
+
+namespace pgflow::tests {
+namespace {
+
+class DdlTest : public SharedServerTest {
+ protected:
+  void SetUp() override {
+    SharedServerTest::SetUp();
+    pipeline_.source_options = "    replication: {ddl: true}\n";
+    source_.Execute("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a')");
+  }
+  std::string ColumnsOf(const Database& database, const std::string& table = "t") const {
+    return database.Value(
+        fmt::format("SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' "
+                    "ORDER BY attnum) FROM pg_attribute WHERE attrelid = '{}'::regclass AND attnum "
+                    "> 0 AND NOT attisdropped",
+                    table));
+  }
+};
+
+TEST_F(DdlTest, AMessageOfSomebodyElseIsNone) {
+  RunToCurrent();
+  source_.Execute(
+      "SELECT pg_logical_emit_message(true, 'pgflow.ddl', '{\"tag\": \"X\", \"after\": "
+      "{\"object\": "
+      "\"schema\", \"name\": \"public2\"}}');"
+      "SELECT pg_logical_emit_message(true, 'pgflow.ddl', '{\"error\": \"x\"}');"
+      "SELECT pg_logical_emit_message(true, 'pgflow.rows', 'nonsense');"
+      "INSERT INTO t VALUES (2, 'b')");
+  RunToCurrent();
+  ExpectEqual({"t"});
+  EXPECT_EQ(target_.Value("SELECT count(*) FROM pg_namespace WHERE nspname = 'public2'"), "0");
+  Expect(0, "destroy");
+}
+
+TEST_F(DdlTest, StopsOrReportsWhereThatIsAskedFor) {
+  RunToCurrent();
+  source_.Execute("ALTER TABLE t ADD COLUMN w int DEFAULT 3; INSERT INTO t VALUES (2, 'b')");
+  pipeline_.sinks = {PostgresSink("ddl: stop")};
+  const std::string stopped = Expect(1, "run", {"--until-current"});
+  EXPECT_NE(stopped.find("ALTER TABLE (table public.t)"), std::string::npos) << stopped;
+  EXPECT_EQ(target_.Value("SELECT count(*) FROM t"), "1");
+  target_.Execute("ALTER TABLE t ADD COLUMN w int DEFAULT 3");
+  pipeline_.sinks = {PostgresSink("ddl: report")};
+  RunToCurrent();
+  ExpectEqual({"t"});
+  Expect(0, "destroy");
+}
+
+TEST_F(DdlTest, WhatTheTargetRefusesStopsWithItsStatement) {
+  RunToCurrent();
+  target_.Execute("CREATE VIEW uses_v AS SELECT v FROM t");
+  source_.Execute("ALTER TABLE t DROP COLUMN v");
+  const std::string refused = Expect(1, "run", {"--until-current"});
+  EXPECT_NE(refused.find("DROP COLUMN IF EXISTS \"v\""), std::string::npos) << refused;
+  target_.Execute("DROP VIEW uses_v");
+  RunToCurrent();
+  EXPECT_EQ(ColumnsOf(target_), "id integer");
+  Expect(0, "destroy");
+}
+
+TEST_F(DdlTest, WithoutEventTriggersColumnsFollow) {
+  source_.Execute(
+      fmt::format("CREATE ROLE no_triggers LOGIN REPLICATION; GRANT CREATE ON DATABASE {} TO "
+                  "no_triggers; ALTER "
+                  "TABLE t OWNER TO no_triggers",
+                  source_.name));
+  pipeline_.source_url = source_.url("no_triggers");
+  const auto process = Run();
+  ASSERT_TRUE(WaitForSnapshot(*process));
+  EXPECT_TRUE(process->Printed("no privilege to create event triggers"));
+  source_.Execute("UPDATE t SET v = 'first'");
+  ExpectEqualSoon({"t"}, *process);
+  source_.Execute("ALTER TABLE t ADD COLUMN w numeric(8,2); INSERT INTO t VALUES (2, 'b', 1.5)");
+  source_.Execute("ALTER TABLE t RENAME COLUMN v TO renamed; UPDATE t SET renamed = 'c'");
+  ExpectEqualSoon({"t"}, *process);
+  source_.Execute("ALTER TABLE t DROP COLUMN renamed; DELETE FROM t WHERE id = 1");
+  ExpectEqualSoon({"t"}, *process);
+  EXPECT_EQ(ColumnsOf(target_), ColumnsOf(source_));
+  process->Signal(SIGTERM);
+  EXPECT_EQ(process->WaitForExit(), 0) << process->Output();
+  EXPECT_NE(Expect(0, "check").find("may not create event triggers"), std::string::npos);
+  Expect(0, "destroy");
+}
+
+TEST_F(DdlTest, ASchemaOfSomebodyElseIsNotTrusted) {
+  source_.Execute("CREATE ROLE squatter; CREATE SCHEMA pgflow AUTHORIZATION squatter");
+  const std::string refused = Expect(1, "init");
+  EXPECT_NE(refused.find("belongs to squatter"), std::string::npos) << refused;
+  source_.Execute("DROP SCHEMA pgflow");
+  Expect(0, "init");
+  Expect(0, "destroy");
+  EXPECT_EQ(source_.Value("SELECT count(*) FROM pg_event_trigger"), "0");
+  EXPECT_EQ(source_.Value("SELECT count(*) FROM pg_namespace WHERE nspname = 'pgflow'"), "0");
+}
+
+TEST_F(DdlTest, OrdinaryRolesRunDdl) {
+  RunToCurrent();
+  source_.Execute(
+      "CREATE ROLE developer LOGIN; CREATE SCHEMA dev AUTHORIZATION developer; GRANT CREATE ON "
+      "SCHEMA public TO developer; SET ROLE developer; CREATE TABLE public.made (id serial PRIMARY "
+      "KEY, v text); INSERT INTO public.made (v) VALUES ('x'); ALTER TABLE public.made ADD COLUMN "
+      "r "
+      "float8 DEFAULT random()");
+  RunToCurrent();
+  ExpectEqual({"t", "made"});
+  Expect(0, "destroy");
+}
+
+}  // namespace
+}  // namespace pgflow::tests
