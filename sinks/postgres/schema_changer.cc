@@ -51,7 +51,7 @@ absl::StatusOr<bool> SchemaChanger::IsDone(const schemas::DdlStatement& statemen
 
 absl::Status SchemaChanger::RunStatement(const schemas::DdlStatement& statement,
                                          const std::string& title) {
-  const absl::Status status = connection_.Execute(statement.sql, stop_).status();
+  absl::Status status = connection_.Execute(statement.sql, stop_).status();
   if (status.ok() || base::IsRetryable(status) || status.code() == absl::StatusCode::kCancelled) {
     return base::Annotate(status, title);
   }
@@ -68,7 +68,7 @@ absl::Status SchemaChanger::RunStatement(const schemas::DdlStatement& statement,
 absl::Status SchemaChanger::RunBestEffort(const schemas::DdlStatement& statement,
                                           const std::string& title) {
   PGFLOW_RETURN_IF_ERROR(connection_.Execute("SAVEPOINT pgflow_ddl", stop_).status());
-  const absl::Status status = connection_.Execute(statement.sql, stop_).status();
+  absl::Status status = connection_.Execute(statement.sql, stop_).status();
   if (!status.ok() && postgres::SqlStateOf(status).empty()) return status;
   if (!status.ok()) {
     base::LogWarning("{}: left out on the target: {} ({})", title, statement.sql,

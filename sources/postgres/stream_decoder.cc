@@ -370,7 +370,7 @@ absl::Status StreamDecoder::Publish() {
   Count(chunk_);
   const size_t bytes = chunk_.bytes.size();
   const size_t records = chunk_.records.size();
-  const absl::Status appended = out_.Append(std::move(chunk_));
+  absl::Status appended = out_.Append(std::move(chunk_));
   StartOver(chunk_, bytes, records);
   span_open_ = false;
   last_relation_ = 0;
@@ -383,7 +383,7 @@ absl::Status StreamDecoder::PublishOpen() {
   const size_t bytes = open_chunk_.bytes.size();
   const size_t records = open_chunk_.records.size();
   open_[top_xid_].appended = true;
-  const absl::Status appended = out_.AppendOpen(top_xid_, std::move(open_chunk_));
+  absl::Status appended = out_.AppendOpen(top_xid_, std::move(open_chunk_));
   StartOver(open_chunk_, bytes, records);
   last_relation_ = 0;
   return appended;

@@ -68,7 +68,8 @@ CREATE TEMPORARY TABLE for_me (id int);
 INSERT INTO for_me VALUES (1);
 --- change
 CREATE TABLE base (id int PRIMARY KEY, kind text);
-CREATE TABLE heir (extra text, PRIMARY KEY (id)) INHERITS (base);
+CREATE TABLE heir (extra text) INHERITS (base);
+ALTER TABLE heir ADD PRIMARY KEY (id);
 INSERT INTO base VALUES (1, 'b');
 INSERT INTO heir VALUES (2, 'h', 'E');
 --- change
