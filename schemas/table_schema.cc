@@ -16,6 +16,16 @@ std::string QuoteIdentifier(std::string_view name) {
   return quoted;
 }
 
+std::string QuoteLiteral(std::string_view text) {
+  std::string quoted = "'";
+  for (const char c : text) {
+    if (c == '\'') quoted.push_back('\'');
+    quoted.push_back(c);
+  }
+  quoted.push_back('\'');
+  return quoted;
+}
+
 std::string QuoteTable(const TableName& table) {
   return QuoteIdentifier(table.schema) + "." + QuoteIdentifier(table.name);
 }

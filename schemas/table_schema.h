@@ -23,6 +23,8 @@ struct TableName {
 
 // `"schema"."name"`, for SQL. Quotes are doubled.
 std::string QuoteIdentifier(std::string_view name);
+// `'text'`, for SQL with standard_conforming_strings and for options of replication commands.
+std::string QuoteLiteral(std::string_view text);
 std::string QuoteTable(const TableName& table);
 
 enum class ReplicaIdentity : char { kDefault = 'd', kIndex = 'i', kFull = 'f', kNothing = 'n' };

@@ -27,21 +27,12 @@ std::string ConstraintExists(const std::string& table, const std::string& name) 
       QuoteLiteral(table), QuoteLiteral(name));
 }
 
-// The same constraint in the other list: by oid, or by name and definition when a rewrite made it
-// anew.
-const Json* Same(const Json& list, const Json& constraint) {
-  if (const Json* same = FindByOid(list, constraint); same != nullptr) return same;
-  const Json* named = FindByName(list, TextOf(constraint, "name"));
-  if (named == nullptr) return nullptr;
-  return TextOf(*named, "definition") == TextOf(constraint, "definition") ? named : nullptr;
-}
-
 void Add(const ObjectChange& change, const Json& constraint, ScriptWriter& out) {
   const std::string table = QualifiedName(change.after);
   const std::string name = TextOf(constraint, "name");
   // ADD ... USING INDEX took over an index that was there.
   const Json* index = nullptr;
-  if (constraint.contains("index") && !IsForeignKey(constraint) && !change.before.is_null()) {
+  if (constraint.contains("index") && !IsForeignKey(constraint)) {
     for (const Json& each : ListOf(change.before, "indexes")) {
       if (each.at("oid") == constraint.at("index")) index = &each;
     }
@@ -66,13 +57,12 @@ void Add(const ObjectChange& change, const Json& constraint, ScriptWriter& out) 
 }  // namespace
 
 void DropConstraints(const ObjectChange& change, ScriptWriter& out) {
-  if (change.before.is_null()) return;
   const Json& after = ListOf(change.after, "constraints");
   const std::string table = QualifiedName(change.after);
   // Foreign keys stand behind the keys in the list; they go first.
   std::vector<const Json*> gone;
   for (const Json& constraint : ListOf(change.before, "constraints")) {
-    if (!FlagOf(constraint, "inherited") && Same(after, constraint) == nullptr) {
+    if (!FlagOf(constraint, "inherited") && FindPart(after, constraint) == nullptr) {
       gone.push_back(&constraint);
     }
   }
@@ -87,12 +77,11 @@ void DropConstraints(const ObjectChange& change, ScriptWriter& out) {
 }
 
 void AddConstraints(const ObjectChange& change, ScriptWriter& out) {
-  const Json& before =
-      change.before.is_null() ? Json::array() : ListOf(change.before, "constraints");
+  const Json& before = ListOf(change.before, "constraints");
   const std::string table = QualifiedName(change.after);
   std::vector<const Json*> fresh;
   for (const Json& constraint : ListOf(change.after, "constraints")) {
-    const Json* was = Same(before, constraint);
+    const Json* was = FindPart(before, constraint);
     const std::string name = QuoteIdentifier(TextOf(constraint, "name"));
     if (was == nullptr) {
       if (!FlagOf(constraint, "inherited")) fresh.push_back(&constraint);
@@ -116,7 +105,7 @@ void AddConstraints(const ObjectChange& change, ScriptWriter& out) {
   });
   for (const Json* constraint : fresh) Add(change, *constraint, out);
   for (const Json& constraint : ListOf(change.after, "constraints")) {
-    const Json* was = Same(before, constraint);
+    const Json* was = FindPart(before, constraint);
     WriteComment(
         was == nullptr ? Json::object() : *was, constraint,
         fmt::format("CONSTRAINT {} ON {}", QuoteIdentifier(TextOf(constraint, "name")), table),

@@ -70,6 +70,13 @@ void WriteObject(const ObjectChange& change, DdlScript& script) {
   out.Warn(fmt::format("{} of a {} is not replicated", script.tag, object));
 }
 
+// Null: it was not there before, or is no more.
+const Json& StateIn(const Json& message, const char* key) {
+  static const Json null;
+  const auto found = message.find(key);
+  return found == message.end() ? null : *found;
+}
+
 TableName NameOf(const Json& state) { return {TextOf(state, "schema"), TextOf(state, "name")}; }
 
 DdlSubject SubjectOf(const Json& message) {
@@ -81,18 +88,17 @@ DdlSubject SubjectOf(const Json& message) {
     subject.name_before = subject.name;
     return subject;
   }
-  const Json null;
-  const Json& before = message.contains("before") ? message.at("before") : null;
-  const Json& after = message.contains("after") ? message.at("after") : null;
+  const Json& before = StateIn(message, "before");
+  const Json& after = StateIn(message, "after");
   if (before.is_null() && after.is_null()) {
     subject.captured = false;
     return subject;
   }
-  subject.name = NameOf(after.is_null() ? before : after);
-  subject.name_before = NameOf(before.is_null() ? after : before);
-  subject.object = TextOf(after.is_null() ? before : after, "object");
-  subject.is_table = subject.object == "table";
   const Json& state = after.is_null() ? before : after;
+  subject.name = NameOf(state);
+  subject.name_before = NameOf(before.is_null() ? after : before);
+  subject.object = TextOf(state, "object");
+  subject.is_table = subject.object == "table";
   if (state.contains("oid")) subject.oid = state.at("oid").get<postgres::Oid>();
   for (const Json& name : ListOf(message, "new_for")) subject.new_for.push_back(name);
   for (const Json& name : ListOf(message, "published_by")) subject.published_by.push_back(name);
@@ -118,17 +124,15 @@ DdlScript Plan(const Json& message) {
   script.subject =
       fmt::format("{} {}", subject.object,
                   subject.name.schema.empty() ? subject.name.name : subject.name.ToString());
-  if (subject.is_table) script.table = subject.name;
-  const Json null;
   const std::string phase = TextOf(message, "phase");
-  if (phase == "before_rows") script.phase = DdlPhase::kBeforeRows;
-  if (phase == "after_rows") script.phase = DdlPhase::kAfterRows;
-  WriteObject({.before = message.contains("before") ? message.at("before") : null,
-               .after = message.contains("after") ? message.at("after") : null,
+  WriteObject({.before = StateIn(message, "before"),
+               .after = StateIn(message, "after"),
                .replaced = ListOf(message, "replaced"),
                .tag = script.tag,
                .cascade = FlagOf(message, "cascade"),
-               .phase = script.phase},
+               .phase = phase == "before_rows"  ? DdlPhase::kBeforeRows
+                        : phase == "after_rows" ? DdlPhase::kAfterRows
+                                                : DdlPhase::kWhole},
               script);
   return script;
 }

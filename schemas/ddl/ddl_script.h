@@ -27,20 +27,9 @@ struct DdlStatement {
   bool best_effort = false;
 };
 
-// Which rows come behind the statements, in the same transaction.
-enum class DdlPhase {
-  kWhole,       // None: the statements are all there is.
-  kBeforeRows,  // The values that a rewrite made follow as changes,
-  kAfterRows,   // and after them what must not be there earlier: constraints, indexes, defaults.
-};
-
 struct DdlScript {
   std::string tag;      // The command: "ALTER TABLE".
   std::string subject;  // "table public.orders".
-  // The table, for a change of one (its name after the command, or the last one it had); else an
-  // empty name in the object's schema.
-  TableName table;
-  DdlPhase phase = DdlPhase::kWhole;
   std::vector<DdlStatement> statements;
   // The rows of some tables are deleted, because all of them come anew. That must not set off
   // triggers and foreign keys of the target.

@@ -38,16 +38,6 @@ std::string QualifiedPair(const Json& pair) {
   return QuoteTable({pair.at(0).get<std::string>(), pair.at(1).get<std::string>()});
 }
 
-std::string QuoteLiteral(std::string_view text) {
-  std::string quoted = "'";
-  for (const char c : text) {
-    if (c == '\'') quoted.push_back('\'');
-    quoted.push_back(c);
-  }
-  quoted.push_back('\'');
-  return quoted;
-}
-
 std::string OptionList(const Json& options) {
   std::vector<std::string> list;
   for (const Json& option : options) {
@@ -74,12 +64,33 @@ const Json* FindByName(const Json& list, std::string_view name) {
   return nullptr;
 }
 
+const Json* FindByNumber(const Json& list, const Json& element) {
+  for (const Json& each : list) {
+    if (each.at("number") == element.at("number")) return &each;
+  }
+  return nullptr;
+}
+
+const Json* FindPart(const Json& list, const Json& part) {
+  if (const Json* same = FindByOid(list, part); same != nullptr) return same;
+  const Json* named = FindByName(list, TextOf(part, "name"));
+  if (named == nullptr) return nullptr;
+  return TextOf(*named, "definition") == TextOf(part, "definition") ? named : nullptr;
+}
+
 std::string RelationExists(const std::string& quoted_name) {
   return fmt::format("SELECT to_regclass({}) IS NOT NULL", QuoteLiteral(quoted_name));
 }
 
 std::string TypeExists(const std::string& quoted_name) {
   return fmt::format("SELECT to_regtype({}) IS NOT NULL", QuoteLiteral(quoted_name));
+}
+
+bool WriteDrop(const ObjectChange& change, std::string_view kind, const std::string& name,
+               ScriptWriter& out) {
+  if (!change.after.is_null()) return false;
+  out.Add(fmt::format("DROP {} IF EXISTS {}{}", kind, name, change.cascade ? " CASCADE" : ""));
+  return true;
 }
 
 void WriteRename(const ObjectChange& change, const std::string& kind, ScriptWriter& out) {

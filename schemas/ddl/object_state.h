@@ -25,14 +25,17 @@ bool Differs(const Json& before, const Json& after, const char* key);
 std::string QualifiedName(const Json& state);
 // The same of ["schema", "name"].
 std::string QualifiedPair(const Json& pair);
-// '...' with quotes doubled (standard_conforming_strings).
-std::string QuoteLiteral(std::string_view text);
 // Of an object_state::options list ["fillfactor=70"]: "fillfactor='70'".
 std::string OptionList(const Json& options);
 
 // The element of `list` with the same oid; null when there is none.
 const Json* FindByOid(const Json& list, const Json& element);
 const Json* FindByName(const Json& list, std::string_view name);
+// The column or attribute with the same number: it may have another name by now.
+const Json* FindByNumber(const Json& list, const Json& element);
+// What is still the same index, constraint or other part: the same oid, or, where a rewrite made it
+// anew, the same name and definition.
+const Json* FindPart(const Json& list, const Json& part);
 
 // Collects statements.
 class ScriptWriter {
@@ -55,6 +58,13 @@ class ScriptWriter {
   DdlScript& script_;
 };
 
+// Which rows come behind the statements, in the same transaction.
+enum class DdlPhase {
+  kWhole,       // None: the statements are all there is.
+  kBeforeRows,  // The values that a rewrite made follow as changes,
+  kAfterRows,   // and after them what must not be there earlier: constraints, indexes, defaults.
+};
+
 // A captured change: `before` null for a new object, `after` null for a dropped one.
 struct ObjectChange {
   const Json& before;
@@ -72,6 +82,9 @@ struct ObjectChange {
 std::string RelationExists(const std::string& quoted_name);
 std::string TypeExists(const std::string& quoted_name);
 
+// DROP, when that is what happened; true: there is no more to say. `name`: what behind the kind.
+bool WriteDrop(const ObjectChange& change, std::string_view kind, const std::string& name,
+               ScriptWriter& out);
 // Owner, privileges and comment; `target` as ALTER and COMMENT name it: "TABLE public.orders".
 void WriteRights(const ObjectChange& change, const std::string& target, ScriptWriter& out);
 void WriteComment(const Json& before, const Json& after, const std::string& target,
@@ -103,7 +116,9 @@ void AddConstraints(const ObjectChange& change, ScriptWriter& out);
 // Columns of a table that is there.
 void WriteColumns(const ObjectChange& change, ScriptWriter& out);
 void FinishColumns(const ObjectChange& change, ScriptWriter& out);
-// `"name" type COLLATE ... GENERATED ... DEFAULT ... NOT NULL`, for CREATE TABLE.
+// `"name" type COLLATE ...`, of a column or attribute.
+std::string FieldSql(const Json& column);
+// The same with GENERATED ... DEFAULT ... NOT NULL, for CREATE TABLE.
 std::string ColumnSql(const Json& column);
 std::string IdentitySql(const Json& column);
 

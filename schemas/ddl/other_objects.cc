@@ -35,11 +35,7 @@ std::string Signature(const Json& routine) {
 }  // namespace
 
 void WriteSequence(const ObjectChange& change, ScriptWriter& out) {
-  if (change.after.is_null()) {
-    out.Add(fmt::format("DROP SEQUENCE IF EXISTS {}{}", QualifiedName(change.before),
-                        change.cascade ? " CASCADE" : ""));
-    return;
-  }
+  if (WriteDrop(change, "SEQUENCE", QualifiedName(change.before), out)) return;
   const std::string name = QualifiedName(change.after);
   if (change.before.is_null()) {
     out.Add(fmt::format("CREATE {}SEQUENCE {} {}",
@@ -66,11 +62,7 @@ void WriteSequence(const ObjectChange& change, ScriptWriter& out) {
 
 void WriteRoutine(const ObjectChange& change, ScriptWriter& out) {
   const std::string kind = Upper(TextOf(change.any(), "object"));
-  if (change.after.is_null()) {
-    out.Add(fmt::format("DROP {} IF EXISTS {}{}", kind, Signature(change.before),
-                        change.cascade ? " CASCADE" : ""));
-    return;
-  }
+  if (WriteDrop(change, kind, Signature(change.before), out)) return;
   if (!change.before.is_null()) {
     // The argument names may have changed with the definition; the types cannot.
     Json at = change.before;
@@ -92,11 +84,7 @@ void WriteRoutine(const ObjectChange& change, ScriptWriter& out) {
 }
 
 void WriteSchema(const ObjectChange& change, ScriptWriter& out) {
-  if (change.after.is_null()) {
-    out.Add(fmt::format("DROP SCHEMA IF EXISTS {}{}", QualifiedName(change.before),
-                        change.cascade ? " CASCADE" : ""));
-    return;
-  }
+  if (WriteDrop(change, "SCHEMA", QualifiedName(change.before), out)) return;
   const std::string name = QualifiedName(change.after);
   if (change.before.is_null()) {
     out.Add(fmt::format("CREATE SCHEMA IF NOT EXISTS {}", name));
@@ -108,10 +96,7 @@ void WriteSchema(const ObjectChange& change, ScriptWriter& out) {
 
 void WriteExtension(const ObjectChange& change, ScriptWriter& out) {
   const std::string name = QuoteIdentifier(TextOf(change.any(), "name"));
-  if (change.after.is_null()) {
-    out.Add(fmt::format("DROP EXTENSION IF EXISTS {}{}", name, change.cascade ? " CASCADE" : ""));
-    return;
-  }
+  if (WriteDrop(change, "EXTENSION", name, out)) return;
   if (change.before.is_null()) {
     out.Add(fmt::format("CREATE EXTENSION IF NOT EXISTS {} WITH SCHEMA {} CASCADE", name,
                         QuoteIdentifier(TextOf(change.after, "schema"))));

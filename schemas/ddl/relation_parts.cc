@@ -11,19 +11,6 @@ std::string InSchema(const ObjectChange& change, const Json& part) {
   return QuoteTable({own.empty() ? TextOf(change.after, "schema") : own, TextOf(part, "name")});
 }
 
-// Kept: the same oid, or, where a rewrite made it anew, the same name and definition.
-const Json* SamePart(const Json& list, const Json& part) {
-  if (const Json* same = FindByOid(list, part); same != nullptr) return same;
-  const Json* named = FindByName(list, TextOf(part, "name"));
-  if (named == nullptr) return nullptr;
-  return TextOf(*named, "definition") == TextOf(part, "definition") ? named : nullptr;
-}
-
-const Json& PartsBefore(const ObjectChange& change, const char* kind) {
-  static const Json none = Json::array();
-  return change.before.is_null() ? none : ListOf(change.before, kind);
-}
-
 bool IsAttached(const Json& index) { return index.contains("parent"); }
 
 // An index that became a constraint's, by ADD CONSTRAINT ... USING INDEX.
@@ -36,7 +23,7 @@ bool WentIntoConstraint(const ObjectChange& change, const Json& index) {
 
 void AddIndexes(const ObjectChange& change, ScriptWriter& out) {
   for (const Json& index : ListOf(change.after, "indexes")) {
-    const Json* was = SamePart(PartsBefore(change, "indexes"), index);
+    const Json* was = FindPart(ListOf(change.before, "indexes"), index);
     const std::string name = InSchema(change, index);
     if (was == nullptr) {
       // One that hangs on the index of a parent came with that, or by ATTACH.
@@ -61,10 +48,10 @@ void AddIndexes(const ObjectChange& change, ScriptWriter& out) {
   }
 }
 
-void DropNamed(std::string_view kind, const Json& part, const std::string& table,
-               ScriptWriter& out) {
-  out.Add(fmt::format("DROP {} IF EXISTS {} ON {}", kind, QuoteIdentifier(TextOf(part, "name")),
-                      table));
+void DropNamed(std::string_view kind, const Json& part, const std::string& table, ScriptWriter& out,
+               std::string_view cascade = {}) {
+  out.Add(fmt::format("DROP {} IF EXISTS {} ON {}{}", kind, QuoteIdentifier(TextOf(part, "name")),
+                      table, cascade));
 }
 
 std::string PolicySql(const Json& policy, const std::string& table) {
@@ -91,7 +78,7 @@ bool SamePolicy(const Json& a, const Json& b) {
 void AddPolicies(const ObjectChange& change, ScriptWriter& out) {
   const std::string table = QualifiedName(change.after);
   for (const Json& policy : ListOf(change.after, "policies")) {
-    const Json* was = FindByOid(PartsBefore(change, "policies"), policy);
+    const Json* was = FindByOid(ListOf(change.before, "policies"), policy);
     const std::string name = QuoteIdentifier(TextOf(policy, "name"));
     if (was == nullptr || !SamePolicy(*was, policy)) {
       DropNamed("POLICY", was == nullptr ? policy : *was, table, out);
@@ -106,7 +93,7 @@ void AddPolicies(const ObjectChange& change, ScriptWriter& out) {
 void AddTriggers(const ObjectChange& change, ScriptWriter& out) {
   const std::string table = QualifiedName(change.after);
   for (const Json& trigger : ListOf(change.after, "triggers")) {
-    const Json* was = FindByOid(PartsBefore(change, "triggers"), trigger);
+    const Json* was = FindByOid(ListOf(change.before, "triggers"), trigger);
     const std::string name = QuoteIdentifier(TextOf(trigger, "name"));
     const std::string enabled = TextOf(trigger, "enabled");
     const bool anew = was == nullptr || Differs(*was, trigger, "definition");
@@ -130,7 +117,7 @@ void AddTriggers(const ObjectChange& change, ScriptWriter& out) {
 void AddRules(const ObjectChange& change, ScriptWriter& out) {
   const std::string table = QualifiedName(change.after);
   for (const Json& rule : ListOf(change.after, "rules")) {
-    const Json* was = FindByOid(PartsBefore(change, "rules"), rule);
+    const Json* was = FindByOid(ListOf(change.before, "rules"), rule);
     const std::string name = QuoteIdentifier(TextOf(rule, "name"));
     if (was == nullptr || Differs(*was, rule, "definition")) {
       DropNamed("RULE", was == nullptr ? rule : *was, table, out);
@@ -143,7 +130,7 @@ void AddRules(const ObjectChange& change, ScriptWriter& out) {
 
 void AddStatistics(const ObjectChange& change, ScriptWriter& out) {
   for (const Json& statistics : ListOf(change.after, "statistics")) {
-    const Json* was = FindByOid(PartsBefore(change, "statistics"), statistics);
+    const Json* was = FindByOid(ListOf(change.before, "statistics"), statistics);
     const std::string name = InSchema(change, statistics);
     if (was == nullptr) {
       out.Add(TextOf(statistics, "definition"),
@@ -162,26 +149,16 @@ void AddStatistics(const ObjectChange& change, ScriptWriter& out) {
 }  // namespace
 
 void DropRelationParts(const ObjectChange& change, ScriptWriter& out) {
-  if (change.before.is_null()) return;
   const std::string table = QualifiedName(change.after);
   const std::string_view cascade = change.cascade ? " CASCADE" : "";
   const auto gone = [&](const char* kind, const auto& drop) {
     for (const Json& part : ListOf(change.before, kind)) {
-      if (SamePart(ListOf(change.after, kind), part) == nullptr) drop(part);
+      if (FindPart(ListOf(change.after, kind), part) == nullptr) drop(part);
     }
   };
-  gone("triggers", [&](const Json& part) {
-    out.Add(fmt::format("DROP TRIGGER IF EXISTS {} ON {}{}", QuoteIdentifier(TextOf(part, "name")),
-                        table, cascade));
-  });
-  gone("rules", [&](const Json& part) {
-    out.Add(fmt::format("DROP RULE IF EXISTS {} ON {}{}", QuoteIdentifier(TextOf(part, "name")),
-                        table, cascade));
-  });
-  gone("policies", [&](const Json& part) {
-    out.Add(fmt::format("DROP POLICY IF EXISTS {} ON {}", QuoteIdentifier(TextOf(part, "name")),
-                        table));
-  });
+  gone("triggers", [&](const Json& part) { DropNamed("TRIGGER", part, table, out, cascade); });
+  gone("rules", [&](const Json& part) { DropNamed("RULE", part, table, out, cascade); });
+  gone("policies", [&](const Json& part) { DropNamed("POLICY", part, table, out); });
   gone("statistics", [&](const Json& part) {
     out.Add(fmt::format("DROP STATISTICS IF EXISTS {}", InSchema(change, part)));
   });

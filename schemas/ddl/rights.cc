@@ -47,14 +47,14 @@ void WriteGrants(const Json& before, const Json& after, const std::string& on,
 }
 
 void WriteRights(const ObjectChange& change, const std::string& target, ScriptWriter& out) {
-  const Json& before = change.before.is_null() ? Json::object() : change.before;
+  const Json& before = change.before;
   const std::string owner = TextOf(change.after, "owner");
   if (owner != TextOf(before, "owner")) {
     out.Try(fmt::format("ALTER {} OWNER TO {}", target, QuoteIdentifier(owner)),
             RoleMissing(owner));
   }
   const bool is_default = FlagOf(change.after, "default_grants");
-  const bool was_default = change.before.is_null() || FlagOf(before, "default_grants");
+  const bool was_default = before.is_null() || FlagOf(before, "default_grants");
   if (!(is_default && was_default) &&
       (is_default != was_default || Differs(before, change.after, "grants"))) {
     std::string on = target;

@@ -9,7 +9,7 @@ namespace pgflow::schemas {
 namespace {
 
 bool IsPartition(const Json& table) {
-  return !table.is_null() && table.contains("partition_bound") && !ListOf(table, "parents").empty();
+  return table.contains("partition_bound") && !ListOf(table, "parents").empty();
 }
 
 std::string CreateSql(const Json& table) {
@@ -128,7 +128,7 @@ void WriteIdentity(const ObjectChange& change, ScriptWriter& out) {
 
 void WriteSecurity(const ObjectChange& change, ScriptWriter& out) {
   const std::string alter = "ALTER TABLE " + QualifiedName(change.after) + " ";
-  const Json& before = change.before.is_null() ? Json::object() : change.before;
+  const Json& before = change.before;
   if (FlagOf(before, "row_security") != FlagOf(change.after, "row_security")) {
     out.Add(alter + (FlagOf(change.after, "row_security") ? "ENABLE ROW LEVEL SECURITY"
                                                           : "DISABLE ROW LEVEL SECURITY"));
@@ -149,15 +149,12 @@ void WriteColumnComments(const Json& table, ScriptWriter& out) {
 
 // Behind the table's own: REVOKE on a table takes away what was granted on its columns.
 void WriteColumnGrants(const ObjectChange& change, ScriptWriter& out) {
-  const Json& before = change.before.is_null() ? Json::object() : change.before;
-  const bool anew =
-      Differs(before, change.after, "grants") || Differs(before, change.after, "default_grants");
-  const Json none = Json::object();
+  const bool anew = Differs(change.before, change.after, "grants") ||
+                    Differs(change.before, change.after, "default_grants");
+  const Json none;
   for (const Json& column : ListOf(change.after, "columns")) {
-    const Json* was = &none;
-    for (const Json& each : ListOf(before, "columns")) {
-      if (each.at("number") == column.at("number")) was = &each;
-    }
+    const Json* was = FindByNumber(ListOf(change.before, "columns"), column);
+    if (was == nullptr) was = &none;
     if (Differs(*was, column, "grants") || (anew && column.contains("grants"))) {
       WriteGrants(ListOf(*was, "grants"), ListOf(column, "grants"),
                   "TABLE " + QualifiedName(change.after),
@@ -179,11 +176,7 @@ void Finish(const ObjectChange& change, ScriptWriter& out) {
 }  // namespace
 
 void WriteTable(const ObjectChange& change, ScriptWriter& out) {
-  if (change.after.is_null()) {
-    out.Add(fmt::format("DROP TABLE IF EXISTS {}{}", QualifiedName(change.before),
-                        change.cascade ? " CASCADE" : ""));
-    return;
-  }
+  if (WriteDrop(change, "TABLE", QualifiedName(change.before), out)) return;
   if (change.before.is_null()) {
     out.Add(CreateSql(change.after), RelationExists(QualifiedName(change.after)));
     WriteOwnDefaults(change.after, out);

@@ -6,14 +6,6 @@
 namespace pgflow::schemas {
 namespace {
 
-// True when the type is dropped, and there is no more to say.
-bool WriteDrop(const ObjectChange& change, const std::string& kind, ScriptWriter& out) {
-  if (!change.after.is_null()) return false;
-  out.Add(fmt::format("DROP {} IF EXISTS {}{}", kind, QualifiedName(change.before),
-                      change.cascade ? " CASCADE" : ""));
-  return true;
-}
-
 std::string LabelOf(const Json& label) { return label.at(1).get<std::string>(); }
 
 const Json* FindLabel(const Json& labels, const Json& oid) {
@@ -46,30 +38,18 @@ void AlterEnum(const ObjectChange& change, ScriptWriter& out) {
   }
 }
 
-std::string FieldSql(const Json& field) {
-  const std::string collation = TextOf(field, "collation");
-  return fmt::format("{} {}{}", QuoteIdentifier(TextOf(field, "name")), TextOf(field, "type"),
-                     collation.empty() ? "" : " COLLATE " + collation);
-}
-
 void AlterFields(const ObjectChange& change, ScriptWriter& out) {
   const std::string alter = "ALTER TYPE " + QualifiedName(change.after) + " ";
   const Json& before = ListOf(change.before, "columns");
   const Json& after = ListOf(change.after, "columns");
-  const auto find = [](const Json& list, const Json& field) -> const Json* {
-    for (const Json& each : list) {
-      if (each.at("number") == field.at("number")) return &each;
-    }
-    return nullptr;
-  };
   for (const Json& field : before) {
-    if (find(after, field) != nullptr) continue;
+    if (FindByNumber(after, field) != nullptr) continue;
     out.Add(fmt::format("{}DROP ATTRIBUTE IF EXISTS {} CASCADE", alter,
                         QuoteIdentifier(TextOf(field, "name"))));
   }
   for (const Json& field : after) {
     const std::string name = QuoteIdentifier(TextOf(field, "name"));
-    const Json* was = find(before, field);
+    const Json* was = FindByNumber(before, field);
     if (was == nullptr) {
       out.Add(fmt::format("{}ADD ATTRIBUTE {} CASCADE", alter, FieldSql(field)));
       continue;
@@ -133,61 +113,55 @@ std::string DomainSql(const Json& domain) {
   return sql;
 }
 
+std::string EnumSql(const Json& type) {
+  std::vector<std::string> labels;
+  for (const Json& label : ListOf(type, "labels")) labels.push_back(QuoteLiteral(LabelOf(label)));
+  return fmt::format("CREATE TYPE {} AS ENUM ({})", QualifiedName(type), fmt::join(labels, ", "));
+}
+
+std::string CompositeSql(const Json& type) {
+  std::vector<std::string> fields;
+  for (const Json& field : ListOf(type, "columns")) fields.push_back(FieldSql(field));
+  return fmt::format("CREATE TYPE {} AS ({})", QualifiedName(type), fmt::join(fields, ", "));
+}
+
+std::string RangeSql(const Json& type) {
+  return fmt::format("CREATE TYPE {} {}", QualifiedName(type), TextOf(type, "definition"));
+}
+
+// A range only ever gets another name, schema or owner.
+void AlterNothing(const ObjectChange& /*change*/, ScriptWriter& /*out*/) {}
+
+void WriteType(const ObjectChange& change, const std::string& kind,
+               std::string (*create_sql)(const Json&),
+               void (*alter)(const ObjectChange&, ScriptWriter&), ScriptWriter& out) {
+  if (WriteDrop(change, kind, QualifiedName(change.before), out)) return;
+  const std::string name = QualifiedName(change.after);
+  if (change.before.is_null()) {
+    out.Add(create_sql(change.after), TypeExists(name));
+  } else {
+    WriteRename(change, kind, out);
+    alter(change, out);
+  }
+  WriteRights(change, kind + " " + name, out);
+}
+
 }  // namespace
 
 void WriteEnum(const ObjectChange& change, ScriptWriter& out) {
-  if (WriteDrop(change, "TYPE", out)) return;
-  const std::string name = QualifiedName(change.after);
-  if (change.before.is_null()) {
-    std::vector<std::string> labels;
-    for (const Json& label : ListOf(change.after, "labels")) {
-      labels.push_back(QuoteLiteral(LabelOf(label)));
-    }
-    out.Add(fmt::format("CREATE TYPE {} AS ENUM ({})", name, fmt::join(labels, ", ")),
-            TypeExists(name));
-  } else {
-    WriteRename(change, "TYPE", out);
-    AlterEnum(change, out);
-  }
-  WriteRights(change, "TYPE " + name, out);
+  WriteType(change, "TYPE", &EnumSql, &AlterEnum, out);
 }
 
 void WriteDomain(const ObjectChange& change, ScriptWriter& out) {
-  if (WriteDrop(change, "DOMAIN", out)) return;
-  const std::string name = QualifiedName(change.after);
-  if (change.before.is_null()) {
-    out.Add(DomainSql(change.after), TypeExists(name));
-  } else {
-    WriteRename(change, "DOMAIN", out);
-    AlterDomain(change, out);
-  }
-  WriteRights(change, "DOMAIN " + name, out);
+  WriteType(change, "DOMAIN", &DomainSql, &AlterDomain, out);
 }
 
 void WriteComposite(const ObjectChange& change, ScriptWriter& out) {
-  if (WriteDrop(change, "TYPE", out)) return;
-  const std::string name = QualifiedName(change.after);
-  if (change.before.is_null()) {
-    std::vector<std::string> fields;
-    for (const Json& field : ListOf(change.after, "columns")) fields.push_back(FieldSql(field));
-    out.Add(fmt::format("CREATE TYPE {} AS ({})", name, fmt::join(fields, ", ")), TypeExists(name));
-  } else {
-    WriteRename(change, "TYPE", out);
-    AlterFields(change, out);
-  }
-  WriteRights(change, "TYPE " + name, out);
+  WriteType(change, "TYPE", &CompositeSql, &AlterFields, out);
 }
 
 void WriteRange(const ObjectChange& change, ScriptWriter& out) {
-  if (WriteDrop(change, "TYPE", out)) return;
-  const std::string name = QualifiedName(change.after);
-  if (change.before.is_null()) {
-    out.Add(fmt::format("CREATE TYPE {} {}", name, TextOf(change.after, "definition")),
-            TypeExists(name));
-  } else {
-    WriteRename(change, "TYPE", out);
-  }
-  WriteRights(change, "TYPE " + name, out);
+  WriteType(change, "TYPE", &RangeSql, &AlterNothing, out);
 }
 
 }  // namespace pgflow::schemas

@@ -40,11 +40,7 @@ void RenameColumns(const ObjectChange& change, const std::string& kind, ScriptWr
 void WriteView(const ObjectChange& change, ScriptWriter& out) {
   const bool materialized = TextOf(change.any(), "object") == "materialized view";
   const std::string kind = materialized ? "MATERIALIZED VIEW" : "VIEW";
-  if (change.after.is_null()) {
-    out.Add(fmt::format("DROP {} IF EXISTS {}{}", kind, QualifiedName(change.before),
-                        change.cascade ? " CASCADE" : ""));
-    return;
-  }
+  if (WriteDrop(change, kind, QualifiedName(change.before), out)) return;
   const std::string name = QualifiedName(change.after);
   if (change.before.is_null()) {
     out.Add(CreateSql(change.after, false), RelationExists(name));

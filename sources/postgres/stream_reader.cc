@@ -35,17 +35,6 @@ int ProtocolVersion(int server_version) {
   return server_version >= 140000 ? 2 : 1;
 }
 
-// Quotes for the option list of START_REPLICATION: '...' with quotes doubled.
-std::string OptionLiteral(std::string_view text) {
-  std::string quoted = "'";
-  for (const char c : text) {
-    if (c == '\'') quoted.push_back('\'');
-    quoted.push_back(c);
-  }
-  quoted.push_back('\'');
-  return quoted;
-}
-
 // What the stream's error means for a pipeline.
 absl::Status Explain(const absl::Status& status, const std::string& slot) {
   const std::string state = postgres::SqlStateOf(status);
@@ -114,7 +103,7 @@ std::string StreamReader::StartCommand() const {
   std::string command = fmt::format(
       "START_REPLICATION SLOT {} LOGICAL {} (proto_version '{}', publication_names {}",
       schemas::QuoteIdentifier(options_.slot), out_.tail().end_lsn, ProtocolVersion(version),
-      OptionLiteral(schemas::QuoteIdentifier(options_.publication)));
+      schemas::QuoteLiteral(schemas::QuoteIdentifier(options_.publication)));
   if (version >= 140000) {
     command += relations_.wants_binary() ? ", binary 'true'" : "";
     command += ", messages 'true'";
