@@ -33,6 +33,7 @@ void AddDestroy(CommandLine& line, const Invocation& invocation);
 void AddValidate(CommandLine& line, const Invocation& invocation);
 void AddCheck(CommandLine& line, const Invocation& invocation);
 void AddStatus(CommandLine& line, const Invocation& invocation);
+void AddRefresh(CommandLine& line, const Invocation& invocation);
 void AddList(CommandLine& line, const Invocation& invocation);
 void AddDescribe(CommandLine& line, const Invocation& invocation);
 void AddReplay(CommandLine& line, const Invocation& invocation);

@@ -30,6 +30,18 @@ CommandLine::Command& CommandLine::Command::Option(const std::string& name, std:
   return *this;
 }
 
+CommandLine::Command& CommandLine::Command::Options(const std::string& name,
+                                                    std::vector<std::string>& values,
+                                                    const std::string& doc) {
+  // One value an option: what follows may be the pipeline's file.
+  static_cast<CLI::App*>(app_)
+      ->add_option(name, values, doc)
+      ->group(group_)
+      ->allow_extra_args(false)
+      ->type_size(1);
+  return *this;
+}
+
 CommandLine::Command& CommandLine::Command::Flag(const std::string& name, bool& value,
                                                  const std::string& doc) {
   static_cast<CLI::App*>(app_)->add_flag(name, value, doc)->group(group_);

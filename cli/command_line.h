@@ -22,6 +22,9 @@ class CommandLine {
     Command& Argument(const std::string& name, std::string& value, const std::string& doc);
     Command& OptionalArgument(const std::string& name, std::string& value, const std::string& doc);
     Command& Option(const std::string& name, std::string& value, const std::string& doc);
+    // May be given several times.
+    Command& Options(const std::string& name, std::vector<std::string>& values,
+                     const std::string& doc);
     Command& Flag(const std::string& name, bool& value, const std::string& doc);
     // The heading in the help of the options that are added from here on.
     Command& Group(const std::string& heading);

@@ -42,6 +42,7 @@ ExitCode RunProgram(const std::vector<std::string>& arguments, const engine::Reg
   AddValidate(line, invocation);
   AddCheck(line, invocation);
   AddStatus(line, invocation);
+  AddRefresh(line, invocation);
   AddList(line, invocation);
   AddDescribe(line, invocation);
   AddReplay(line, invocation);

@@ -47,6 +47,14 @@ struct TableProgress {
   // Set when the table was resumed at a later snapshot: until here, changes are replayed over rows
   // that may already hold them (ChangeEvent::catch_up).
   postgres::Lsn catch_up_until;
+
+  // A table that joins a running stream: until another lane has brought it in, its changes are left
+  // out. `again`: the sink has rows of it, which the copy replaces.
+  static TableProgress Held(schemas::TableName table, bool again) {
+    return {std::move(table), postgres::Lsn(UINT64_MAX), again ? "again" : "", {}, false, {}};
+  }
+  bool held() const { return snapshot_lsn == postgres::Lsn(UINT64_MAX); }
+  bool held_again() const { return held() && snapshot == "again"; }
 };
 
 struct SinkCheckpoint {

@@ -38,6 +38,17 @@ struct SourceCheck {
   schemas::DatabaseDefinition definition;
 };
 
+// Which tables: globs over "schema.table", as the pipeline file has them.
+struct TableSelection {
+  std::vector<std::string> include;
+  std::vector<std::string> exclude;
+};
+
+struct ChosenTable {
+  schemas::TableName table;
+  bool published = false;  // The stream carries its changes.
+};
+
 // What the user asked this source for; the runtime acts on it.
 struct SourcePlan {
   enum class Mode { kSnapshotAndStream, kSnapshot, kStream };
@@ -65,6 +76,20 @@ class Source {
   virtual absl::StatusOr<SlotState> OpenSlot(bool create, std::stop_token stop) = 0;
   // Removes slot and publication. OK when there was none.
   virtual absl::Status DropSlot(std::stop_token stop) = 0;
+
+  // The tables that Run and OpenSnapshot deal with.
+  virtual TableSelection selection() const { return {}; }
+  // The tables of the server that it chooses. kInvalidArgument: a bad pattern; kFailedPrecondition:
+  // some are not in the stream and cannot be added.
+  virtual absl::StatusOr<std::vector<ChosenTable>> ListTables(const TableSelection& /*selection*/,
+                                                              std::stop_token /*stop*/) {
+    return std::vector<ChosenTable>();
+  }
+  // Makes the stream carry these tables and no others, from a place before the next OpenSnapshot
+  // on, and deals with them from now on. While Run does not run.
+  virtual absl::Status Select(const TableSelection& /*selection*/, std::stop_token /*stop*/) {
+    return absl::UnimplementedError("this source cannot change its tables");
+  }
 
   // A snapshot at a consistent point of the slot's log. The first call after OpenSlot created the
   // slot gets the slot's own snapshot, others a later one.

@@ -4,6 +4,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/status.h"
+#include "schemas/ddl/ddl_script.h"
+
 namespace pgflow::engine {
 
 void BatchBuilder::Start(StreamPoint checkpoint, TableGates gates) {
@@ -35,7 +38,26 @@ ChangeEvent BatchBuilder::ToEvent(const Chunk& chunk, const EventRecord& record)
   return event;
 }
 
-Batch BatchBuilder::Build(const Slice& slice) {
+absl::StatusOr<TableGates::Verdict> BatchBuilder::Judge(const Chunk& chunk,
+                                                        const EventRecord& record,
+                                                        postgres::Lsn commit_lsn) {
+  using Verdict = TableGates::Verdict;
+  const schemas::TableName& table = chunk.tables[record.table]->table;
+  if (only_ != nullptr && !only_->contains(table)) return Verdict::kSkip;
+  if (gates_.open(commit_lsn)) return Verdict::kApply;
+  const Verdict verdict = gates_.Judge(table, commit_lsn);
+  if (record.operation != Operation::kSchemaChange || verdict == Verdict::kSkip) return verdict;
+  PGFLOW_ASSIGN_OR_RETURN(
+      const schemas::DdlSubject subject,
+      schemas::ReadDdlSubject(
+          std::string_view(chunk.bytes).substr(record.after_offset, record.after_size)));
+  if (!subject.is_table || !gates_.IsHeld(subject.name_before)) return verdict;
+  gates_.Hold(table);
+  renamed_.push_back(table);
+  return Verdict::kSkip;
+}
+
+absl::StatusOr<Batch> BatchBuilder::Build(const Slice& slice) {
   std::vector<ChangeEvent> events;
   const Chunk& chunk = *slice.chunk;
   // Records are in the order of their transactions.
@@ -53,8 +75,8 @@ Batch BatchBuilder::Build(const Slice& slice) {
     const Position position{slice.transactions[transaction].commit_lsn, next_ordinal_++};
     if (position.commit_lsn <= checkpoint_.commit_lsn) continue;
     TableGates::Verdict verdict = TableGates::Verdict::kApply;
-    if (position.commit_lsn < gates_.settled()) {
-      verdict = gates_.Judge(chunk.tables[record->table]->table, position.commit_lsn);
+    if (only_ != nullptr || !gates_.open(position.commit_lsn)) {
+      PGFLOW_ASSIGN_OR_RETURN(verdict, Judge(chunk, *record, position.commit_lsn));
     }
     if (verdict == TableGates::Verdict::kSkip) continue;
     if (!skipped_.empty() && skipped_.contains(position)) continue;

@@ -3,6 +3,7 @@
 
 #include <set>
 #include <span>
+#include <vector>
 
 #include "engine/api/batch.h"
 #include "engine/runtime/stream_log.h"
@@ -15,8 +16,18 @@ class BatchBuilder {
  public:
   // Transactions up to `checkpoint` were made durable before and give no events.
   void Start(StreamPoint checkpoint, TableGates gates);
+  // Only the changes of these tables give events. It must outlive the builder.
+  void Restrict(const std::set<schemas::TableName>* tables) { only_ = tables; }
 
-  Batch Build(const Slice& slice);
+  absl::StatusOr<Batch> Build(const Slice& slice);
+
+  // Of what is built from now on. A held table's changes give no events.
+  void Hold(const schemas::TableName& table) { gates_.Hold(table); }
+  void Open(const schemas::TableName& table, postgres::Lsn apply_from) {
+    gates_.Open(table, apply_from);
+  }
+  // Held tables that were given another name since the last call: that one is held now, too.
+  std::vector<schemas::TableName> TakeRenamed() { return std::exchange(renamed_, {}); }
 
   // Single changes that went to the dead letter and are not delivered again.
   void Skip(const Position& position) { skipped_.insert(position); }
@@ -26,9 +37,14 @@ class BatchBuilder {
 
  private:
   ChangeEvent ToEvent(const Chunk& chunk, const EventRecord& record) const;
+  // What becomes of the change; what a held table is renamed to is held as well.
+  absl::StatusOr<TableGates::Verdict> Judge(const Chunk& chunk, const EventRecord& record,
+                                            postgres::Lsn commit_lsn);
 
   StreamPoint checkpoint_;
   TableGates gates_;
+  const std::set<schemas::TableName>* only_ = nullptr;
+  std::vector<schemas::TableName> renamed_;
   uint64_t next_ordinal_ = 0;  // In the transaction that the last slice ended in.
   std::set<Position> skipped_;
 };

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "engine/runtime/table_join.h"
 
 namespace pgflow::engine {
 namespace {
@@ -60,13 +61,16 @@ absl::Status Pipeline::Destroy(std::stop_token stop) {
       SqliteDatabase::Open(options_.state_directory);
   note(state.status(), "state");
   for (SinkNode& node : nodes_) {
-    absl::Status status = node.sink->Open({options_.name, node.name}, stop);
-    if (status.ok() && node.sink->checkpoint_store() != nullptr) {
-      status = node.sink->checkpoint_store()->Forget();
-    } else if (status.ok() && state.ok()) {
-      status = SqliteCheckpointStore(**state, options_.name, node.name).Forget();
+    for (const std::string& name : {node.name, node.name + std::string(kJoinSuffix)}) {
+      absl::Status status = node.sink->Open({options_.name, name}, stop);
+      if (status.ok() && node.sink->checkpoint_store() != nullptr) {
+        status = node.sink->checkpoint_store()->Forget();
+      } else if (status.ok() && state.ok()) {
+        status = SqliteCheckpointStore(**state, options_.name, name).Forget();
+      }
+      note(status, name);
+      if (!status.ok()) break;
     }
-    note(status, node.name);
   }
   return failed;
 }
@@ -163,7 +167,7 @@ absl::Status Pipeline::AwaitSlot(std::stop_token drain, std::stop_token stop) {
   if (context_->slot.created) return absl::OkStatus();
   // While we stood by, the one before us went on: what it acknowledged is no longer to be had.
   PGFLOW_ASSIGN_OR_RETURN(context_->slot, source_->OpenSlot(false, stop));
-  return absl::OkStatus();
+  return RefreshAtStart(stop);
 }
 
 absl::Status Pipeline::StartLanes(std::stop_token stop) {
@@ -175,6 +179,7 @@ absl::Status Pipeline::StartLanes(std::stop_token stop) {
   base::MutexLock lock(&mutex_);
   phase_ = Phase::kStreaming;
   lanes_running_ = lanes_.size();
+  next_refresh_ = absl::Now();
   for (size_t i = 0; i < lanes_.size(); ++i) {
     if (until.has_value()) lanes_[i]->StopBefore(*until);
     lane_threads_.emplace_back(
@@ -189,6 +194,10 @@ void Pipeline::OnLaneEnd(size_t lane, absl::Status status) {
   const bool stopped = status.code() == absl::StatusCode::kCancelled;
   if (status.ok()) base::LogInfo("sink {}: done", lanes_[lane]->name());
   if (!status.ok() && !stopped && lane_error_.ok()) lane_error_ = std::move(status);
+}
+
+void Pipeline::StartSource() {
+  source_thread_ = std::jthread([this](std::stop_token token) { ReadSource(token); });
 }
 
 void Pipeline::StopSource() {
@@ -227,6 +236,7 @@ absl::Status Pipeline::Supervise(std::stop_token drain, std::stop_token stop) {
     }
     if (stop.stop_requested()) return absl::OkStatus();
     if (drain.stop_requested() && !std::exchange(draining, true)) BeginDrain();
+    if (!draining) StepRefresh(stop);
     if (!draining && absl::Now() >= next_health) {
       RefreshHealth(stop);
       next_health = absl::Now() + kHealthInterval;
@@ -266,7 +276,7 @@ absl::Status Pipeline::Run(std::stop_token drain, std::stop_token stop) {
   PGFLOW_RETURN_IF_ERROR(Start(stop));
   absl::Status status;
   if (!options_.snapshot_only) {
-    source_thread_ = std::jthread([this](std::stop_token token) { ReadSource(token); });
+    StartSource();
     status = AwaitSlot(drain, stop);
   }
   if (status.ok()) status = StartLanes(stop);
@@ -300,10 +310,14 @@ PipelineStatus Pipeline::status() const {
     const absl::Status& error = lane_error_.ok() ? source_error_ : lane_error_;
     status.error = std::string(base::Message(error));
     status.slot = slot_;
-    for (const auto& lane : lanes_) status.sinks.push_back(lane->status(status.server_lsn));
-  }
-  for (const SinkStatus& sink : status.sinks) {
-    if (status.phase == Phase::kStreaming) status.phase = std::min(status.phase, sink.phase);
+    for (const auto& lane : lanes_) {
+      SinkStatus sink = lane->status(status.server_lsn);
+      if (status.phase == Phase::kStreaming) status.phase = std::min(status.phase, sink.phase);
+      status.sinks.push_back(std::move(sink));
+      if (auto joining = lane->joining_status(status.server_lsn); joining.has_value()) {
+        status.sinks.push_back(*std::move(joining));
+      }
+    }
   }
   status.received_lsn = postgres::Lsn(telemetry_.received_lsn.load());
   status.acknowledged_lsn = postgres::Lsn(telemetry_.acknowledged_lsn.load());

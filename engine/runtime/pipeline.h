@@ -15,6 +15,7 @@
 #include "engine/api/pipeline_status.h"
 #include "engine/api/source.h"
 #include "engine/api/transformer.h"
+#include "engine/runtime/refresh_request.h"
 #include "engine/runtime/sink_lane.h"
 #include "engine/runtime/sqlite_checkpoint_store.h"
 #include "engine/runtime/stream_log.h"
@@ -62,6 +63,15 @@ class Pipeline {
   void StopSource();
   void BeginDrain();
   void RefreshHealth(std::stop_token stop);
+  void StartSource();
+  // Tables that are new to the stream, or to be copied again (pipeline_refresh.cc).
+  absl::Status RefreshAtStart(std::stop_token stop);
+  void StepRefresh(std::stop_token stop);
+  // Gives the tables that the stream does not carry yet.
+  absl::StatusOr<std::vector<schemas::TableName>> BeginRefresh(RefreshRequest request,
+                                                               std::stop_token stop);
+  absl::StatusOr<postgres::Lsn> PublishSelection(std::stop_token stop);
+  void AnswerRefresh(int64_t id, const RefreshAnswer& answer);
   void MoveFrontier();
   absl::StatusOr<std::shared_ptr<SnapshotSession>> OpenSession(postgres::Lsn newer_than,
                                                                std::stop_token stop);
@@ -76,6 +86,10 @@ class Pipeline {
   std::unique_ptr<SqliteDatabase> state_;
   std::unique_ptr<LaneContext> context_;
   const absl::Time started_;
+  // Of Run's thread. Of the tables in it, the lanes leave out the changes, or are about to.
+  std::optional<RefreshRequest> refresh_;
+  std::string refresh_text_;  // What it does.
+  absl::Time next_refresh_;
 
   base::Mutex source_mutex_;  // The source's control calls come one at a time.
   std::weak_ptr<SnapshotSession> session_ ABSL_GUARDED_BY(source_mutex_);

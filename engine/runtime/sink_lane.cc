@@ -32,8 +32,25 @@ SinkLane::SinkLane(const LaneContext& context, SinkNode node)
       node_(std::move(node)),
       statistics_(node_.name, node_.type),
       cursor_(context.log.OpenCursor()),
-      own_store_(context.state, context.pipeline, node_.name) {
+      own_store_(context.state, context.pipeline, node_.name),
+      joining_(context, node_),
+      was_open_(context.join != nullptr) {
   frontier_ = context.slot.confirmed_flush.value();
+  if (context.join != nullptr) builder_.Restrict(&context.join->tables);
+}
+
+postgres::Lsn SinkLane::frontier() const {
+  return std::min(postgres::Lsn(frontier_.load()), joining_.frontier());
+}
+
+void SinkLane::HoldTables(const std::vector<schemas::TableName>& tables, bool again) {
+  joining_.Hold(tables, again);
+  cursor_->Wake();
+}
+
+void SinkLane::JoinTables(postgres::Lsn published) {
+  joining_.Join(published);
+  cursor_->Wake();
 }
 
 void SinkLane::Finish() {
@@ -47,6 +64,12 @@ void SinkLane::StopBefore(postgres::Lsn lsn) {
 }
 
 absl::Status SinkLane::Run(std::stop_token stop) {
+  absl::Status status = RunUntilDone(std::move(stop));
+  joining_.Stop();
+  return status;
+}
+
+absl::Status SinkLane::RunUntilDone(std::stop_token stop) {
   std::stop_callback wake(stop, [this] { cursor_->Wake(); });
   Backoff backoff(node_.retry);
   while (true) {
@@ -84,6 +107,9 @@ absl::Status SinkLane::Attempt(std::stop_token stop) {
   }
   was_open_ = true;
   statistics_.ClearError();
+  // Before the frontier moves: what was received must stay for the tables that are being joined.
+  joining_.Restore(checkpoint,
+                   std::max(postgres::Lsn(frontier_.load()), context_.slot.confirmed_flush));
   if (!checkpoint.snapshot_complete) PGFLOW_RETURN_IF_ERROR(CopySnapshot(checkpoint, stop));
   if (context_.snapshot_only) return store_->Forget();
   TableGates gates(checkpoint);
@@ -94,6 +120,7 @@ absl::Status SinkLane::Attempt(std::stop_token stop) {
   reached_stop_ = false;
   last_window_end_ = absl::Now();
   SetFrontier(checkpoint.stream);
+  reached_ = position_.end_lsn.value();
   statistics_.SetPhase(settled ? Phase::kStreaming : Phase::kCatchUp);
   cursor_->Rewind();
   cursor_->Activate();
@@ -102,19 +129,45 @@ absl::Status SinkLane::Attempt(std::stop_token stop) {
 
 absl::StatusOr<SinkCheckpoint> SinkLane::LoadCheckpoint() {
   PGFLOW_ASSIGN_OR_RETURN(std::optional<SinkCheckpoint> checkpoint, store_->Load());
-  if (checkpoint.has_value()) {
+  if (checkpoint.has_value() && !(context_.join != nullptr && IsStale(*checkpoint))) {
     PGFLOW_RETURN_IF_ERROR(CheckIdentity(*checkpoint));
     return *std::move(checkpoint);
   }
-  PGFLOW_RETURN_IF_ERROR(
-      store_->Begin(context_.identity, {postgres::Lsn(), context_.slot.confirmed_flush}));
-  began_ = true;
+  PGFLOW_RETURN_IF_ERROR(BeginAgain(checkpoint));
   if (context_.plan.mode == SourcePlan::Mode::kStream && !context_.snapshot_only) {
     PGFLOW_RETURN_IF_ERROR(store_->FinishSnapshot());
   }
   PGFLOW_ASSIGN_OR_RETURN(checkpoint, store_->Load());
   if (!checkpoint.has_value()) return absl::InternalError("the new checkpoint cannot be read back");
   return *std::move(checkpoint);
+}
+
+absl::Status SinkLane::BeginAgain(const std::optional<SinkCheckpoint>& stale) {
+  PGFLOW_RETURN_IF_ERROR(
+      store_->Begin(context_.identity, {postgres::Lsn(), context_.slot.confirmed_flush}));
+  began_ = true;
+  if (context_.join == nullptr) return absl::OkStatus();
+  std::set<schemas::TableName> with_rows = context_.join->again;
+  if (stale.has_value()) {
+    for (const TableProgress& table : stale->tables) with_rows.insert(table.table);
+  }
+  for (const schemas::TableName& table : with_rows) {
+    PGFLOW_RETURN_IF_ERROR(store_->BeginTable({table, {}, "", {}, false, {}}));
+  }
+  return absl::OkStatus();
+}
+
+bool SinkLane::IsStale(const SinkCheckpoint& checkpoint) const {
+  if (began_) return false;
+  if (context_.join->fresh) return true;
+  if (!(checkpoint.identity == context_.identity)) return true;
+  if (checkpoint.stream.end_lsn < context_.slot.confirmed_flush) return true;
+  if (!checkpoint.snapshot_complete) return false;
+  // It had other tables to bring in.
+  return !std::ranges::all_of(context_.join->tables, [&](const schemas::TableName& table) {
+    return std::ranges::find(checkpoint.tables, table, &TableProgress::table) !=
+           checkpoint.tables.end();
+  });
 }
 
 absl::Status SinkLane::CheckIdentity(const SinkCheckpoint& checkpoint) const {
@@ -156,15 +209,18 @@ absl::Status SinkLane::CheckIdentity(const SinkCheckpoint& checkpoint) const {
 
 absl::Status SinkLane::CopySnapshot(SinkCheckpoint& checkpoint, std::stop_token stop) {
   statistics_.SetPhase(Phase::kSnapshot);
-  SnapshotRunner runner({.sink = *node_.sink,
-                         .store = *store_,
-                         .names = {context_.pipeline, node_.name},
-                         .transformers = context_.transformers,
-                         .open_session = context_.open_session,
-                         .statistics = statistics_,
-                         .dead_letter = dead_letter_.get(),
-                         .retry = node_.retry,
-                         .workers = context_.plan.snapshot_workers});
+  SnapshotRunner runner(
+      {.sink = *node_.sink,
+       .store = *store_,
+       .names = {context_.pipeline, node_.name},
+       .transformers = context_.transformers,
+       .open_session = context_.open_session,
+       .statistics = statistics_,
+       .dead_letter = dead_letter_.get(),
+       .retry = node_.retry,
+       .wanted = [this](const auto& table) { return context_.IsWanted(table); },
+       .newer_than = context_.join == nullptr ? postgres::Lsn() : context_.join->published,
+       .workers = context_.plan.snapshot_workers});
   PGFLOW_RETURN_IF_ERROR(runner.Run(checkpoint, stop));
   PGFLOW_ASSIGN_OR_RETURN(checkpoint, LoadCheckpoint());
   base::LogInfo("sink {}: the snapshot is complete", node_.name);
@@ -173,16 +229,20 @@ absl::Status SinkLane::CopySnapshot(SinkCheckpoint& checkpoint, std::stop_token 
 
 absl::Status SinkLane::Stream(std::stop_token stop) {
   while (!stop.stop_requested()) {
+    PGFLOW_RETURN_IF_ERROR(StepJoining(stop));
     Gather();
     const bool lags = durable_.end_lsn < written_.end_lsn;
+    const bool soon = lags || joining_.active();
     const absl::Time deadline =
-        absl::Now() + (lags ? context_.options.durable_interval : absl::Seconds(1));
+        absl::Now() + (soon ? context_.options.durable_interval : absl::Seconds(1));
     PGFLOW_ASSIGN_OR_RETURN(Take take, cursor_->Read(context_.options.window_bytes_max,
                                                      postgres::Lsn(stop_before_.load()), deadline));
     reached_stop_ |= take.reached_stop;
     const bool drained = take.slices.empty() && finish_.load() && cursor_->AtEnd();
-    const bool finished = reached_stop_ || drained;
+    // Tables that join belong to what was asked for, unless the program is told to end.
+    const bool finished = drained || (reached_stop_ && !joining_.active());
     if (!take.slices.empty()) PGFLOW_RETURN_IF_ERROR(WriteTake(take, stop));
+    reached_ = position_.end_lsn.value();
     const bool held = cursor_->held_bytes() > kHeldBytesMax;
     const bool due = absl::Now() - last_window_end_ > context_.options.idle_checkpoint_interval;
     // Never inside a transaction: a window that ends would make its parts visible.
@@ -197,6 +257,11 @@ absl::Status SinkLane::Stream(std::stop_token stop) {
   return absl::CancelledError("stopped");
 }
 
+absl::Status SinkLane::StepJoining(std::stop_token stop) {
+  if (inside_window_ || context_.join != nullptr) return absl::OkStatus();
+  return joining_.Step(*store_, builder_, position_, postgres::Lsn(frontier_.load()), stop);
+}
+
 void SinkLane::Gather() {
   if (std::exchange(last_window_events_, 0) < kBusyWindowEvents || finish_.load()) return;
   cursor_->Gather(context_.options.window_bytes_max,
@@ -208,7 +273,7 @@ absl::Status SinkLane::WriteTake(const Take& take, std::stop_token stop) {
   size_t events = 0;
   for (const Slice& slice : take.slices) {
     if (slice.chunk == nullptr) continue;
-    Batch batch = builder_.Build(slice);
+    PGFLOW_ASSIGN_OR_RETURN(Batch batch, builder_.Build(slice));
     for (const auto& transformer : context_.transformers) {
       PGFLOW_RETURN_IF_ERROR(transformer->Transform(batch));
     }
@@ -218,6 +283,7 @@ absl::Status SinkLane::WriteTake(const Take& take, std::stop_token stop) {
     }
     batches.push_back(std::move(batch));
   }
+  PGFLOW_RETURN_IF_ERROR(joining_.HoldRenamed(*store_, builder_.TakeRenamed()));
   if (events == 0 && !inside_window_) {
     if (take.ends_at_commit) {
       position_ = {std::max(position_.commit_lsn, take.end.commit_lsn),

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <atomic>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -11,54 +10,13 @@
 #include <string>
 #include <vector>
 
-#include "engine/api/source.h"
-#include "engine/api/transformer.h"
-#include "engine/runtime/backoff.h"
 #include "engine/runtime/batch_builder.h"
 #include "engine/runtime/dead_letter.h"
+#include "engine/runtime/joining_tables.h"
+#include "engine/runtime/lane_context.h"
 #include "engine/runtime/sink_statistics.h"
-#include "engine/runtime/snapshot_runner.h"
-#include "engine/runtime/sqlite_checkpoint_store.h"
-#include "engine/runtime/stream_log.h"
 
 namespace pgflow::engine {
-
-// A sink with what the pipeline file says around it.
-struct SinkNode {
-  std::string name;  // Unique in the pipeline.
-  std::string type;
-  std::unique_ptr<Sink> sink;
-  std::string dead_letter_path;  // Empty: a refused row stops the pipeline.
-  RetryOptions retry;
-};
-
-struct LaneOptions {
-  uint64_t window_bytes_max = 8 << 20;
-  // While changes come thick and fast a window starts this long after the last one, so that it is
-  // worth its round trips and merges more; a single change never waits.
-  absl::Duration gather_interval = absl::Milliseconds(25);
-  // How often the checkpoint moves while nothing but positions comes.
-  absl::Duration idle_checkpoint_interval = absl::Seconds(10);
-  // How often the sink is asked what is durable while it lags.
-  absl::Duration durable_interval = absl::Milliseconds(50);
-  // How often the state store is written for a sink that keeps no checkpoint of its own.
-  absl::Duration save_interval = absl::Seconds(1);
-};
-
-// What the lanes of one pipeline share. Everything referred to outlives them.
-struct LaneContext {
-  std::string pipeline;
-  StreamLog& log;
-  std::span<const std::unique_ptr<Transformer>> transformers;
-  SqliteDatabase& state;
-  SourceIdentity identity;
-  SlotState slot;
-  SourcePlan plan;
-  bool snapshot_only = false;
-  SessionOpener open_session;
-  std::function<void()> on_durable;  // A frontier moved; any lane's thread.
-  LaneOptions options;
-};
 
 // On the status of a lane that found a checkpoint of a slot that was created just now.
 inline constexpr std::string_view kRecreatedSlotPayload = "pgflow/recreated-slot";
@@ -77,17 +35,37 @@ class SinkLane {
   // End before the first transaction that commits at or behind `lsn`.
   void StopBefore(postgres::Lsn lsn);
 
-  // Acknowledged by this sink; its stream's start while it copies.
-  postgres::Lsn frontier() const { return postgres::Lsn(frontier_.load()); }
+  // Acknowledged by this sink, also for tables that join; its stream's start while it copies.
+  postgres::Lsn frontier() const;
+  // How far it has come in the stream; invalid while it copies.
+  postgres::Lsn reached() const { return postgres::Lsn(reached_.load()); }
   SinkStatus status(postgres::Lsn server_lsn) const;
+
+  // Tables join the running stream in two steps. First their changes are left out (`again`: the
+  // sink has rows of them), which HasHeld says to be durable; then, when the source publishes them,
+  // from `published` on, another lane copies them and brings them to where this one stands.
+  void HoldTables(const std::vector<schemas::TableName>& tables, bool again);
+  bool HasHeld() const { return !joining_.asked(); }
+  void JoinTables(postgres::Lsn published);
+  // Of the lane that brings tables in, while there is one.
+  std::optional<SinkStatus> joining_status(postgres::Lsn server_lsn) const {
+    return joining_.status(server_lsn);
+  }
+  // After Run: the checkpoint is not needed any more.
+  absl::Status Forget() { return store_ == nullptr ? absl::OkStatus() : store_->Forget(); }
   const std::string& name() const { return node_.name; }
 
  private:
   absl::Status Attempt(std::stop_token stop);
+  absl::Status RunUntilDone(std::stop_token stop);
   absl::StatusOr<SinkCheckpoint> LoadCheckpoint();
+  absl::Status BeginAgain(const std::optional<SinkCheckpoint>& stale);
+  // Of a lane that brings tables in: nobody kept the log for it.
+  bool IsStale(const SinkCheckpoint& checkpoint) const;
   absl::Status CheckIdentity(const SinkCheckpoint& checkpoint) const;
   absl::Status CopySnapshot(SinkCheckpoint& checkpoint, std::stop_token stop);
   absl::Status Stream(std::stop_token stop);
+  absl::Status StepJoining(std::stop_token stop);
   void Gather();
   absl::Status WriteTake(const Take& take, std::stop_token stop);
   absl::Status WriteWindow(const Window& window, std::stop_token stop);
@@ -105,14 +83,16 @@ class SinkLane {
   SqliteCheckpointStore own_store_;
   CheckpointStore* store_ = nullptr;  // The sink's, or own_store_.
   std::unique_ptr<DeadLetterFile> dead_letter_;
+  JoiningTables joining_;
 
   std::atomic<bool> finish_{false};
   std::atomic<uint64_t> stop_before_{UINT64_MAX};
   std::atomic<uint64_t> frontier_{0};
+  std::atomic<uint64_t> reached_{0};
 
   // Of the lane's thread.
   BatchBuilder builder_;
-  bool was_open_ = false;
+  bool was_open_;                               // It worked once: errors may be outages.
   bool began_ = false;                          // The checkpoint was made by this run.
   bool progressed_ = false;                     // Since the last error.
   bool retry_now_ = false;                      // The last error was dealt with; no pause.

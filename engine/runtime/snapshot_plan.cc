@@ -80,7 +80,7 @@ std::vector<BlockRange> UnfinishedRanges(std::vector<BlockRange> finished,
 }
 
 absl::StatusOr<SnapshotPlan> PlanSnapshot(
-    const SnapshotSession& session, const SinkCheckpoint& checkpoint,
+    const SnapshotSession& session, const SinkCheckpoint& checkpoint, const TablePredicate& wanted,
     const std::set<schemas::TableName>& changed,
     std::span<const std::unique_ptr<Transformer>> transformers) {
   std::map<schemas::TableName, const TableProgress*> progress;
@@ -93,6 +93,7 @@ absl::StatusOr<SnapshotPlan> PlanSnapshot(
       order, [&](uint32_t a, uint32_t b) { return tables[a].bytes > tables[b].bytes; });
   for (uint32_t index : order) {
     const SnapshotTable& table = tables[index];
+    if (!wanted(table.schema->table)) continue;
     schemas::TableSchemaPtr schema = table.schema;
     for (const auto& transformer : transformers) {
       if (schema == nullptr) break;

@@ -1,6 +1,7 @@
 // SnapshotPlan: which tables a snapshot round copies, and how each goes on from its ledger.
 #pragma once
 
+#include <functional>
 #include <set>
 #include <span>
 #include <string>
@@ -32,9 +33,12 @@ struct SnapshotPlan {
   std::vector<PlannedTable> tables;  // Largest first.
 };
 
-// Pure but for the transformers' schema caches. `changed` tables are started over in any case.
+using TablePredicate = std::function<bool(const schemas::TableName&)>;
+
+// Pure but for the transformers' schema caches. Only tables that are `wanted`; `changed` ones are
+// started over in any case.
 absl::StatusOr<SnapshotPlan> PlanSnapshot(
-    const SnapshotSession& session, const SinkCheckpoint& checkpoint,
+    const SnapshotSession& session, const SinkCheckpoint& checkpoint, const TablePredicate& wanted,
     const std::set<schemas::TableName>& changed,
     std::span<const std::unique_ptr<Transformer>> transformers);
 

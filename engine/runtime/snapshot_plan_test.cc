@@ -63,8 +63,8 @@ TEST(PlanSnapshotTest, ContinuesFromTheLedger) {
                        Earlier("keyless", "4@10:10:", false),
                        Earlier("rewritten", "77@10:10:", false),
                        Earlier("changed", "6@10:10:", true)};
-  absl::StatusOr<SnapshotPlan> plan =
-      PlanSnapshot(session, checkpoint, {{"public", "changed"}}, {});
+  absl::StatusOr<SnapshotPlan> plan = PlanSnapshot(
+      session, checkpoint, [](const auto&) { return true; }, {{"public", "changed"}}, {});
   ASSERT_TRUE(plan.ok());
   using Start = PlannedTable::Start;
   std::vector<std::pair<std::string, Start>> starts;

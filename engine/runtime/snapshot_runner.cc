@@ -56,8 +56,9 @@ absl::StatusOr<bool> SnapshotRunner::RunRound(const SinkCheckpoint& checkpoint,
   PGFLOW_ASSIGN_OR_RETURN(const std::shared_ptr<SnapshotSession> session,
                           context_.open_session(last_point_, stop));
   last_point_ = session->consistent_point();
-  PGFLOW_ASSIGN_OR_RETURN(const SnapshotPlan plan,
-                          PlanSnapshot(*session, checkpoint, changed_, context_.transformers));
+  PGFLOW_ASSIGN_OR_RETURN(
+      const SnapshotPlan plan,
+      PlanSnapshot(*session, checkpoint, context_.wanted, changed_, context_.transformers));
   context_.statistics.SetTables(StatusOf(*session, plan));
   PGFLOW_RETURN_IF_ERROR(Prepare(*session, plan, stop));
   SnapshotRound round(context_, *session, plan);

@@ -36,13 +36,16 @@ struct SnapshotContext {
   SinkStatistics& statistics;
   DeadLetterFile* dead_letter = nullptr;  // Null: a refused row stops the pipeline.
   RetryOptions retry;
+  TablePredicate wanted;
+  postgres::Lsn newer_than;  // The first snapshot must be behind it.
   int workers = 4;
 };
 
 // Used once, by the sink's lane. Everything in the context must outlive it.
 class SnapshotRunner {
  public:
-  explicit SnapshotRunner(SnapshotContext context) : context_(std::move(context)) {}
+  explicit SnapshotRunner(SnapshotContext context)
+      : context_(std::move(context)), last_point_(context_.newer_than) {}
 
   // Copies what `checkpoint` does not have yet. OK: every table is complete and the store says so.
   absl::Status Run(const SinkCheckpoint& checkpoint, std::stop_token stop);
@@ -55,7 +58,7 @@ class SnapshotRunner {
 
   SnapshotContext context_;
   std::set<schemas::TableName> changed_;  // Rewritten during the last round,
-  postgres::Lsn last_point_;              // which had this consistent point.
+  postgres::Lsn last_point_;              // which had this consistent point (or was none yet).
 };
 
 }  // namespace pgflow::engine

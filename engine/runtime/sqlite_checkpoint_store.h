@@ -2,35 +2,14 @@
 // directory.
 #pragma once
 
-#include <memory>
 #include <string>
 
 #include "engine/api/checkpoint.h"
-
-struct sqlite3;
+#include "engine/runtime/sqlite_database.h"
 
 namespace pgflow::engine {
 
-// One file for a pipeline (state.db), shared by its sinks: one SqliteDatabase, one store a sink.
-// The database must outlive its stores. Thread-safe: SQLite serialises, and so does the busy
-// timeout between processes.
-class SqliteDatabase {
- public:
-  // Creates directory and file. kFailedPrecondition, naming the path, when that is not possible.
-  static absl::StatusOr<std::unique_ptr<SqliteDatabase>> Open(const std::string& directory);
-  ~SqliteDatabase();
-  SqliteDatabase(const SqliteDatabase&) = delete;
-  SqliteDatabase& operator=(const SqliteDatabase&) = delete;
-
-  sqlite3* handle() const { return handle_; }
-  const std::string& path() const { return path_; }
-
- private:
-  SqliteDatabase(sqlite3* handle, std::string path) : handle_(handle), path_(std::move(path)) {}
-  sqlite3* handle_;
-  std::string path_;
-};
-
+// The database must outlive it. Thread-safe.
 class SqliteCheckpointStore final : public CheckpointStore {
  public:
   SqliteCheckpointStore(SqliteDatabase& database, std::string pipeline, std::string sink)

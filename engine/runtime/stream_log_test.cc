@@ -44,7 +44,7 @@ class StreamLogTest : public testing::Test {
     std::vector<std::string> lines;
     for (const Slice& slice : take.slices) {
       if (slice.chunk == nullptr) continue;
-      Batch batch = builder_.Build(slice);
+      Batch batch = *builder_.Build(slice);
       std::vector<std::string> events = Describe(batch);
       const std::span<const ChangeEvent> changes = *batch.Events();
       for (size_t i = 0; i < events.size(); ++i) {

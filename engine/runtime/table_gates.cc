@@ -3,9 +3,18 @@
 #include <algorithm>
 
 namespace pgflow::engine {
+namespace {
+
+constexpr postgres::Lsn kHeld(UINT64_MAX);
+
+}  // namespace
 
 TableGates::TableGates(const SinkCheckpoint& checkpoint) {
   for (const TableProgress& table : checkpoint.tables) {
+    if (table.held()) {
+      Hold(table.table);
+      continue;
+    }
     gates_[table.table] = {table.snapshot_lsn, table.catch_up_until};
     settled_ = std::max({settled_, table.snapshot_lsn, table.catch_up_until});
   }
@@ -15,11 +24,27 @@ TableGates::Verdict TableGates::Judge(const schemas::TableName& source_table,
                                       postgres::Lsn commit_lsn) const {
   // A commit record that starts at the consistent point is behind the snapshot: strictly less is
   // in.
-  if (commit_lsn >= settled_) return Verdict::kApply;
+  if (open(commit_lsn)) return Verdict::kApply;
   const auto gate = gates_.find(source_table);
   if (gate == gates_.end()) return Verdict::kApply;
   if (commit_lsn < gate->second.apply_from) return Verdict::kSkip;
   return commit_lsn < gate->second.catch_up_until ? Verdict::kCatchUp : Verdict::kApply;
+}
+
+void TableGates::Hold(const schemas::TableName& source_table) {
+  if (!IsHeld(source_table)) ++held_;
+  gates_[source_table] = {kHeld, {}};
+}
+
+void TableGates::Open(const schemas::TableName& source_table, postgres::Lsn apply_from) {
+  if (IsHeld(source_table)) --held_;
+  gates_[source_table] = {apply_from, {}};
+  settled_ = std::max(settled_, apply_from);
+}
+
+bool TableGates::IsHeld(const schemas::TableName& source_table) const {
+  const auto gate = gates_.find(source_table);
+  return gate != gates_.end() && gate->second.apply_from == kHeld;
 }
 
 }  // namespace pgflow::engine

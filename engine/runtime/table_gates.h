@@ -22,8 +22,16 @@ class TableGates {
 
   Verdict Judge(const schemas::TableName& source_table, postgres::Lsn commit_lsn) const;
 
-  // From here on every change is applied: the sink is at a commit of the source.
+  // Every change of the table is skipped, until it is opened from some LSN on.
+  void Hold(const schemas::TableName& source_table);
+  void Open(const schemas::TableName& source_table, postgres::Lsn apply_from);
+  bool IsHeld(const schemas::TableName& source_table) const;
+
+  // From here on every change is applied, save those of held tables: the sink is at a commit of the
+  // source.
   postgres::Lsn settled() const { return settled_; }
+  // There is nothing to ask of Judge.
+  bool open(postgres::Lsn commit_lsn) const { return held_ == 0 && commit_lsn >= settled_; }
 
  private:
   struct Gate {
@@ -32,6 +40,7 @@ class TableGates {
   };
   std::map<schemas::TableName, Gate> gates_;
   postgres::Lsn settled_;
+  size_t held_ = 0;
 };
 
 }  // namespace pgflow::engine

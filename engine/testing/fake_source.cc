@@ -152,6 +152,11 @@ void FakeServer::SetSlotInUse(bool in_use) {
   slot_in_use_ = in_use;
 }
 
+void FakeServer::SetUnpublished(const schemas::TableName& table) {
+  base::MutexLock lock(&mutex_);
+  unpublished_.insert(table);
+}
+
 void FakeServer::RemoveSlot() {
   base::MutexLock lock(&mutex_);
   slot_exists_ = false;
@@ -228,6 +233,26 @@ absl::StatusOr<SlotState> FakeSource::OpenSlot(bool create, std::stop_token /*st
 
 absl::Status FakeSource::DropSlot(std::stop_token /*stop*/) {
   server_.RemoveSlot();
+  return absl::OkStatus();
+}
+
+TableSelection FakeSource::selection() const { return selection_; }
+
+absl::StatusOr<std::vector<ChosenTable>> FakeSource::ListTables(const TableSelection& /*selection*/,
+                                                                std::stop_token /*stop*/) {
+  base::MutexLock lock(&server_.mutex_);
+  std::vector<ChosenTable> tables;
+  for (const auto& [name, table] : server_.tables_) {
+    tables.push_back({name, !server_.unpublished_.contains(name)});
+  }
+  return tables;
+}
+
+absl::Status FakeSource::Select(const TableSelection& selection, std::stop_token /*stop*/) {
+  PGFLOW_RETURN_IF_ERROR(server_.errors_.Next("select"));
+  base::MutexLock lock(&server_.mutex_);
+  selection_ = selection;
+  server_.unpublished_.clear();
   return absl::OkStatus();
 }
 

@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <variant>
@@ -43,6 +44,8 @@ class FakeServer {
   // Another session has the slot.
   void SetSlotInUse(bool in_use);
   void RemoveSlot();
+  // The stream does not carry its changes until a Select.
+  void SetUnpublished(const schemas::TableName& table);
   void SetIdentity(SourceIdentity identity);
   // Calls: open, open_slot, open_snapshot, run, read, health.
   void FailNext(std::string_view call, const absl::Status& error, int times = 1) {
@@ -91,6 +94,7 @@ class FakeServer {
   postgres::Lsn end_ ABSL_GUARDED_BY(mutex_) = postgres::Lsn(0x80);
   postgres::Lsn acknowledged_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_storage_ ABSL_GUARDED_BY(mutex_) = 1;
+  std::set<schemas::TableName> unpublished_ ABSL_GUARDED_BY(mutex_);
   bool slot_exists_ ABSL_GUARDED_BY(mutex_) = false;
   bool slot_in_use_ ABSL_GUARDED_BY(mutex_) = false;
   bool disconnect_ ABSL_GUARDED_BY(mutex_) = false;
@@ -106,6 +110,10 @@ class FakeSource final : public Source {
   SourcePlan plan() const override { return plan_; }
   absl::StatusOr<SlotState> OpenSlot(bool create, std::stop_token stop) override;
   absl::Status DropSlot(std::stop_token stop) override;
+  TableSelection selection() const override;
+  absl::StatusOr<std::vector<ChosenTable>> ListTables(const TableSelection& selection,
+                                                      std::stop_token stop) override;
+  absl::Status Select(const TableSelection& selection, std::stop_token stop) override;
   absl::StatusOr<std::unique_ptr<SnapshotSession>> OpenSnapshot(std::stop_token stop) override;
   absl::Status Run(StreamWriter& out, std::stop_token stop) override;
   void Acknowledge(postgres::Lsn lsn) override;
@@ -115,6 +123,7 @@ class FakeSource final : public Source {
  private:
   FakeServer& server_;
   const SourcePlan plan_;
+  TableSelection selection_;
 };
 
 }  // namespace pgflow::engine

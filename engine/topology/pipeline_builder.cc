@@ -157,6 +157,10 @@ SinkNode BuildSink(const config::Node& item, const config::ConfigSpec<SinkEntry>
   if (type == nullptr) return parts;
   parts.type = type->name;
   parts.sink = type->make(entry.component, problems);
+  parts.make = [make = type->make, component = entry.component] {
+    config::Problems none;  // It was made once already.
+    return make(component, none);
+  };
   return parts;
 }
 

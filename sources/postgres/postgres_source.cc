@@ -23,11 +23,13 @@ constexpr int kServerVersionMin = 130000;
 absl::Status MissingFromPublication(const std::string& publication,
                                     const std::vector<schemas::TableName>& missing) {
   std::vector<std::string> names;
+  names.reserve(missing.size());
   for (const schemas::TableName& table : missing) names.push_back(schemas::QuoteTable(table));
   return base::MakeStatus(
       absl::StatusCode::kFailedPrecondition,
-      "publication {} lacks {} chosen table(s): {}. Exclude them, or copy their rows yourself and "
-      "then ALTER PUBLICATION {} ADD TABLE ..., or run `pgflow destroy` and start over",
+      "publication {} lacks {} chosen table(s): {}. It was not made by pgflow, which leaves it as "
+      "it "
+      "is: exclude them, or copy their rows yourself and then ALTER PUBLICATION {} ADD TABLE ...",
       publication, missing.size(), fmt::join(names, ", "), schemas::QuoteIdentifier(publication));
 }
 
@@ -92,10 +94,11 @@ absl::StatusOr<engine::SourceIdentity> PostgresSource::Open(std::stop_token stop
   return identity;
 }
 
-absl::StatusOr<schemas::Catalog> PostgresSource::ReadChosenTables(Connection& connection,
-                                                                  std::stop_token stop) {
+absl::StatusOr<schemas::Catalog> PostgresSource::ReadTables(Connection& connection,
+                                                            const schemas::TableFilter& filter,
+                                                            std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(schemas::Catalog catalog,
-                          schemas::ReadCatalog(connection, filter_, std::move(stop)));
+                          schemas::ReadCatalog(connection, filter, std::move(stop)));
   for (const schemas::CatalogProblem& problem : catalog.problems) {
     if (problem.fatal) {
       return base::MakeStatus(absl::StatusCode::kFailedPrecondition, "{}: {}; {}", problem.subject,
@@ -109,7 +112,7 @@ absl::StatusOr<schemas::Catalog> PostgresSource::ReadChosenTables(Connection& co
 
 absl::Status PostgresSource::PreparePublication(Connection& connection, bool create,
                                                 bool slot_exists, std::stop_token stop) {
-  absl::StatusOr<schemas::Catalog> catalog = ReadChosenTables(connection, stop);
+  absl::StatusOr<schemas::Catalog> catalog = ReadTables(connection, filter_, stop);
   PGFLOW_RETURN_IF_ERROR(catalog.status());
   PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> existing,
                           ReadPublication(connection, publication(), stop));
@@ -129,12 +132,52 @@ absl::Status PostgresSource::PreparePublication(Connection& connection, bool cre
   }
   PGFLOW_ASSIGN_OR_RETURN(const std::vector<schemas::TableName> missing,
                           StillThere(connection, MissingTables(*existing, *catalog), stop));
-  // With a slot, rows may have been copied already: a new table's rows would never be.
+  // With a slot, rows may have been copied already: tables that are new are copied first, while
+  // sinks leave their changes out (ListTables, Select).
   if (existing->ours && !slot_exists && create) {
     return SetPublicationTables(connection, publication(), *catalog, stop);
   }
-  if (!missing.empty()) return MissingFromPublication(publication(), missing);
+  if (!missing.empty() && !existing->ours) return MissingFromPublication(publication(), missing);
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<engine::ChosenTable>> PostgresSource::ListTables(
+    const engine::TableSelection& selection, std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const schemas::TableFilter filter,
+                          schemas::TableFilter::Make(selection.include, selection.exclude));
+  PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
+  PGFLOW_ASSIGN_OR_RETURN(const schemas::Catalog catalog, ReadTables(*control, filter, stop));
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> row,
+                          ReadPublication(*control, publication(), stop));
+  if (!row.has_value()) {
+    return base::MakeStatus(absl::StatusCode::kNotFound, "publication {} does not exist",
+                            publication());
+  }
+  PGFLOW_ASSIGN_OR_RETURN(const std::vector<schemas::TableName> missing,
+                          StillThere(*control, MissingTables(*row, catalog), stop));
+  if (!missing.empty() && !row->ours) return MissingFromPublication(publication(), missing);
+  std::vector<engine::ChosenTable> tables;
+  for (const schemas::CatalogTable& table : catalog.tables) {
+    const schemas::TableName& name = table.schema->table;
+    tables.push_back({name, std::ranges::find(missing, name) == missing.end()});
+  }
+  return tables;
+}
+
+absl::Status PostgresSource::Select(const engine::TableSelection& selection, std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(schemas::TableFilter filter,
+                          schemas::TableFilter::Make(selection.include, selection.exclude));
+  PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
+  PGFLOW_ASSIGN_OR_RETURN(const schemas::Catalog catalog, ReadTables(*control, filter, stop));
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> row,
+                          ReadPublication(*control, publication(), stop));
+  if (row.has_value() && row->ours) {
+    PGFLOW_RETURN_IF_ERROR(ChangePublicationTables(*control, publication(), catalog, stop));
+  }
+  config_.tables = {selection.include, selection.exclude};
+  filter_ = std::move(filter);
+  relations_.reset();
+  return PrepareCapture(*control, /*create=*/true, /*slot_exists=*/true, stop);
 }
 
 absl::Status PostgresSource::PrepareCapture(Connection& connection, bool create, bool slot_exists,

@@ -30,6 +30,12 @@ class PostgresSource final : public engine::Source {
   absl::StatusOr<engine::SourceIdentity> Open(std::stop_token stop) override;
   absl::StatusOr<engine::SlotState> OpenSlot(bool create, std::stop_token stop) override;
   absl::Status DropSlot(std::stop_token stop) override;
+  engine::TableSelection selection() const override {
+    return {config_.tables.include, config_.tables.exclude};
+  }
+  absl::StatusOr<std::vector<engine::ChosenTable>> ListTables(
+      const engine::TableSelection& selection, std::stop_token stop) override;
+  absl::Status Select(const engine::TableSelection& selection, std::stop_token stop) override;
   absl::StatusOr<std::unique_ptr<engine::SnapshotSession>> OpenSnapshot(
       std::stop_token stop) override;
   absl::Status Run(engine::StreamWriter& out, std::stop_token stop) override;
@@ -47,9 +53,10 @@ class PostgresSource final : public engine::Source {
   postgres::ConnectOptions Options(std::string_view role) const;
   // The session for everything but the snapshot and the stream; connects again when it broke.
   absl::StatusOr<postgres::Connection*> Control(std::stop_token stop);
-  // The chosen tables; an error when the choice cannot work.
-  absl::StatusOr<schemas::Catalog> ReadChosenTables(postgres::Connection& connection,
-                                                    std::stop_token stop);
+  // The tables that the filter chooses; an error when the choice cannot work.
+  absl::StatusOr<schemas::Catalog> ReadTables(postgres::Connection& connection,
+                                              const schemas::TableFilter& filter,
+                                              std::stop_token stop);
   absl::Status PreparePublication(postgres::Connection& connection, bool create, bool slot_exists,
                                   std::stop_token stop);
   absl::Status PrepareCapture(postgres::Connection& connection, bool create, bool slot_exists,
@@ -57,8 +64,8 @@ class PostgresSource final : public engine::Source {
   absl::StatusOr<std::unique_ptr<engine::SnapshotSession>> ImportSnapshot(
       const CreatedSlot& created, std::stop_token stop);
 
-  const PostgresSourceConfig config_;
-  const schemas::TableFilter filter_;
+  PostgresSourceConfig config_;  // Select changes the tables and the filter that is made of them.
+  schemas::TableFilter filter_;
   std::unique_ptr<postgres::Connection> control_;
   std::optional<CreatedSlot> created_;        // Until its snapshot was taken over.
   std::unique_ptr<RelationCache> relations_;  // The stream's thread only.

@@ -1,6 +1,7 @@
 #include "sources/postgres/slot.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include <absl/time/clock.h>
 
@@ -22,13 +23,14 @@ Lsn LsnAt(const Result& result, int row, int column) {
   return Lsn::Parse(result.at(row, column)).value_or(Lsn());
 }
 
-std::string TableList(const schemas::Catalog& catalog) {
+std::string TableList(const std::vector<schemas::TableName>& tables) {
   // ONLY: children by inheritance have their own place in the list. Partitions come along anyway.
-  std::vector<std::string> tables;
-  for (const schemas::TableName& table : catalog.published) {
-    tables.push_back("ONLY " + schemas::QuoteTable(table));
+  std::vector<std::string> list;
+  list.reserve(tables.size());
+  for (const schemas::TableName& table : tables) {
+    list.push_back("ONLY " + schemas::QuoteTable(table));
   }
-  return fmt::format("{}", fmt::join(tables, ", "));
+  return fmt::format("{}", fmt::join(list, ", "));
 }
 
 // Adds what to do to an error of CREATE_REPLICATION_SLOT.
@@ -192,7 +194,7 @@ absl::Status CreatePublication(Connection& connection, const std::string& public
       fmt::format("CREATE PUBLICATION {} FOR TABLE {} WITH (publish = 'insert, update, delete, "
                   "truncate', publish_via_partition_root = false); COMMENT ON PUBLICATION {} IS "
                   "'{}'",
-                  name, TableList(catalog), name, kMark),
+                  name, TableList(catalog.published), name, kMark),
       stop);
   return ExplainPublicationFailure(created.status(), publication);
 }
@@ -201,9 +203,44 @@ absl::Status SetPublicationTables(Connection& connection, const std::string& pub
                                   const schemas::Catalog& catalog, std::stop_token stop) {
   const auto changed =
       connection.Execute(fmt::format("ALTER PUBLICATION {} SET TABLE {}",
-                                     QuoteIdentifier(publication), TableList(catalog)),
+                                     QuoteIdentifier(publication), TableList(catalog.published)),
                          stop);
   return ExplainPublicationFailure(changed.status(), publication);
+}
+
+absl::Status ChangePublicationTables(Connection& connection, const std::string& publication,
+                                     const schemas::Catalog& catalog, std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result rows,
+      connection.Execute(
+          fmt::format("SELECT n.nspname, c.relname FROM pg_publication_rel r "
+                      "JOIN pg_publication p ON p.oid = r.prpubid "
+                      "JOIN pg_class c ON c.oid = r.prrelid "
+                      "JOIN pg_namespace n ON n.oid = c.relnamespace "
+                      // There the capture of DDL has a table of its own, on version 13.
+                      "WHERE p.pubname = {} AND n.nspname <> 'pgflow'",
+                      connection.QuoteLiteral(publication)),
+          stop));
+  std::vector<schemas::TableName> there;
+  there.reserve(static_cast<size_t>(rows.row_count()));
+  for (int i = 0; i < rows.row_count(); ++i) there.push_back({rows.text(i, 0), rows.text(i, 1)});
+  std::vector<schemas::TableName> wanted = catalog.published;
+  std::ranges::sort(there);
+  std::ranges::sort(wanted);
+  std::vector<schemas::TableName> added;
+  std::vector<schemas::TableName> dropped;
+  std::ranges::set_difference(wanted, there, std::back_inserter(added));
+  std::ranges::set_difference(there, wanted, std::back_inserter(dropped));
+  std::string sql;
+  const auto alter = [&](std::string_view verb, const std::vector<schemas::TableName>& tables) {
+    if (tables.empty()) return;
+    sql += fmt::format("ALTER PUBLICATION {} {} TABLE {};", QuoteIdentifier(publication), verb,
+                       TableList(tables));
+  };
+  alter("ADD", added);
+  alter("DROP", dropped);
+  if (sql.empty()) return absl::OkStatus();
+  return ExplainPublicationFailure(connection.Execute(sql, stop).status(), publication);
 }
 
 absl::StatusOr<CreatedSlot> CreateSlot(const postgres::ConnectOptions& options,

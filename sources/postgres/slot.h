@@ -51,6 +51,10 @@ absl::Status CreatePublication(postgres::Connection& connection, const std::stri
                                const schemas::Catalog& catalog, std::stop_token stop);
 absl::Status SetPublicationTables(postgres::Connection& connection, const std::string& publication,
                                   const schemas::Catalog& catalog, std::stop_token stop);
+// Adds what ours lacks of the catalog's tables and drops what is not in it, with as few locks.
+absl::Status ChangePublicationTables(postgres::Connection& connection,
+                                     const std::string& publication,
+                                     const schemas::Catalog& catalog, std::stop_token stop);
 
 struct CreatedSlot {
   postgres::Lsn consistent_point;

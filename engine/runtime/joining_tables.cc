@@ -1,0 +1,172 @@
+#include "engine/runtime/joining_tables.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/ranges.h>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "engine/runtime/table_join.h"
+
+namespace pgflow::engine {
+
+JoiningTables::JoiningTables(const LaneContext& context, const SinkNode& node)
+    : context_(context), node_(node) {}
+
+JoiningTables::~JoiningTables() = default;
+
+void JoiningTables::Hold(const std::vector<schemas::TableName>& tables, bool again) {
+  base::MutexLock lock(&mutex_);
+  for (const schemas::TableName& table : tables) requests_[table] = again;
+  published_.reset();
+  asked_ = true;
+}
+
+void JoiningTables::Join(postgres::Lsn published) {
+  base::MutexLock lock(&mutex_);
+  published_ = published;
+  try_again_ = true;
+}
+
+postgres::Lsn JoiningTables::frontier() const {
+  base::MutexLock lock(&mutex_);
+  return join_ == nullptr ? postgres::Lsn(UINT64_MAX) : join_->frontier();
+}
+
+std::optional<SinkStatus> JoiningTables::status(postgres::Lsn server_lsn) const {
+  base::MutexLock lock(&mutex_);
+  if (join_ == nullptr) return std::nullopt;
+  return join_->status(server_lsn);
+}
+
+std::string JoiningTables::Names() const {
+  std::vector<std::string> names;
+  for (const auto& [table, again] : held_) names.push_back(table.ToString());
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+void JoiningTables::Restore(const SinkCheckpoint& checkpoint, postgres::Lsn start) {
+  held_.clear();
+  for (const TableProgress& table : checkpoint.tables) {
+    if (table.held()) held_[table.table] = table.held_again();
+  }
+  if (!held_.empty() && !failed_) Make(start);
+  restored_ = true;
+}
+
+void JoiningTables::Make(postgres::Lsn start) {
+  base::MutexLock lock(&mutex_);
+  if (join_ != nullptr || node_.make == nullptr) return;
+  JoinScope scope;
+  scope.fresh = restored_;
+  for (const auto& [table, again] : held_) {
+    scope.tables.insert(table);
+    if (again) scope.again.insert(table);
+  }
+  join_ = std::make_unique<TableJoin>(context_, node_, std::move(scope), start);
+}
+
+void JoiningTables::Reset() {
+  std::unique_ptr<TableJoin> gone;
+  base::MutexLock lock(&mutex_);
+  gone = std::move(join_);
+}
+
+absl::Status JoiningTables::HoldRenamed(CheckpointStore& store,
+                                        const std::vector<schemas::TableName>& tables) {
+  for (const schemas::TableName& table : tables) {
+    PGFLOW_RETURN_IF_ERROR(store.BeginTable(TableProgress::Held(table, false)));
+    held_[table] = false;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status JoiningTables::TakeRequests(CheckpointStore& store, BatchBuilder& builder) {
+  std::map<schemas::TableName, bool> requests;
+  {
+    base::MutexLock lock(&mutex_);
+    requests = requests_;
+  }
+  for (const auto& [table, again] : requests) {
+    if (const auto held = held_.find(table); held != held_.end() && held->second >= again) continue;
+    PGFLOW_RETURN_IF_ERROR(store.BeginTable(TableProgress::Held(table, again)));
+    builder.Hold(table);
+    held_[table] = again;
+  }
+  base::MutexLock lock(&mutex_);
+  std::erase_if(requests_, [&](const auto& request) { return requests.contains(request.first); });
+  asked_ = !requests_.empty();
+  return absl::OkStatus();
+}
+
+absl::Status JoiningTables::Step(CheckpointStore& store, BatchBuilder& builder,
+                                 StreamPoint position, postgres::Lsn frontier,
+                                 std::stop_token stop) {
+  if (asked()) PGFLOW_RETURN_IF_ERROR(TakeRequests(store, builder));
+  if (held_.empty()) return absl::OkStatus();
+  std::optional<postgres::Lsn> published;
+  TableJoin* join = nullptr;
+  {
+    base::MutexLock lock(&mutex_);
+    published = published_;
+    if (std::exchange(try_again_, false)) failed_ = false;
+    join = join_.get();
+  }
+  if (failed_) return absl::OkStatus();
+  if (join == nullptr) {
+    Make(frontier);
+    return absl::OkStatus();
+  }
+  if (!join->started()) {
+    // A table may have come to be held later than the source published it: by a new name.
+    if (published.has_value()) join->Start(std::max(*published, position.end_lsn));
+    return absl::OkStatus();
+  }
+  if (const std::optional<absl::Status> ended = join->result(); ended.has_value() && !ended->ok()) {
+    Fail(*ended);
+    return absl::OkStatus();
+  }
+  if (!join->result().has_value() && !join->IsCloseTo(position.end_lsn)) return absl::OkStatus();
+  return TakeOver(store, builder, position, std::move(stop));
+}
+
+absl::Status JoiningTables::TakeOver(CheckpointStore& store, BatchBuilder& builder,
+                                     StreamPoint position, std::stop_token stop) {
+  TableJoin* join = nullptr;
+  {
+    base::MutexLock lock(&mutex_);
+    join = join_.get();
+  }
+  const absl::StatusOr<postgres::Lsn> until = join->Finish(position.end_lsn, stop);
+  if (!until.ok()) {
+    if (stop.stop_requested()) return until.status();
+    Fail(until.status());
+    return absl::OkStatus();
+  }
+  for (const schemas::TableName& table : join->tables()) {
+    PGFLOW_RETURN_IF_ERROR(store.BeginTable({table, *until, "", {}, true, {}}));
+    builder.Open(table, *until);
+    held_.erase(table);
+    base::LogInfo("sink {}: table {} has joined the stream at {}", node_.name, table.ToString(),
+                  *until);
+  }
+  PGFLOW_RETURN_IF_ERROR(join->Forget());
+  Reset();
+  context_.on_durable();
+  return absl::OkStatus();
+}
+
+void JoiningTables::Fail(const absl::Status& error) {
+  base::LogError(
+      "sink {}: {} cannot join the stream: {}. All other tables go on; mend the cause, then run "
+      "`pgflow refresh`",
+      node_.name, Names(), base::Message(error));
+  failed_ = true;
+  Reset();
+  context_.on_durable();  // Nothing is kept for it any more.
+}
+
+void JoiningTables::Stop() { Reset(); }
+
+}  // namespace pgflow::engine

@@ -1,0 +1,73 @@
+// What a lane is made of: its sink with what belongs to it, and what the lanes of a pipeline share.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <set>
+#include <span>
+#include <string>
+
+#include "engine/api/source.h"
+#include "engine/api/transformer.h"
+#include "engine/runtime/backoff.h"
+#include "engine/runtime/snapshot_runner.h"
+#include "engine/runtime/sqlite_checkpoint_store.h"
+#include "engine/runtime/stream_log.h"
+
+namespace pgflow::engine {
+
+// A sink with what the pipeline file says around it.
+struct SinkNode {
+  std::string name;  // Unique in the pipeline.
+  std::string type;
+  std::unique_ptr<Sink> sink;
+  std::string dead_letter_path;  // Empty: a refused row stops the pipeline.
+  RetryOptions retry;
+  // Another sink of the same configuration; null: tables cannot join its running stream.
+  std::function<std::unique_ptr<Sink>()> make;
+};
+
+struct LaneOptions {
+  uint64_t window_bytes_max = 8 << 20;
+  // While changes come thick and fast a window starts this long after the last one, so that it is
+  // worth its round trips and merges more; a single change never waits.
+  absl::Duration gather_interval = absl::Milliseconds(25);
+  // How often the checkpoint moves while nothing but positions comes.
+  absl::Duration idle_checkpoint_interval = absl::Seconds(10);
+  // How often the sink is asked what is durable while it lags.
+  absl::Duration durable_interval = absl::Milliseconds(50);
+  // How often the state store is written for a sink that keeps no checkpoint of its own.
+  absl::Duration save_interval = absl::Seconds(1);
+};
+
+// The tables of a lane that brings them into the running stream of another one of the same sink.
+struct JoinScope {
+  std::set<schemas::TableName> tables;
+  std::set<schemas::TableName> again;  // The sink has rows of these.
+  postgres::Lsn published;             // Their changes are in the stream from here on.
+  bool fresh = false;                  // Nothing of an earlier attempt is to be continued.
+};
+
+// What the lanes of one pipeline share. Everything referred to outlives them.
+struct LaneContext {
+  std::string pipeline;
+  StreamLog& log;
+  std::span<const std::unique_ptr<Transformer>> transformers;
+  SqliteDatabase& state;
+  SourceIdentity identity;
+  SlotState slot;
+  SourcePlan plan;
+  bool snapshot_only = false;
+  SessionOpener open_session;
+  std::function<void()> on_durable;  // A frontier moved; any lane's thread.
+  LaneOptions options;
+  // Chosen, but their changes do not come yet: not for the first snapshot.
+  std::set<schemas::TableName> unpublished{};
+  const JoinScope* join = nullptr;  // Null: a lane for all tables.
+
+  bool IsWanted(const schemas::TableName& table) const {
+    return join == nullptr ? !unpublished.contains(table) : join->tables.contains(table);
+  }
+};
+
+}  // namespace pgflow::engine

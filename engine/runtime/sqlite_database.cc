@@ -1,0 +1,92 @@
+#include "engine/runtime/sqlite_database.h"
+
+#include <sqlite3.h>
+
+#include <filesystem>
+
+#include "base/status.h"
+
+namespace pgflow::engine {
+namespace {
+
+constexpr const char* kSchema = R"(
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+CREATE TABLE IF NOT EXISTS checkpoint (
+  sink TEXT PRIMARY KEY, system_identifier TEXT NOT NULL, timeline INTEGER NOT NULL,
+  database TEXT NOT NULL, slot TEXT NOT NULL, commit_lsn TEXT NOT NULL, end_lsn TEXT NOT NULL,
+  snapshot_complete INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS table_progress (
+  sink TEXT NOT NULL, schema_name TEXT NOT NULL, table_name TEXT NOT NULL,
+  snapshot_lsn TEXT NOT NULL, snapshot TEXT NOT NULL, catch_up_until TEXT NOT NULL,
+  complete INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (sink, schema_name, table_name));
+CREATE TABLE IF NOT EXISTS finished_range (
+  sink TEXT NOT NULL, schema_name TEXT NOT NULL, table_name TEXT NOT NULL,
+  first_block INTEGER NOT NULL, end_block INTEGER NOT NULL,
+  PRIMARY KEY (sink, schema_name, table_name, first_block));
+CREATE TABLE IF NOT EXISTS refresh_request (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, pipeline TEXT NOT NULL, request TEXT NOT NULL,
+  done INTEGER NOT NULL DEFAULT 0, answer TEXT);
+)";
+
+// Ends the statement whatever comes.
+struct Statement {
+  ~Statement() { sqlite3_finalize(prepared); }
+  sqlite3_stmt* prepared = nullptr;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<SqliteDatabase>> SqliteDatabase::Open(const std::string& directory) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  const std::string path = directory + "/state.db";
+  sqlite3* handle = nullptr;
+  int outcome = sqlite3_open(path.c_str(), &handle);
+  if (outcome == SQLITE_OK) {
+    sqlite3_busy_timeout(handle, 5000);
+    outcome = sqlite3_exec(handle, kSchema, nullptr, nullptr, nullptr);
+  }
+  std::unique_ptr<SqliteDatabase> database(new SqliteDatabase(handle, path));
+  if (outcome != SQLITE_OK) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "state store {}: {}; set state.directory to a writable place", path,
+                            sqlite3_errmsg(handle));
+  }
+  return database;
+}
+
+SqliteDatabase::~SqliteDatabase() { sqlite3_close(handle_); }
+
+std::string SqliteDatabase::Row::text(int column) const {
+  const unsigned char* text = sqlite3_column_text(statement_, column);
+  return text == nullptr ? std::string() : std::string(reinterpret_cast<const char*>(text));
+}
+
+int64_t SqliteDatabase::Row::integer(int column) const {
+  return sqlite3_column_int64(statement_, column);
+}
+
+absl::Status SqliteDatabase::Query(const char* sql, std::initializer_list<Bound> bounds,
+                                   const std::function<void(const Row&)>& on_row) const {
+  Statement statement;
+  int outcome = sqlite3_prepare_v2(handle_, sql, -1, &statement.prepared, nullptr);
+  int index = 1;
+  for (const Bound& bound : bounds) {
+    if (const auto* text = std::get_if<std::string>(&bound)) {
+      sqlite3_bind_text(statement.prepared, index++, text->c_str(), -1, SQLITE_TRANSIENT);
+    } else {
+      sqlite3_bind_int64(statement.prepared, index++, std::get<int64_t>(bound));
+    }
+  }
+  if (outcome == SQLITE_OK) {
+    while ((outcome = sqlite3_step(statement.prepared)) == SQLITE_ROW) {
+      if (on_row) on_row(Row(statement.prepared));
+    }
+    if (outcome == SQLITE_DONE) return absl::OkStatus();
+  }
+  return base::MakeStatus(absl::StatusCode::kFailedPrecondition, "state store {}: {}", path_,
+                          sqlite3_errmsg(handle_));
+}
+
+}  // namespace pgflow::engine

@@ -1,0 +1,53 @@
+// SqliteDatabase: the file in the state directory, and how it is asked.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <variant>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace pgflow::engine {
+
+// One file for a pipeline (state.db), shared by its sinks: one SqliteDatabase, one store a sink.
+// Thread-safe: SQLite serialises, and so does the busy timeout between processes.
+class SqliteDatabase {
+ public:
+  // Creates directory and file. kFailedPrecondition, naming the path, when that is not possible.
+  static absl::StatusOr<std::unique_ptr<SqliteDatabase>> Open(const std::string& directory);
+  ~SqliteDatabase();
+  SqliteDatabase(const SqliteDatabase&) = delete;
+  SqliteDatabase& operator=(const SqliteDatabase&) = delete;
+
+  using Bound = std::variant<std::string, int64_t>;
+
+  // One row of an answer, valid in the call it is given to.
+  class Row {
+   public:
+    explicit Row(sqlite3_stmt* statement) : statement_(statement) {}
+    std::string text(int column) const;  // "" for NULL.
+    int64_t integer(int column) const;
+
+   private:
+    sqlite3_stmt* statement_;
+  };
+
+  // Runs one statement with its `?` bound; `on_row` sees each row of the answer. Durable when it
+  // returns. kFailedPrecondition, naming the file, when that failed.
+  absl::Status Query(const char* sql, std::initializer_list<Bound> bounds,
+                     const std::function<void(const Row&)>& on_row = nullptr) const;
+
+ private:
+  SqliteDatabase(sqlite3* handle, std::string path) : handle_(handle), path_(std::move(path)) {}
+  sqlite3* handle_;
+  std::string path_;
+};
+
+}  // namespace pgflow::engine
