@@ -58,7 +58,9 @@ class Builder {
     std::string match;
     for (uint32_t column : binding_.key) {
       if (!match.empty()) match += " AND ";
-      match += fmt::format("{} = {}", Quoted(column), Parameter(before, column));
+      match +=
+          fmt::format("{} {} {}", Quoted(column), binding_.columns[column].target->equals_operator,
+                      Parameter(before, column));
     }
     return match;
   }

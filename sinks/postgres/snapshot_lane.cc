@@ -225,7 +225,8 @@ absl::Status PostgresLane::MergeStage(std::stop_token stop) {
                                                             : binding_->schema.columns[i].identity;
     if (!key) continue;
     const std::string name = schemas::QuoteIdentifier(binding_->column_name(i));
-    match += fmt::format("{}t.{} = s.{}", match.empty() ? "" : " AND ", name, name);
+    match += fmt::format("{}t.{} {} s.{}", match.empty() ? "" : " AND ", name,
+                         binding_->columns[i].target->equals_operator, name);
   }
   if (match.empty()) {
     return base::MakeStatus(absl::StatusCode::kFailedPrecondition,

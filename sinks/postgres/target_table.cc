@@ -31,7 +31,15 @@ constexpr const char* kColumnsSql =
     " pg_catalog.format_type(a.atttypid, NULL), t.oid, pg_catalog.format_type(t.oid, NULL),"
     " t.typtype, t.typarray, CASE WHEN t.typcategory = 'A' THEN t.typelem ELSE 0 END,"
     " a.atttypmod, a.attnotnull, a.atthasdef, a.attgenerated <> '', a.attidentity = 'a',"
-    " COALESCE(co.collisdeterministic, true)"
+    " COALESCE(co.collisdeterministic, true),"
+    " (SELECT pg_catalog.format('OPERATOR(%I.%s)', n.nspname, o.oprname)"
+    "  FROM pg_catalog.pg_opclass k"
+    "  JOIN pg_catalog.pg_am m ON m.oid = k.opcmethod AND m.amname = 'btree'"
+    "  JOIN pg_catalog.pg_amop e ON e.amopfamily = k.opcfamily AND e.amopstrategy = 3"
+    "   AND e.amoplefttype = t.oid AND e.amoprighttype = t.oid"
+    "  JOIN pg_catalog.pg_operator o ON o.oid = e.amopopr"
+    "  JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace"
+    "  WHERE k.opcdefault AND k.opcintype = t.oid AND n.nspname <> 'pg_catalog')"
     " FROM pg_catalog.pg_attribute a JOIN base b ON b.attnum = a.attnum"
     " JOIN pg_catalog.pg_type t ON t.oid = b.type AND t.typtype <> 'd'"
     " LEFT JOIN pg_catalog.pg_collation co ON co.oid = a.attcollation"
@@ -62,6 +70,7 @@ TargetColumn ReadColumn(const postgres::Result& rows, int row) {
   column.generated = rows.boolean(row, 12);
   column.identity_always = rows.boolean(row, 13);
   column.deterministic = rows.boolean(row, 14);
+  if (!rows.is_null(row, 15)) column.equals_operator = rows.text(row, 15);
   return column;
 }
 

@@ -33,6 +33,8 @@ struct TargetColumn {
   bool generated = false;
   bool identity_always = false;
   bool deterministic = true;  // Its collation: equal values have equal bytes.
+  // Of the type's ordinary indexes; qualified when it is not pg_catalog's, like citext's.
+  std::string equals_operator = "=";
 };
 
 struct TargetIndex {
