@@ -207,7 +207,7 @@ absl::StatusOr<bool> BulkWriter::QueueInserts(ApplyPipeline& pipeline, const Tab
   for (uint32_t i = 0; i < binding.columns.size(); ++i) {
     if (binding.columns[i].written) columns.push_back(i);
   }
-  if (!arrays_.Choose(binding, columns, rows)) return false;
+  if (columns.empty() || !arrays_.Choose(binding, columns, rows)) return false;
   for (size_t i = 0; i < columns.size(); ++i) {
     values += (i == 0 ? "" : ", ") + arrays_.ValueSql(i);
   }

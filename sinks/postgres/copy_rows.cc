@@ -71,7 +71,9 @@ std::string WrittenColumns(const TableBinding& binding) {
 }
 
 std::string CopySql(const TableBinding& binding, const std::string& target, bool binary) {
-  return fmt::format("COPY {} ({}) FROM STDIN{}", target, WrittenColumns(binding),
+  const std::string columns = WrittenColumns(binding);
+  return fmt::format("COPY {}{} FROM STDIN{}", target,
+                     columns.empty() ? "" : fmt::format(" ({})", columns),
                      binary ? " (FORMAT binary)" : "");
 }
 
