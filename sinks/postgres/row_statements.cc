@@ -65,6 +65,31 @@ class Builder {
     return match;
   }
 
+  // Deletes the row and inserts it with its new values; those that are unchanged, and with
+  // `only_identities` all but those that an UPDATE cannot set, are its own.
+  std::string Reinsert(std::string match, bool only_identities) {
+    std::string names;
+    std::string values;
+    std::string differs;
+    for (size_t i = 0; i < binding_.columns.size(); ++i) {
+      const ColumnBinding& column = binding_.columns[i];
+      if (!column.written) continue;
+      const bool own = only_identities ? !column.renumbered : Unchanged(i);
+      const std::string value = own ? "old." + Quoted(i) : Parameter(false, i);
+      if (!names.empty()) names += ", ", values += ", ";
+      names += Quoted(i);
+      values += value;
+      if (!own && only_identities) {
+        differs += fmt::format("{}{} <> {}", differs.empty() ? "" : " OR ", Quoted(i), value);
+      }
+    }
+    if (!differs.empty()) match += fmt::format(" AND ({})", differs);
+    return fmt::format(
+        "WITH old AS (DELETE FROM {}{} WHERE {} RETURNING *) INSERT INTO {} ({}) OVERRIDING SYSTEM "
+        "VALUE SELECT {} FROM old",
+        binding_.target->only(), binding_.sql_name, match, binding_.sql_name, names, values);
+  }
+
   // One row whose columns have the very bytes of the old row; equal rows may be many. The casts
   // make it one comparison of records; without them it is one of each pair of columns.
   std::string WholeRowMatch() {
@@ -141,7 +166,8 @@ std::string UpdateSql(const TableBinding& binding, Builder& builder, bool key_to
 void AppendSignature(const TableBinding& binding, RowShape shape, const DecodedChange& change,
                      std::string& to) {
   to.push_back(static_cast<char>(shape));
-  const bool update = shape == RowShape::kUpdate || shape == RowShape::kUpdateKey;
+  const bool update =
+      shape == RowShape::kUpdate || shape == RowShape::kUpdateKey || shape == RowShape::kReinsert;
   const bool marks_unchanged = update && change.has_unchanged;
   const bool marks_null =
       (update || shape == RowShape::kDelete) && binding.key_kind == KeyKind::kWholeRow;
@@ -173,6 +199,12 @@ RowStatement BuildRowStatement(const TableBinding& binding, std::string_view sig
       break;
     case RowShape::kDelete:
       sql = fmt::format("DELETE FROM {}{} WHERE {}", only, binding.sql_name, builder.OldRowMatch());
+      break;
+    case RowShape::kReinsert:
+      sql = builder.Reinsert(builder.OldRowMatch(), false);
+      break;
+    case RowShape::kRenumber:
+      sql = builder.Reinsert(builder.KeyMatch(false), true);
       break;
     case RowShape::kMakeRoom: {
       const std::string taken = builder.KeyMatch(false);

@@ -19,6 +19,9 @@ enum class RowShape : char {
   kDelete = 'd',
   // Removes the row that has the new key, if the row with the old one is there to take its place.
   kMakeRoom = 'm',
+  // GENERATED ALWAYS AS IDENTITY cannot be set by an UPDATE: the row is deleted and inserted again,
+  kReinsert = 'r',  // with its new values,
+  kRenumber = 'n',  // or behind its UPDATE, if such a column beside the key has another value.
 };
 
 struct RowParameter {

@@ -46,6 +46,16 @@ absl::Status RowWriter::Send(ApplyPipeline& pipeline, const TableBinding& bindin
 
 absl::Status RowWriter::WriteUpdate(ApplyPipeline& pipeline, const TableBinding& binding,
                                     bool catch_up, Expectation expectation) {
+  if (!binding.has_renumbered) return SendUpdate(pipeline, binding, catch_up, expectation);
+  if (binding.key_kind == KeyKind::kWholeRow) {
+    return Send(pipeline, binding, RowShape::kReinsert, expectation);
+  }
+  PGFLOW_RETURN_IF_ERROR(SendUpdate(pipeline, binding, catch_up, expectation));
+  return Send(pipeline, binding, RowShape::kRenumber, {.tag = expectation.tag});
+}
+
+absl::Status RowWriter::SendUpdate(ApplyPipeline& pipeline, const TableBinding& binding,
+                                   bool catch_up, Expectation expectation) {
   if (!change_.key_changed) return Send(pipeline, binding, RowShape::kUpdate, expectation);
   if (catch_up && binding.key_kind != KeyKind::kWholeRow) {
     PGFLOW_RETURN_IF_ERROR(Send(pipeline, binding, RowShape::kMakeRoom, expectation));
@@ -54,9 +64,8 @@ absl::Status RowWriter::WriteUpdate(ApplyPipeline& pipeline, const TableBinding&
   for (uint32_t column : binding.key) {
     identity_always |= binding.columns[column].target->identity_always;
   }
-  if (!identity_always || change_.has_unchanged) {
-    return Send(pipeline, binding, RowShape::kUpdateKey, expectation);
-  }
+  if (!identity_always) return Send(pipeline, binding, RowShape::kUpdateKey, expectation);
+  if (change_.has_unchanged) return Send(pipeline, binding, RowShape::kReinsert, expectation);
   // GENERATED ALWAYS AS IDENTITY cannot be set by an UPDATE.
   PGFLOW_RETURN_IF_ERROR(Send(pipeline, binding, RowShape::kDelete, expectation));
   return Send(pipeline, binding, catch_up ? RowShape::kUpsert : RowShape::kInsert,

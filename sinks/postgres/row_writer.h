@@ -31,6 +31,8 @@ class RowWriter {
                     Expectation expectation);
   absl::Status WriteUpdate(ApplyPipeline& pipeline, const TableBinding& binding, bool catch_up,
                            Expectation expectation);
+  absl::Status SendUpdate(ApplyPipeline& pipeline, const TableBinding& binding, bool catch_up,
+                          Expectation expectation);
   absl::StatusOr<postgres::Parameter> ParameterOf(const TableBinding& binding, RowParameter which);
 
   StatementCache& statements_;

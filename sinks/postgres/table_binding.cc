@@ -199,6 +199,10 @@ absl::StatusOr<std::unique_ptr<TableBinding>> BindTable(const schemas::TableSche
     binding->columns[column].is_key = true;
     binding->key_is_bytewise &= IsBytewise(*binding->columns[column].target);
   }
+  for (ColumnBinding& column : binding->columns) {
+    column.renumbered = column.written && !column.is_key && column.target->identity_always;
+    binding->has_renumbered |= column.renumbered;
+  }
   return binding;
 }
 

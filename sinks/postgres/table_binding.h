@@ -28,6 +28,8 @@ struct ColumnBinding {
   bool written = true;        // False for a generated column of the target.
   bool takes_binary = false;  // The source's binary form is the target's too.
   bool is_key = false;
+  // GENERATED ALWAYS AS IDENTITY beside the key: no UPDATE can set it.
+  bool renumbered = false;
 };
 
 // Owned by the apply session or a lane; immutable.
@@ -40,6 +42,7 @@ struct TableBinding {
   KeyKind key_kind = KeyKind::kNone;
   bool key_is_bytewise = false;  // Equal key values have equal bytes.
   bool has_identity_always = false;
+  bool has_renumbered = false;
   bool fires_triggers = false;  // In our session.
 
   const std::string& column_name(size_t index) const { return schema.columns[index].name; }

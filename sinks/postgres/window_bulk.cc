@@ -26,7 +26,7 @@ bool IsRefusal(const absl::Status& status) {
 }
 
 bool TakesNetEffect(const TableBinding& binding) {
-  return binding.key_kind == KeyKind::kUnique && binding.key_is_bytewise;
+  return binding.key_kind == KeyKind::kUnique && binding.key_is_bytewise && !binding.has_renumbered;
 }
 
 }  // namespace
