@@ -133,6 +133,7 @@ void Choose(Relations& relations, const TableFilter& filter,
 struct TableParts {
   std::shared_ptr<TableSchema> schema;
   TableDefinition definition;
+  bool hides_identity = false;
 };
 
 constexpr std::string_view kColumnsQuery =
@@ -217,6 +218,31 @@ absl::Status ReadKeys(Connection& connection, const std::string& oids,
 }
 
 // How many chosen ancestors: parents are created before their partitions.
+// Since version 18 the server refuses to UPDATE and DELETE where a column of the identity is
+// generated and no publication of the table sends it; virtual ones are never sent.
+absl::Status FindHiddenIdentities(Connection& connection, const std::string& oids,
+                                  std::map<Oid, TableParts>& tables, const std::stop_token& stop) {
+  if (connection.server_version() < 180000) return absl::OkStatus();
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result rows,
+      connection.Execute(
+          fmt::format(
+              "SELECT DISTINCT c.oid FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid "
+              "WHERE c.oid = ANY ('{}'::oid[]) AND a.attnum > 0 AND NOT a.attisdropped "
+              "AND a.attgenerated <> '' AND (c.relreplident = 'f' OR EXISTS (SELECT FROM pg_index "
+              "i WHERE i.indrelid = c.oid AND a.attnum = ANY (i.indkey) AND CASE c.relreplident "
+              "WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END)) "
+              "AND (a.attgenerated = 'v' OR NOT EXISTS (SELECT FROM pg_publication p "
+              "CROSS JOIN LATERAL pg_get_publication_tables(p.pubname) t "
+              "WHERE p.pubgencols = 's' AND t.relid = c.oid))",
+              oids),
+          stop));
+  for (int row = 0; row < rows.row_count(); ++row) {
+    tables.at(static_cast<Oid>(rows.integer(row, 0))).hides_identity = true;
+  }
+  return absl::OkStatus();
+}
+
 int DepthOf(const Relations& relations, const Relation& relation) {
   int depth = 0;
   for (auto parent = relations.find(relation.parent);
@@ -268,7 +294,23 @@ void FindTableProblems(const CatalogTable& table, std::vector<CatalogProblem>& p
                         .text = "the role may not read it",
                         .remedy = fmt::format("GRANT SELECT ON {} TO <role of the url>", name)});
   }
-  if (!table.schema->HasKey() && table.schema->replica_identity != ReplicaIdentity::kFull) {
+  if (table.hides_identity) {
+    problems.push_back(
+        {.fatal = table.updated,
+         .subject = subject,
+         .text = table.updated ? "its replica identity holds a generated column, and it gets "
+                                 "UPDATE or DELETE, which would fail on the source once it is "
+                                 "published"
+                               : "its replica identity holds a generated column: once it is "
+                                 "published, UPDATE and DELETE on it fail on the source",
+         .remedy =
+             fmt::format("give it an identity of other columns: a primary key and ALTER TABLE "
+                         "{} REPLICA IDENTITY DEFAULT",
+                         name)});
+  }
+  const bool has_identity =
+      table.schema->HasKey() || table.schema->replica_identity == ReplicaIdentity::kFull;
+  if (!has_identity && !table.hides_identity) {
     problems.push_back(
         // To publish a table that gets updates would break its application.
         {.fatal = table.updated,
@@ -344,6 +386,7 @@ absl::StatusOr<Catalog> ReadCatalog(Connection& connection, const TableFilter& f
   const std::string oid_list = OidArray(oids);
   PGFLOW_RETURN_IF_ERROR(ReadColumns(connection, oid_list, parts, stop));
   PGFLOW_RETURN_IF_ERROR(ReadKeys(connection, oid_list, parts, stop));
+  PGFLOW_RETURN_IF_ERROR(FindHiddenIdentities(connection, oid_list, parts, stop));
 
   PGFLOW_ASSIGN_OR_RETURN(const std::vector<Oid> type_oids,
                           ReadUsedTypes(connection, oid_list, stop));
@@ -359,6 +402,7 @@ absl::StatusOr<Catalog> ReadCatalog(Connection& connection, const TableFilter& f
     if (relation->kind == 'p') continue;
     CatalogTable leaf{.has_primary_key = relation->has_primary_key,
                       .readable = relation->readable,
+                      .hides_identity = table.hides_identity,
                       .updated = relation->updated,
                       .bytes = relation->bytes,
                       .toast_bytes = relation->toast_bytes,

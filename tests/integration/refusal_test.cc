@@ -80,6 +80,31 @@ TEST_F(RefusalTest, NoPrivilegeOnSourceTable) {
   ExpectRefused({"source", "public.goods", "GRANT SELECT"});
 }
 
+// Published, such a table refuses every UPDATE on the source.
+TEST_F(RefusalTest, AnIdentityWithAGeneratedColumn) {
+  if (std::stoi(source_.Value("SHOW server_version_num")) < 180000) {
+    GTEST_SKIP() << "older servers do not refuse it";
+  }
+  source_.Execute(
+      "CREATE TABLE doubled (n int, twice int GENERATED ALWAYS AS (n * 2) STORED);"
+      "ALTER TABLE doubled REPLICA IDENTITY FULL; INSERT INTO doubled VALUES (1)");
+  source_.Execute("UPDATE doubled SET n = 2");
+  EXPECT_TRUE(Eventually([&] {
+    return source_.Value("SELECT pg_stat_get_tuples_updated('doubled'::regclass)") == "1";
+  }));
+  ExpectRefused({"public.doubled", "generated column", "REPLICA IDENTITY DEFAULT"});
+  source_.Execute("UPDATE doubled SET n = 3");
+  source_.Execute(
+      "CREATE PUBLICATION whole FOR TABLE goods, doubled WITH (publish_generated_columns = "
+      "stored)");
+  source_.Execute("UPDATE doubled SET n = 4");
+  pipeline_.source_options = "    replication: {publication: whole}\n";
+  RunToCurrent();
+  source_.Execute("UPDATE doubled SET n = 5");
+  RunToCurrent();
+  ExpectEqual({"doubled", "goods"});
+}
+
 TEST_F(RefusalTest, NoPrivilegeOnTargetTable) {
   source_.Execute("CREATE ROLE no_insert LOGIN");
   target_.Execute(
