@@ -43,8 +43,8 @@ absl::Status PostgresSink::Open(const engine::SinkContext& context, std::stop_to
   PGFLOW_ASSIGN_OR_RETURN(
       TargetSession session,
       OpenTargetSession(config_.url.value(), SessionJob::kApply,
-                        fmt::format("pgflow {} {}", context.pipeline, context.sink),
-                        fmt::format("pgflow_{}_{}", context.pipeline, context.sink), stop));
+                        fmt::format("pgflow {} {}", context.pipeline, context.sink), Origin(),
+                        stop));
   if (!session.replica_role) {
     base::LogInfo(
         "sink {}: no privilege to set session_replication_role: triggers and foreign keys "
@@ -66,13 +66,18 @@ absl::StatusOr<std::optional<engine::SinkCheckpoint>> PostgresSink::PeekCheckpoi
   return store.Peek(std::move(stop));
 }
 
+std::string PostgresSink::Origin() const {
+  return fmt::format("pgflow_{}_{}", context_.pipeline, context_.sink);
+}
+
 absl::StatusOr<std::unique_ptr<postgres::Connection>> PostgresSink::ConnectForTables(
     std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(
       TargetSession session,
       OpenTargetSession(config_.url.value(), SessionJob::kLane,
                         fmt::format("pgflow {} {} tables", context_.pipeline, context_.sink), "",
-                        std::move(stop)));
+                        stop));
+  PGFLOW_RETURN_IF_ERROR(TakeFreeOrigin(session, Origin() + "_snapshot", std::move(stop)));
   return std::move(session.connection);
 }
 
@@ -103,7 +108,8 @@ absl::StatusOr<std::unique_ptr<engine::SnapshotLane>> PostgresSink::OpenLane(std
       TargetSession session,
       OpenTargetSession(config_.url.value(), SessionJob::kLane,
                         fmt::format("pgflow {} {} snapshot", context_.pipeline, context_.sink), "",
-                        std::move(stop)));
+                        stop));
+  PGFLOW_RETURN_IF_ERROR(TakeFreeOrigin(session, Origin() + "_snapshot", std::move(stop)));
   return std::make_unique<PostgresLane>(std::move(session), config_, statements_, definition_);
 }
 

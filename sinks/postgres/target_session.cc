@@ -12,6 +12,7 @@ namespace pgflow::sinks {
 namespace {
 
 constexpr absl::Duration kOriginPatience = absl::Milliseconds(500);
+constexpr int kFreeOriginsMax = 100;  // More than there are lanes.
 
 bool IsRefusal(const absl::Status& status) {
   // 42501: no privilege. 53400: no free max_replication_slots entry. 55000: origins are off.
@@ -25,6 +26,18 @@ absl::Status TakeReplicaRole(TargetSession& session, const std::stop_token& stop
   if (!status.ok() && !IsRefusal(status)) return status;
   session.replica_role = status.ok();
   return absl::OkStatus();
+}
+
+absl::Status CreateOrigin(postgres::Connection& connection, const std::string& quoted_name,
+                          const std::stop_token& stop) {
+  absl::Status status = connection
+                            .Execute(fmt::format("SELECT pg_replication_origin_create({0}) WHERE "
+                                                 "pg_replication_origin_oid({0}) IS NULL",
+                                                 quoted_name),
+                                     stop)
+                            .status();
+  // Created by another process just now.
+  return postgres::SqlStateOf(status) == "23505" ? absl::OkStatus() : status;
 }
 
 // Tries until `deadline` while another session has the origin.
@@ -60,14 +73,7 @@ absl::Status TakeOrigin(TargetSession& session, const std::string& origin,
                         const std::string& application_name, const std::stop_token& stop) {
   postgres::Connection& connection = *session.connection;
   const std::string name = connection.QuoteLiteral(origin);
-  absl::Status status = connection
-                            .Execute(fmt::format("SELECT pg_replication_origin_create({0}) WHERE "
-                                                 "pg_replication_origin_oid({0}) IS NULL",
-                                                 name),
-                                     stop)
-                            .status();
-  // Created by another process just now.
-  if (postgres::SqlStateOf(status) == "23505") status = absl::OkStatus();
+  absl::Status status = CreateOrigin(connection, name, stop);
   if (status.ok()) {
     // A session of ours that was just closed may still hold it for a moment.
     status = SetUpOrigin(connection, name, absl::Now() + kOriginPatience, stop);
@@ -86,7 +92,39 @@ absl::Status TakeOrigin(TargetSession& session, const std::string& origin,
   return absl::OkStatus();
 }
 
+// Whether somebody reads the changes of this database.
+absl::StatusOr<bool> IsDecoded(postgres::Connection& connection, const std::stop_token& stop) {
+  PGFLOW_ASSIGN_OR_RETURN(
+      const postgres::Result answer,
+      connection.Execute("SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_type = "
+                         "'logical' AND database = current_database())",
+                         stop));
+  return answer.boolean(0, 0);
+}
+
 }  // namespace
+
+absl::Status TakeFreeOrigin(TargetSession& session, const std::string& prefix,
+                            std::stop_token stop) {
+  postgres::Connection& connection = *session.connection;
+  PGFLOW_ASSIGN_OR_RETURN(const bool decoded, IsDecoded(connection, stop));
+  if (!decoded) return absl::OkStatus();
+  absl::Status status;
+  for (int i = 1; i <= kFreeOriginsMax; ++i) {
+    const std::string name = connection.QuoteLiteral(fmt::format("{}_{}", prefix, i));
+    status = CreateOrigin(connection, name, stop);
+    if (status.ok()) status = SetUpOrigin(connection, name, absl::InfinitePast(), stop);
+    session.has_origin = status.ok();
+    if (postgres::SqlStateOf(status) != "55006") break;
+  }
+  if (!IsRefusal(status)) return base::Annotate(status, "replication origin " + prefix);
+  base::LogWarning(
+      "no replication origin at {}: {}; a pipeline that reads this database with origin: none "
+      "takes "
+      "what is copied now for its own",
+      connection.display_name(), base::Message(status));
+  return absl::OkStatus();
+}
 
 absl::StatusOr<TargetSession> OpenTargetSession(const std::string& url, SessionJob job,
                                                 const std::string& application_name,

@@ -31,4 +31,10 @@ absl::StatusOr<TargetSession> OpenTargetSession(const std::string& url, SessionJ
                                                 const std::string& application_name,
                                                 const std::string& origin, std::stop_token stop);
 
+// For sessions of which there are several: marks what this one writes with the first free one of
+// the origins `prefix`_1, `prefix`_2, ... Only where somebody decodes the database: origins are as
+// scarce as slots. A warning when the role may not.
+absl::Status TakeFreeOrigin(TargetSession& session, const std::string& prefix,
+                            std::stop_token stop);
+
 }  // namespace pgflow::sinks

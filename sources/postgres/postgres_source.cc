@@ -20,6 +20,11 @@ using postgres::Result;
 
 constexpr int kServerVersionMin = 130000;
 
+// Without it only the rows tell of changed columns, and not by whom they were changed.
+constexpr const char* kOriginNeedsCapture =
+    "replication.ddl with origin: none needs the DDL capture, or DDL that came from the other side "
+    "would go back there; let a superuser run `pgflow init` once, or set ddl: false";
+
 absl::Status MissingFromPublication(const std::string& publication,
                                     const std::vector<schemas::TableName>& missing) {
   std::vector<std::string> names;
@@ -222,6 +227,9 @@ absl::StatusOr<engine::SlotState> PostgresSource::OpenSlot(bool create, std::sto
   }
   PGFLOW_RETURN_IF_ERROR(PreparePublication(*control, create, row.has_value(), stop));
   PGFLOW_RETURN_IF_ERROR(PrepareCapture(*control, create, row.has_value(), stop));
+  if (config_.replication.ddl && !captured_ && own_changes_only()) {
+    return absl::FailedPreconditionError(kOriginNeedsCapture);
+  }
   if (row.has_value()) {
     return engine::SlotState{.created = false, .confirmed_flush = row->confirmed_flush};
   }
@@ -290,6 +298,7 @@ absl::Status PostgresSource::Run(engine::StreamWriter& out, std::stop_token stop
   StreamReader reader({.connect = Options("stream"),
                        .slot = slot(),
                        .publication = publication(),
+                       .origin = config_.replication.origin,
                        .acknowledged = &acknowledged_,
                        .telemetry = telemetry_},
                       *relations_, out);
@@ -355,6 +364,10 @@ absl::StatusOr<engine::SourceCheck> PostgresSource::Check(std::stop_token stop) 
         engine::Finding finding,
         CheckCapture(*control,
                      {.name = pipeline_, .publication = publication(), .filter = &filter_}, stop));
+    if (own_changes_only() && finding.severity == engine::Finding::Severity::kWarning) {
+      finding.severity = engine::Finding::Severity::kError;
+      finding.remedy = kOriginNeedsCapture;
+    }
     check.findings.push_back(std::move(finding));
   }
   return check;

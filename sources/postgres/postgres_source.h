@@ -50,6 +50,7 @@ class PostgresSource final : public engine::Source {
 
   std::string slot() const;
   std::string publication() const;
+  bool own_changes_only() const { return config_.replication.origin == ChangeOrigin::kNone; }
   postgres::ConnectOptions Options(std::string_view role) const;
   // The session for everything but the snapshot and the stream; connects again when it broke.
   absl::StatusOr<postgres::Connection*> Control(std::stop_token stop);

@@ -28,6 +28,12 @@ config::ConfigSpec<ReplicationOptions> ReplicationSpec() {
   spec.Field("ddl", &ReplicationOptions::ddl,
              "Replicate DDL: event triggers on the source (a superuser makes them) capture what "
              "each command changed. New tables that match `tables` join the pipeline.");
+  spec.Field("origin", &ReplicationOptions::origin,
+             "any: every change. none: only changes that carry no replication origin, so not what "
+             "another replication applied to the source; two databases then replicate into each "
+             "other without a loop. Before version 16 transactions in progress are then not "
+             "streamed.")
+      .Choice({{"any", ChangeOrigin::kAny}, {"none", ChangeOrigin::kNone}});
   return spec;
 }
 

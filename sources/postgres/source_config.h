@@ -14,6 +14,10 @@ namespace pgflow::sources {
 
 enum class BinaryMode { kAuto, kOn, kOff };
 
+// Which changes of the source the stream has: those that another replication applied there (they
+// carry its replication origin) too, or only the source's own.
+enum class ChangeOrigin { kAny, kNone };
+
 struct TableChoice {
   std::vector<std::string> include;
   std::vector<std::string> exclude;
@@ -23,6 +27,7 @@ struct ReplicationOptions {
   std::string slot;         // Empty: pgflow_<pipeline>.
   std::string publication;  // Empty: like the slot.
   bool ddl = false;
+  ChangeOrigin origin = ChangeOrigin::kAny;
 };
 
 struct SnapshotOptions {

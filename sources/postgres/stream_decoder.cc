@@ -107,9 +107,9 @@ absl::Status StreamDecoder::Take(std::string_view message) {
     if (!m->transactional) return absl::OkStatus();
     return TakeLogicalMessage(m->prefix, m->content, m->xid);
   }
-  if (std::holds_alternative<postgres::OriginMessage>(decoded) ||
-      std::holds_alternative<postgres::TypeMessage>(decoded)) {
-    return absl::OkStatus();  // They carry no row; types are looked up in the catalog.
+  if (std::holds_alternative<postgres::OriginMessage>(decoded)) return TakeOrigin();
+  if (std::holds_alternative<postgres::TypeMessage>(decoded)) {
+    return absl::OkStatus();  // It carries no row; types are looked up in the catalog.
   }
   return Unexpected("a two-phase message", "although two_phase is off");
 }
@@ -126,6 +126,14 @@ absl::Status StreamDecoder::TakeBegin(const postgres::BeginMessage& message) {
   skipping_ = message.commit_lsn <= known_;
   started_ = false;
   span_open_ = false;
+  return absl::OkStatus();
+}
+
+// Behind Begin, before any change.
+absl::Status StreamDecoder::TakeOrigin() {
+  if (!leaves_out_replicated_) return absl::OkStatus();
+  if (state_ != State::kInTransaction) return Unexpected("Origin", "outside a transaction");
+  skipping_ = true;
   return absl::OkStatus();
 }
 

@@ -45,6 +45,11 @@ class StreamDecoder {
   StreamDecoder(engine::StreamWriter& out, RelationLookup& relations,
                 engine::SourceTelemetry* telemetry);
 
+  // From here on, transactions with a replication origin are left out: for servers that cannot
+  // (before version 16). The stream must have no transactions in progress, of which the server
+  // tells the origin only if their first change has one.
+  void LeaveOutReplicated() { leaves_out_replicated_ = true; }
+
   absl::Status Take(std::string_view message);
   // Nothing more is there now: hands over what would only wait.
   absl::Status Flush();
@@ -64,6 +69,7 @@ class StreamDecoder {
     bool appended = false;  // The writer has heard of it.
   };
 
+  absl::Status TakeOrigin();
   absl::Status TakeBegin(const postgres::BeginMessage& message);
   absl::Status TakeCommit(const postgres::CommitMessage& message);
   absl::Status TakeRelation(const postgres::RelationMessage& message);
@@ -98,12 +104,13 @@ class StreamDecoder {
   RelationLookup& relations_;
   engine::SourceTelemetry* telemetry_;
   const postgres::Lsn known_;  // Commits up to here are in the log.
+  bool leaves_out_replicated_ = false;
   State state_ = State::kBetween;
   postgres::Lsn last_end_;
 
   engine::Chunk chunk_;              // Committed transactions, the last one perhaps in part.
   engine::TransactionSpan current_;  // Of the transaction between Begin and Commit.
-  bool skipping_ = false;            // The current transaction is known already.
+  bool skipping_ = false;            // The current transaction is known already, or left out.
   bool started_ = false;             // The current transaction had a change.
   bool span_open_ = false;           // The last span of chunk_ is the current transaction.
 

@@ -90,6 +90,9 @@ absl::Status StreamReader::Start(const std::stop_token& stop) {
   postgres::ConnectOptions walsender = options_.connect;
   walsender.replication = true;
   PGFLOW_ASSIGN_OR_RETURN(connection_, postgres::Connection::Connect(walsender, stop));
+  if (options_.origin == ChangeOrigin::kNone && !ServerLeavesOutReplicated()) {
+    decoder_.LeaveOutReplicated();
+  }
   PGFLOW_RETURN_IF_ERROR(connection_->BeginCopyBoth(StartCommand(), stop));
   base::LogInfo("slot {}: streaming from {} with protocol {}, {} values", options_.slot,
                 out_.tail().end_lsn, ProtocolVersion(connection_->server_version()),
@@ -97,8 +100,13 @@ absl::Status StreamReader::Start(const std::stop_token& stop) {
   return SendStatus(absl::Now());
 }
 
+bool StreamReader::ServerLeavesOutReplicated() const {
+  return connection_->server_version() >= 160000;
+}
+
 std::string StreamReader::StartCommand() const {
   const int version = connection_->server_version();
+  const bool own_only = options_.origin == ChangeOrigin::kNone;
   // The server starts at what was confirmed to it, or at our place when that is later.
   std::string command = fmt::format(
       "START_REPLICATION SLOT {} LOGICAL {} (proto_version '{}', publication_names {}",
@@ -107,8 +115,10 @@ std::string StreamReader::StartCommand() const {
   if (version >= 140000) {
     command += relations_.wants_binary() ? ", binary 'true'" : "";
     command += ", messages 'true'";
-    if (!relations_.tells_changes()) command += ", streaming 'on'";
+    const bool origins_first = own_only && !ServerLeavesOutReplicated();
+    if (!relations_.tells_changes() && !origins_first) command += ", streaming 'on'";
   }
+  if (own_only && ServerLeavesOutReplicated()) command += ", origin 'none'";
   return command + ")";
 }
 

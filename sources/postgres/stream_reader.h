@@ -26,6 +26,7 @@ struct StreamReaderOptions {
   postgres::ConnectOptions connect;
   std::string slot;
   std::string publication;
+  ChangeOrigin origin = ChangeOrigin::kAny;
   const std::atomic<uint64_t>* acknowledged = nullptr;  // Durable downstream.
   engine::SourceTelemetry* telemetry = nullptr;         // May be null.
 };
@@ -44,6 +45,7 @@ class StreamReader {
  private:
   absl::Status Start(const std::stop_token& stop);
   std::string StartCommand() const;
+  bool ServerLeavesOutReplicated() const;
   absl::Status Loop(const std::stop_token& stop);
   // Takes messages until nothing more is there, the writer is full, or a status is due.
   absl::Status Drain();
