@@ -1,9 +1,11 @@
 #include "schemas/catalog.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/status.h"
+#include "schemas/catalog_columns.h"
 #include "schemas/catalog_types.h"
 
 namespace pgflow::schemas {
@@ -130,94 +132,6 @@ void Choose(Relations& relations, const TableFilter& filter,
   }
 }
 
-struct TableParts {
-  std::shared_ptr<TableSchema> schema;
-  TableDefinition definition;
-  bool hides_identity = false;
-};
-
-constexpr std::string_view kColumnsQuery =
-    "SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, "
-    "format_type(a.atttypid, NULL), format_type(a.atttypid, a.atttypmod), a.attnotnull, "
-    "a.attidentity, a.attgenerated, pg_get_expr(d.adbin, d.adrelid), "
-    "(SELECT format('%I.%I', n.nspname, k.collname) FROM pg_collation k "
-    "JOIN pg_namespace n ON n.oid = k.collnamespace JOIN pg_type t ON t.oid = a.atttypid "
-    "WHERE k.oid = a.attcollation AND a.attcollation <> t.typcollation), "
-    // A deferrable key does not count as an identity (RelationGetIndexList).
-    "CASE c.relreplident WHEN 'f' THEN true "
-    "WHEN 'd' THEN EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary "
-    "AND i.indisvalid AND i.indimmediate AND a.attnum = ANY (i.indkey)) "
-    "WHEN 'i' THEN EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident "
-    "AND i.indisvalid AND i.indimmediate AND a.attnum = ANY (i.indkey)) ELSE false END "
-    "FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid "
-    "LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum "
-    "WHERE a.attrelid = ANY ('{}'::oid[]) AND a.attnum > 0 AND NOT a.attisdropped "
-    "ORDER BY a.attrelid, a.attnum";
-
-absl::Status ReadColumns(Connection& connection, const std::string& oids,
-                         std::map<Oid, TableParts>& tables, const std::stop_token& stop) {
-  PGFLOW_ASSIGN_OR_RETURN(const Result rows,
-                          connection.Execute(fmt::format(fmt::runtime(kColumnsQuery), oids), stop));
-  for (int row = 0; row < rows.row_count(); ++row) {
-    TableParts& table = tables.at(static_cast<Oid>(rows.integer(row, 0)));
-    ColumnDefinition definition;
-    definition.attribute_number = static_cast<int16_t>(rows.integer(row, 1));
-    definition.name = rows.text(row, 2);
-    definition.type_sql = rows.text(row, 6);
-    definition.not_null = rows.boolean(row, 7);
-    if (!rows.at(row, 8).empty()) definition.identity = rows.at(row, 8)[0];
-    if (!rows.at(row, 9).empty()) definition.generated = rows.at(row, 9)[0];
-    definition.default_sql = rows.text(row, 10);
-    definition.collation_sql = rows.text(row, 11);
-    if (definition.generated == '\0') {
-      Column column;
-      column.name = definition.name;
-      column.type = static_cast<Oid>(rows.integer(row, 3));
-      column.type_modifier = static_cast<int32_t>(rows.integer(row, 4));
-      column.attribute_number = definition.attribute_number;
-      column.identity = rows.boolean(row, 12);
-      column.type_name = rows.text(row, 5);
-      table.schema->columns.push_back(std::move(column));
-    }
-    table.definition.columns.push_back(std::move(definition));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status ReadKeys(Connection& connection, const std::string& oids,
-                      std::map<Oid, TableParts>& tables, const std::stop_token& stop) {
-  PGFLOW_ASSIGN_OR_RETURN(
-      const Result keys,
-      connection.Execute(
-          fmt::format(
-              "SELECT k.conrelid, k.conname, k.condeferrable, a.attnum FROM pg_constraint k "
-              "CROSS JOIN LATERAL unnest(k.conkey) WITH ORDINALITY a(attnum, place) "
-              "WHERE k.contype = 'p' AND k.conrelid = ANY ('{}'::oid[]) "
-              "ORDER BY k.conrelid, a.place",
-              oids),
-          stop));
-  for (int row = 0; row < keys.row_count(); ++row) {
-    std::optional<PrimaryKey>& key =
-        tables.at(static_cast<Oid>(keys.integer(row, 0))).definition.primary_key;
-    if (!key.has_value()) key = PrimaryKey{keys.text(row, 1), {}, keys.boolean(row, 2)};
-    key->attribute_numbers.push_back(static_cast<int16_t>(keys.integer(row, 3)));
-  }
-  PGFLOW_ASSIGN_OR_RETURN(
-      const Result indexes,
-      connection.Execute(
-          fmt::format("SELECT i.indrelid, pg_get_indexdef(i.indexrelid) FROM pg_index i "
-                      "JOIN pg_class c ON c.oid = i.indrelid WHERE c.relreplident = 'i' "
-                      "AND i.indisreplident AND i.indrelid = ANY ('{}'::oid[])",
-                      oids),
-          stop));
-  for (int row = 0; row < indexes.row_count(); ++row) {
-    tables.at(static_cast<Oid>(indexes.integer(row, 0))).definition.identity_index_sql =
-        indexes.text(row, 1);
-  }
-  return absl::OkStatus();
-}
-
-// How many chosen ancestors: parents are created before their partitions.
 // Since version 18 the server refuses to UPDATE and DELETE where a column of the identity is
 // generated and no publication of the table sends it; virtual ones are never sent.
 absl::Status FindHiddenIdentities(Connection& connection, const std::string& oids,
@@ -243,6 +157,7 @@ absl::Status FindHiddenIdentities(Connection& connection, const std::string& oid
   return absl::OkStatus();
 }
 
+// How many chosen ancestors: parents are created before their partitions.
 int DepthOf(const Relations& relations, const Relation& relation) {
   int depth = 0;
   for (auto parent = relations.find(relation.parent);
@@ -283,6 +198,20 @@ std::string ApplyTypes(const CatalogTypes& types, TableSchema& schema) {
     }
   }
   return obstacle;
+}
+
+// The publication leaves out a column that an UPDATE or DELETE would need.
+void FindKeyProblem(const CatalogTable& table, const std::string& key_left_out,
+                    std::vector<CatalogProblem>& problems) {
+  if (key_left_out.empty()) return;
+  const bool full = table.schema->replica_identity == ReplicaIdentity::kFull;
+  problems.push_back(
+      {.fatal = table.updated || !full,
+       .subject = fmt::format("table {}", table.schema->table.ToString()),
+       .text = fmt::format("the publication's column list leaves out {}, which is part of the "
+                           "replica identity: UPDATE and DELETE fail on the source",
+                           key_left_out),
+       .remedy = "add it to the list, or give the table another REPLICA IDENTITY"});
 }
 
 void FindTableProblems(const CatalogTable& table, std::vector<CatalogProblem>& problems) {
@@ -349,6 +278,80 @@ absl::StatusOr<std::vector<Oid>> ReadUsedTypes(Connection& connection, const std
   return types;
 }
 
+// A table with rows, or one that is published whole.
+void AddTable(const Relation& relation, TableParts& parts, const CatalogTypes& types,
+              const PublishedParts& published, Catalog& catalog) {
+  const auto part = published.find(relation.oid);
+  const bool whole = part != published.end() && part->second.whole_tree;
+  if (whole) {
+    // The target's table need not be partitioned, or not in that way.
+    parts.definition.partitioned = false;
+    parts.definition.parent.reset();
+  }
+  catalog.definition.tables.push_back(std::move(parts.definition));
+  if (relation.kind == 'p' && !whole) return;
+  CatalogTable table{.has_primary_key = relation.has_primary_key,
+                     .readable = relation.readable,
+                     .hides_identity = parts.hides_identity,
+                     .updated = relation.updated,
+                     .bytes = relation.bytes,
+                     .toast_bytes = relation.toast_bytes,
+                     .rows_estimate = whole ? 0 : relation.rows_estimate,
+                     .filenode = relation.filenode};
+  table.binary_obstacle = ApplyTypes(types, *parts.schema);
+  if (part != published.end()) table.row_filter = part->second.row_filter;
+  table.partitioned = whole;
+  table.schema = std::move(parts.schema);
+  FindKeyProblem(table, parts.key_left_out, catalog.problems);
+  catalog.tables.push_back(std::move(table));
+}
+
+// The partitioned table under whose name the rows of `relation` are published, if not its own.
+const Relation* WholeTreeOf(const Relations& relations, const Relation& relation,
+                            const PublishedParts& published) {
+  const Relation* top = nullptr;
+  for (auto parent = relations.find(relation.parent); parent != relations.end();
+       parent = relations.find(parent->second.parent)) {
+    const auto part = published.find(parent->first);
+    const bool whole = part != published.end() && part->second.whole_tree;
+    if (whole && parent->second.chosen) top = &parent->second;
+  }
+  return top;
+}
+
+// Partitions of a table that is published whole are no tables of their own.
+void FoldLeaves(const Relations& relations, const PublishedParts& published, Catalog& catalog) {
+  std::set<TableName> folded;
+  for (const auto& [oid, relation] : relations) {
+    const Relation* tree = WholeTreeOf(relations, relation, published);
+    if (tree == nullptr) continue;
+    folded.insert(relation.name);
+    if (relation.kind == 'p') continue;
+    if (!relation.chosen) {
+      catalog.problems.push_back(
+          {.fatal = true,
+           .subject = fmt::format("table {}", relation.name.ToString()),
+           .text = fmt::format("it is a foreign or unlogged partition of {}, which is published "
+                               "whole",
+                               tree->name.ToString()),
+           .remedy = "detach it, or set publish_via_partition_root = false"});
+      continue;
+    }
+    CatalogTable& table = *std::ranges::find(catalog.tables, tree->oid,
+                                             [](const CatalogTable& t) { return t.schema->oid; });
+    table.leaves.emplace(oid, relation.filenode);
+    table.updated |= relation.updated;
+    table.bytes += relation.bytes;
+    table.toast_bytes += relation.toast_bytes;
+    const bool known = table.rows_estimate >= 0 && relation.rows_estimate >= 0;
+    table.rows_estimate = known ? table.rows_estimate + relation.rows_estimate : -1;
+  }
+  std::erase_if(catalog.tables,
+                [&](const CatalogTable& table) { return folded.contains(table.schema->table); });
+  std::erase_if(catalog.definition.tables,
+                [&](const TableDefinition& table) { return folded.contains(table.table); });
+}
+
 absl::Status NothingChosen(const Relations& relations, const Connection& connection) {
   return base::MakeStatus(absl::StatusCode::kNotFound,
                           "no table of {} matches tables.include / tables.exclude ({} tables were "
@@ -359,7 +362,7 @@ absl::Status NothingChosen(const Relations& relations, const Connection& connect
 }  // namespace
 
 absl::StatusOr<Catalog> ReadCatalog(Connection& connection, const TableFilter& filter,
-                                    std::stop_token stop) {
+                                    std::stop_token stop, const PublishedParts& published) {
   Catalog catalog;
   PGFLOW_ASSIGN_OR_RETURN(Relations relations, ReadRelations(connection, stop));
   Choose(relations, filter, catalog.problems);
@@ -384,7 +387,7 @@ absl::StatusOr<Catalog> ReadCatalog(Connection& connection, const TableFilter& f
   }
   std::ranges::sort(catalog.published);
   const std::string oid_list = OidArray(oids);
-  PGFLOW_RETURN_IF_ERROR(ReadColumns(connection, oid_list, parts, stop));
+  PGFLOW_RETURN_IF_ERROR(ReadColumns(connection, oid_list, published, parts, stop));
   PGFLOW_RETURN_IF_ERROR(ReadKeys(connection, oid_list, parts, stop));
   PGFLOW_RETURN_IF_ERROR(FindHiddenIdentities(connection, oid_list, parts, stop));
 
@@ -397,22 +400,10 @@ absl::StatusOr<Catalog> ReadCatalog(Connection& connection, const TableFilter& f
     return std::pair(DepthOf(relations, *a), a->name) < std::pair(DepthOf(relations, *b), b->name);
   });
   for (const Relation* relation : chosen) {
-    TableParts& table = parts.at(relation->oid);
-    catalog.definition.tables.push_back(std::move(table.definition));
-    if (relation->kind == 'p') continue;
-    CatalogTable leaf{.has_primary_key = relation->has_primary_key,
-                      .readable = relation->readable,
-                      .hides_identity = table.hides_identity,
-                      .updated = relation->updated,
-                      .bytes = relation->bytes,
-                      .toast_bytes = relation->toast_bytes,
-                      .rows_estimate = relation->rows_estimate,
-                      .filenode = relation->filenode};
-    leaf.binary_obstacle = ApplyTypes(types, *table.schema);
-    leaf.schema = std::move(table.schema);
-    FindTableProblems(leaf, catalog.problems);
-    catalog.tables.push_back(std::move(leaf));
+    AddTable(*relation, parts.at(relation->oid), types, published, catalog);
   }
+  FoldLeaves(relations, published, catalog);
+  for (const CatalogTable& table : catalog.tables) FindTableProblems(table, catalog.problems);
   std::ranges::sort(catalog.tables, {},
                     [](const CatalogTable& table) { return table.schema->table; });
   return catalog;

@@ -22,7 +22,16 @@
 
 namespace pgflow::schemas {
 
-// A table that holds rows: not partitioned itself.
+// What a publication carries of a table, where that is not its rows as they are.
+struct PublishedPart {
+  std::vector<int16_t> columns{};  // Attribute numbers, sorted. Empty: all but generated ones.
+  std::string row_filter{};        // An expression in SQL; empty: all rows.
+  bool whole_tree = false;  // A partitioned table: the rows of its partitions are published as its
+                            // own.
+};
+using PublishedParts = std::map<postgres::Oid, PublishedPart>;
+
+// A table that holds rows: not partitioned itself, unless it is published whole.
 struct CatalogTable {
   TableSchemaPtr schema{};
   bool has_primary_key = false;
@@ -35,6 +44,9 @@ struct CatalogTable {
   uint32_t filenode = 0;        // pg_class.relfilenode: changes with every rewrite and TRUNCATE.
   // Why its rows cannot travel in binary form to a database with other OIDs; empty when they can.
   std::string binary_obstacle{};
+  std::string row_filter{};                    // As in PublishedPart.
+  bool partitioned = false;                    // It is published whole.
+  std::map<postgres::Oid, uint32_t> leaves{};  // Then: relfilenode by oid.
 };
 
 struct CatalogProblem {
@@ -60,9 +72,10 @@ struct TypeFacts {
 using TypeFactsByOid = std::map<postgres::Oid, TypeFacts>;
 
 // System schemas, the schema pgflow, tables of extensions, temporary, unlogged and foreign tables
-// and views are never chosen. Partitions follow their root.
+// and views are never chosen. Partitions follow their root. `published` narrows the tables' columns
+// to what the stream carries.
 absl::StatusOr<Catalog> ReadCatalog(postgres::Connection& connection, const TableFilter& filter,
-                                    std::stop_token stop);
+                                    std::stop_token stop, const PublishedParts& published = {});
 
 // The facts of `types`, for those that exist.
 absl::StatusOr<TypeFactsByOid> ReadTypeFacts(postgres::Connection& connection,

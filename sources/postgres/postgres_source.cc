@@ -8,6 +8,7 @@
 #include "postgres/types/sql_state.h"
 #include "sources/postgres/ddl_capture.h"
 #include "sources/postgres/preflight.h"
+#include "sources/postgres/published_parts.h"
 #include "sources/postgres/snapshot_session.h"
 #include "sources/postgres/stream_reader.h"
 
@@ -99,11 +100,11 @@ absl::StatusOr<engine::SourceIdentity> PostgresSource::Open(std::stop_token stop
   return identity;
 }
 
-absl::StatusOr<schemas::Catalog> PostgresSource::ReadTables(Connection& connection,
-                                                            const schemas::TableFilter& filter,
-                                                            std::stop_token stop) {
+absl::StatusOr<schemas::Catalog> PostgresSource::ReadTables(
+    Connection& connection, const schemas::TableFilter& filter,
+    const schemas::PublishedParts& published, std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(schemas::Catalog catalog,
-                          schemas::ReadCatalog(connection, filter, std::move(stop)));
+                          schemas::ReadCatalog(connection, filter, std::move(stop), published));
   for (const schemas::CatalogProblem& problem : catalog.problems) {
     if (problem.fatal) {
       return base::MakeStatus(absl::StatusCode::kFailedPrecondition, "{}: {}; {}", problem.subject,
@@ -117,10 +118,12 @@ absl::StatusOr<schemas::Catalog> PostgresSource::ReadTables(Connection& connecti
 
 absl::Status PostgresSource::PreparePublication(Connection& connection, bool create,
                                                 bool slot_exists, std::stop_token stop) {
-  absl::StatusOr<schemas::Catalog> catalog = ReadTables(connection, filter_, stop);
-  PGFLOW_RETURN_IF_ERROR(catalog.status());
   PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> existing,
                           ReadPublication(connection, publication(), stop));
+  absl::StatusOr<schemas::Catalog> catalog =
+      ReadTables(connection, filter_,
+                 existing.has_value() ? existing->parts : schemas::PublishedParts(), stop);
+  PGFLOW_RETURN_IF_ERROR(catalog.status());
   if (!existing.has_value()) {
     if (create && !slot_exists) return CreatePublication(connection, publication(), *catalog, stop);
     // The slot would fail at the first change before the publication was made.
@@ -134,6 +137,9 @@ absl::Status PostgresSource::PreparePublication(Connection& connection, bool cre
   if (!existing->obstacle.empty()) {
     return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
                             "publication {} cannot be used: {}", publication(), existing->obstacle);
+  }
+  if (config_.replication.ddl) {
+    PGFLOW_RETURN_IF_ERROR(RefuseDdlOfParts(existing->parts, publication()));
   }
   PGFLOW_ASSIGN_OR_RETURN(const std::vector<schemas::TableName> missing,
                           StillThere(connection, MissingTables(*existing, *catalog), stop));
@@ -151,13 +157,14 @@ absl::StatusOr<std::vector<engine::ChosenTable>> PostgresSource::ListTables(
   PGFLOW_ASSIGN_OR_RETURN(const schemas::TableFilter filter,
                           schemas::TableFilter::Make(selection.include, selection.exclude));
   PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
-  PGFLOW_ASSIGN_OR_RETURN(const schemas::Catalog catalog, ReadTables(*control, filter, stop));
   PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> row,
                           ReadPublication(*control, publication(), stop));
   if (!row.has_value()) {
     return base::MakeStatus(absl::StatusCode::kNotFound, "publication {} does not exist",
                             publication());
   }
+  PGFLOW_ASSIGN_OR_RETURN(const schemas::Catalog catalog,
+                          ReadTables(*control, filter, row->parts, stop));
   PGFLOW_ASSIGN_OR_RETURN(const std::vector<schemas::TableName> missing,
                           StillThere(*control, MissingTables(*row, catalog), stop));
   if (!missing.empty() && !row->ours) return MissingFromPublication(publication(), missing);
@@ -173,10 +180,11 @@ absl::Status PostgresSource::Select(const engine::TableSelection& selection, std
   PGFLOW_ASSIGN_OR_RETURN(schemas::TableFilter filter,
                           schemas::TableFilter::Make(selection.include, selection.exclude));
   PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
-  PGFLOW_ASSIGN_OR_RETURN(const schemas::Catalog catalog, ReadTables(*control, filter, stop));
   PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> row,
                           ReadPublication(*control, publication(), stop));
   if (row.has_value() && row->ours) {
+    PGFLOW_ASSIGN_OR_RETURN(const schemas::Catalog catalog,
+                            ReadTables(*control, filter, row->parts, stop));
     PGFLOW_RETURN_IF_ERROR(ChangePublicationTables(*control, publication(), catalog, stop));
   }
   config_.tables = {selection.include, selection.exclude};
@@ -259,6 +267,7 @@ absl::StatusOr<std::unique_ptr<engine::SnapshotSession>> PostgresSource::ImportS
       std::unique_ptr<PostgresSnapshotSession> session,
       PostgresSnapshotSession::Open({.connect = Options("snapshot"),
                                      .filter = filter_,
+                                     .publication = publication(),
                                      .range_bytes = config_.snapshot.range_size.bytes,
                                      .binary = config_.binary,
                                      .consistent_point = created.consistent_point,
@@ -364,6 +373,13 @@ absl::StatusOr<engine::SourceCheck> PostgresSource::Check(std::stop_token stop) 
         engine::Finding finding,
         CheckCapture(*control,
                      {.name = pipeline_, .publication = publication(), .filter = &filter_}, stop));
+    PGFLOW_ASSIGN_OR_RETURN(const schemas::PublishedParts parts,
+                            ReadPublishedParts(*control, publication(), stop));
+    const absl::Status refused = RefuseDdlOfParts(parts, publication());
+    if (!refused.ok()) {
+      finding.severity = engine::Finding::Severity::kError;
+      finding.remedy = base::Message(refused);
+    }
     if (own_changes_only() && finding.severity == engine::Finding::Severity::kWarning) {
       finding.severity = engine::Finding::Severity::kError;
       finding.remedy = kOriginNeedsCapture;

@@ -57,6 +57,7 @@ class PostgresSource final : public engine::Source {
   // The tables that the filter chooses; an error when the choice cannot work.
   absl::StatusOr<schemas::Catalog> ReadTables(postgres::Connection& connection,
                                               const schemas::TableFilter& filter,
+                                              const schemas::PublishedParts& published,
                                               std::stop_token stop);
   absl::Status PreparePublication(postgres::Connection& connection, bool create, bool slot_exists,
                                   std::stop_token stop);

@@ -164,7 +164,9 @@ absl::StatusOr<SourceCheck> CheckSource(Connection& connection, const schemas::T
   CheckLimits(row, slot_row.has_value(), check);
   CheckRole(row, publication_row.has_value(), check);
   CheckSlot(slot_row, slot, check);
-  absl::StatusOr<schemas::Catalog> catalog = schemas::ReadCatalog(connection, filter, stop);
+  absl::StatusOr<schemas::Catalog> catalog = schemas::ReadCatalog(
+      connection, filter, stop,
+      publication_row.has_value() ? publication_row->parts : schemas::PublishedParts());
   if (catalog.status().code() == absl::StatusCode::kNotFound) {
     Add(check, Severity::kError, "tables", std::string(base::Message(catalog.status())),
         "change tables.include or tables.exclude");

@@ -65,6 +65,23 @@ std::optional<std::string> NewerThan(std::string_view older, std::string_view cu
       now->xmax & 0xFFFFFFFFU, distance + 1, kHalf - 1);
 }
 
+// True in SQL when the table is the one that the snapshot saw, with the same files.
+std::string SameStorage(const std::string& quoted_name, postgres::Oid table,
+                        const TableSource& source) {
+  const std::string same = fmt::format("to_regclass({})::oid = {}", quoted_name, table);
+  if (!source.partitioned) {
+    return fmt::format("{} AND pg_relation_filenode({}) = {}", same, table, source.filenode);
+  }
+  std::vector<std::string> files;
+  for (const auto& [leaf, filenode] : source.leaves) {
+    files.push_back(fmt::format("{}:{}", leaf, filenode));
+  }
+  return fmt::format(
+      "{} AND (SELECT coalesce(string_agg(relid::oid || ':' || pg_relation_filenode(relid), ' ' "
+      "ORDER BY relid::oid), '') FROM pg_partition_tree({}) WHERE isleaf) = '{}'",
+      same, table, fmt::join(files, " "));
+}
+
 absl::Status StripHeader(std::string& bytes) {
   if (bytes.size() < kCopyHeaderBytes ||
       std::string_view(bytes).substr(0, kCopySignature.size()) != kCopySignature) {
@@ -146,6 +163,7 @@ absl::StatusOr<std::string> PostgresRangeReader::StatementFor(
   if (range.end != engine::BlockRange::kOpenEnd) {
     conditions.push_back(fmt::format("ctid < '({},0)'::tid", range.end));
   }
+  if (!source.row_filter.empty()) conditions.push_back("(" + source.row_filter + ")");
   if (!request.only_newer_than.empty()) {
     const auto newer = NewerThan(request.only_newer_than, session_.snapshot());
     if (!newer.has_value()) {
@@ -157,13 +175,14 @@ absl::StatusOr<std::string> PostgresRangeReader::StatementFor(
   }
   const std::string where =
       conditions.empty() ? "" : fmt::format(" WHERE {}", fmt::join(conditions, " AND "));
+  const std::string from = (source.partitioned ? "" : "ONLY ") + name;
   return fmt::format(
       "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}; "
-      "LOCK TABLE ONLY {} IN ACCESS SHARE MODE; "
-      "SELECT 1 / (to_regclass({})::oid = {} AND pg_relation_filenode({}) = {})::int; "
-      "COPY (SELECT {} FROM ONLY {}{}) TO STDOUT (FORMAT {}); COMMIT",
-      connection_->QuoteLiteral(imported_), name, connection_->QuoteLiteral(name),
-      table.schema->oid, table.schema->oid, source.filenode, fmt::join(columns, ", "), name, where,
+      "LOCK TABLE {} IN ACCESS SHARE MODE; SELECT 1 / ({})::int; "
+      "COPY (SELECT {} FROM {}{}) TO STDOUT (FORMAT {}); COMMIT",
+      connection_->QuoteLiteral(imported_), from,
+      SameStorage(connection_->QuoteLiteral(name), table.schema->oid, source),
+      fmt::join(columns, ", "), from, where,
       source.format == CopyFormat::kBinary ? "binary" : "text");
 }
 

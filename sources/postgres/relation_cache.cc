@@ -53,9 +53,6 @@ absl::Status RelationCache::Load(const std::string& publication, std::stop_token
   stop_ = std::move(stop);
   publication_ = publication;
   PGFLOW_RETURN_IF_ERROR(ReadTables());
-  PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> row,
-                          ReadPublication(*connection_, publication, stop_));
-  publication_is_ours_ = row.has_value() && row->ours;
   if (ddl_ == DdlSource::kCapture) {
     PGFLOW_ASSIGN_OR_RETURN(secret_, ReadCaptureSecret(*connection_, stop_));
   }
@@ -79,7 +76,11 @@ absl::Status RelationCache::ReadTables() {
     PGFLOW_ASSIGN_OR_RETURN(connection_, postgres::Connection::Connect(options_, stop_));
   }
   catalog_.clear();
-  absl::StatusOr<schemas::Catalog> catalog = schemas::ReadCatalog(*connection_, filter_, stop_);
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> row,
+                          ReadPublication(*connection_, publication_, stop_));
+  publication_is_ours_ = row.has_value() && row->ours;
+  absl::StatusOr<schemas::Catalog> catalog = schemas::ReadCatalog(
+      *connection_, filter_, stop_, row.has_value() ? row->parts : schemas::PublishedParts());
   // All chosen tables may have been dropped while their changes are still to come.
   if (catalog.status().code() == absl::StatusCode::kNotFound) return absl::OkStatus();
   if (!catalog.ok()) {

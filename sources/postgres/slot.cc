@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "postgres/types/sql_state.h"
+#include "sources/postgres/published_parts.h"
 
 namespace pgflow::sources {
 namespace {
@@ -118,36 +119,24 @@ absl::StatusOr<std::optional<PublicationRow>> ReadPublication(Connection& connec
                                                               const std::string& publication,
                                                               std::stop_token stop) {
   const std::string name = connection.QuoteLiteral(publication);
-  const std::string filters =
-      connection.server_version() >= 150000
-          ? "EXISTS (SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid "
-            "AND (r.prqual IS NOT NULL OR r.prattrs IS NOT NULL))"
-          : "false";
   PGFLOW_ASSIGN_OR_RETURN(
       const Result rows,
       connection.Execute(
           fmt::format("SELECT coalesce(obj_description(oid, 'pg_publication') = '{}', false), "
-                      "pubinsert AND pubupdate AND pubdelete AND pubtruncate, pubviaroot, {} "
+                      "pubinsert AND pubupdate AND pubdelete AND pubtruncate "
                       "FROM pg_publication p WHERE pubname = {}",
-                      kMark, filters, name),
+                      kMark, name),
           stop));
   if (rows.row_count() == 0) return std::optional<PublicationRow>();
   PublicationRow row;
   row.ours = rows.boolean(0, 0);
-  const std::string quoted = QuoteIdentifier(publication);
   if (!rows.boolean(0, 1)) {
     row.obstacle = fmt::format(
         "it leaves out some kinds of changes: ALTER PUBLICATION {} SET "
         "(publish = 'insert, update, delete, truncate')",
-        quoted);
-  } else if (rows.boolean(0, 2)) {
-    row.obstacle = fmt::format(
-        "it publishes partitions under their root: ALTER PUBLICATION {} SET "
-        "(publish_via_partition_root = false)",
-        quoted);
-  } else if (rows.boolean(0, 3)) {
-    row.obstacle = "it has row filters or column lists, so rows would be missing: make one without";
+        QuoteIdentifier(publication));
   }
+  PGFLOW_ASSIGN_OR_RETURN(row.parts, ReadPublishedParts(connection, publication, stop));
   PGFLOW_ASSIGN_OR_RETURN(
       const Result tables,
       connection.Execute(fmt::format("SELECT schemaname, tablename FROM pg_publication_tables "

@@ -29,7 +29,8 @@ struct SlotRow {
 struct PublicationRow {
   bool ours = false;                       // Made by pgflow, as its comment says.
   std::string obstacle;                    // A setting that would lose changes; empty: fine.
-  std::vector<schemas::TableName> leaves;  // Sorted.
+  std::vector<schemas::TableName> leaves;  // Sorted. Of what is published whole: the root.
+  schemas::PublishedParts parts;           // What it leaves out.
 };
 
 // Nothing when there is none.

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "sources/postgres/published_parts.h"
 #include "sources/postgres/range_reader.h"
 
 namespace pgflow::sources {
@@ -68,8 +69,10 @@ absl::Status PostgresSnapshotSession::Plan(Connection& connection, const std::st
       connection.Execute("SELECT pg_current_snapshot(), current_setting('block_size')", stop));
   snapshot_ = facts.text(0, 0);
   const auto block_bytes = static_cast<uint64_t>(facts.integer(0, 1));
+  PGFLOW_ASSIGN_OR_RETURN(const schemas::PublishedParts published,
+                          ReadPublishedParts(connection, request_.publication, stop));
   PGFLOW_ASSIGN_OR_RETURN(schemas::Catalog catalog,
-                          schemas::ReadCatalog(connection, request_.filter, stop));
+                          schemas::ReadCatalog(connection, request_.filter, stop, published));
   for (const schemas::CatalogProblem& problem : catalog.problems) {
     if (problem.fatal) {
       return base::MakeStatus(absl::StatusCode::kFailedPrecondition, "{}: {}; {}", problem.subject,
@@ -85,7 +88,7 @@ absl::Status PostgresSnapshotSession::Plan(Connection& connection, const std::st
 
 namespace {
 
-// The file and a hash (FNV-1a) of what the columns are.
+// The file and a hash (FNV-1a) of what the columns are, and which rows.
 uint64_t StorageOf(const schemas::CatalogTable& table) {
   uint32_t hash = 2166136261U;
   const auto add = [&hash](std::string_view text) {
@@ -96,6 +99,8 @@ uint64_t StorageOf(const schemas::CatalogTable& table) {
     add(column.name);
     add(fmt::format("{} {} {}", column.attribute_number, column.type, column.type_modifier));
   }
+  if (!table.row_filter.empty()) add(table.row_filter);
+  for (const auto& [oid, filenode] : table.leaves) add(fmt::format("{} {}", oid, filenode));
   return uint64_t{hash} << 32 | table.filenode;
 }
 
@@ -105,8 +110,11 @@ void PostgresSnapshotSession::PlanTable(const schemas::CatalogTable& table, bool
                                         uint64_t block_bytes) {
   const bool binary = request_.binary == BinaryMode::kOn ||
                       (request_.binary == BinaryMode::kAuto && table.binary_obstacle.empty());
-  sources_.push_back(
-      {table.filenode, binary ? engine::CopyFormat::kBinary : engine::CopyFormat::kText});
+  sources_.push_back({.filenode = table.filenode,
+                      .partitioned = table.partitioned,
+                      .leaves = table.leaves,
+                      .row_filter = table.row_filter,
+                      .format = binary ? engine::CopyFormat::kBinary : engine::CopyFormat::kText});
   engine::SnapshotTable plan{.schema = table.schema,
                              .has_primary_key = table.has_primary_key,
                              .storage = StorageOf(table),
@@ -121,7 +129,8 @@ void PostgresSnapshotSession::PlanTable(const schemas::CatalogTable& table, bool
   const uint64_t step =
       std::max(kRangeBlocksMin, (blocks + count - 1) / std::max<uint64_t>(count, 1));
   uint64_t first = 0;
-  while (ranges && first + step < blocks) {
+  // Blocks are those of one file: a partitioned table is one range.
+  while (ranges && !table.partitioned && first + step < blocks) {
     plan.ranges.push_back({static_cast<uint32_t>(first), static_cast<uint32_t>(first + step)});
     first += step;
   }

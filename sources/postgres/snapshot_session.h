@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <stop_token>
@@ -26,6 +27,7 @@ namespace pgflow::sources {
 struct SnapshotRequest {
   postgres::ConnectOptions connect;
   schemas::TableFilter filter;
+  std::string publication;  // Whose rows and columns are read.
   uint64_t range_bytes = 0;
   BinaryMode binary = BinaryMode::kAuto;
   postgres::Lsn consistent_point;
@@ -35,6 +37,9 @@ struct SnapshotRequest {
 // What a reader must know of a table beside engine::SnapshotTable.
 struct TableSource {
   uint32_t filenode = 0;  // As the snapshot saw it.
+  bool partitioned = false;
+  std::map<postgres::Oid, uint32_t> leaves;  // The same of a partitioned table's leaves.
+  std::string row_filter;                    // SQL; empty: all rows.
   engine::CopyFormat format = engine::CopyFormat::kBinary;
 };
 

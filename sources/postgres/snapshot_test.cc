@@ -100,6 +100,41 @@ TEST_F(SnapshotTest, CarriesEveryTypeInBinaryAndText) {
   EXPECT_EQ(ReadTable(*session, "empty", bytes), 0);
 }
 
+// A partitioned table that is published whole is one range over all of its leaves.
+TEST_F(SnapshotTest, NoticesAChangedLeafOfAWholeTree) {
+  Execute(
+      "CREATE TABLE m (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);"
+      "CREATE TABLE m_1 PARTITION OF m FOR VALUES FROM (0) TO (1000);"
+      "CREATE TABLE m_2 PARTITION OF m FOR VALUES FROM (1000) TO (2000);"
+      "CREATE TABLE none (id int PRIMARY KEY) PARTITION BY RANGE (id);"
+      "INSERT INTO m SELECT i, 'x' FROM generate_series(1, 1999) i;"
+      "CREATE PUBLICATION mine FOR TABLE m, none WITH (publish_via_partition_root = true)");
+  PostgresSourceConfig config = Config();
+  config.replication.publication = "mine";
+  OpenSource(config);
+  const auto session = OpenSnapshot();
+  ASSERT_EQ(session->tables().size(), 2);
+  std::string bytes;
+  EXPECT_EQ(ReadTable(*session, "m", bytes), 1999);
+  EXPECT_EQ(ReadTable(*session, "none", bytes), 0);
+  const auto read = [&](const std::string& name) {
+    auto reader = session->OpenReader({});
+    EXPECT_TRUE(reader.ok()) << reader.status();
+    uint64_t rows = 0;
+    return ReadRange(**reader,
+                     {.table = IndexOf(*session, name), .range = {}, .only_newer_than = {}}, bytes,
+                     rows);
+  };
+  Execute("TRUNCATE m_2");
+  auto outcome = read("m");
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_EQ(*outcome, RangeOutcome::kTableChanged);
+  Execute("CREATE TABLE none_1 PARTITION OF none DEFAULT");
+  outcome = read("none");
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_EQ(*outcome, RangeOutcome::kTableChanged);
+}
+
 TEST_F(SnapshotTest, RangesCoverTheTableOnceAndAtTheConsistentPoint) {
   Execute(
       "CREATE TABLE t (id int PRIMARY KEY, v text); "

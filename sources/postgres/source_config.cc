@@ -23,8 +23,10 @@ config::ConfigSpec<ReplicationOptions> ReplicationSpec() {
   config::ConfigSpec<ReplicationOptions> spec;
   spec.Field("slot", &ReplicationOptions::slot,
              "The replication slot: a-z, 0-9 and _. Empty: pgflow_ and the pipeline's name.");
-  spec.Field("publication", &ReplicationOptions::publication,
-             "The publication; made when it is missing. Empty: named like the slot.");
+  spec.Field(
+      "publication", &ReplicationOptions::publication,
+      "The publication; made when it is missing. Empty: named like the slot. Of one that you "
+      "made, row filters, column lists and publish_via_partition_root are followed.");
   spec.Field("ddl", &ReplicationOptions::ddl,
              "Replicate DDL: event triggers on the source (a superuser makes them) capture what "
              "each command changed. New tables that match `tables` join the pipeline.");

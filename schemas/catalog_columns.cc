@@ -1,0 +1,109 @@
+#include "schemas/catalog_columns.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/status.h"
+
+namespace pgflow::schemas {
+namespace {
+
+using postgres::Connection;
+using postgres::Oid;
+using postgres::Result;
+
+constexpr std::string_view kColumnsQuery =
+    "SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, "
+    "format_type(a.atttypid, NULL), format_type(a.atttypid, a.atttypmod), a.attnotnull, "
+    "a.attidentity, a.attgenerated, pg_get_expr(d.adbin, d.adrelid), "
+    "(SELECT format('%I.%I', n.nspname, k.collname) FROM pg_collation k "
+    "JOIN pg_namespace n ON n.oid = k.collnamespace JOIN pg_type t ON t.oid = a.atttypid "
+    "WHERE k.oid = a.attcollation AND a.attcollation <> t.typcollation), "
+    // A deferrable key does not count as an identity (RelationGetIndexList).
+    "CASE c.relreplident WHEN 'f' THEN true "
+    "WHEN 'd' THEN EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary "
+    "AND i.indisvalid AND i.indimmediate AND a.attnum = ANY (i.indkey)) "
+    "WHEN 'i' THEN EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident "
+    "AND i.indisvalid AND i.indimmediate AND a.attnum = ANY (i.indkey)) ELSE false END "
+    "FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid "
+    "LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum "
+    "WHERE a.attrelid = ANY ('{}'::oid[]) AND a.attnum > 0 AND NOT a.attisdropped "
+    "ORDER BY a.attrelid, a.attnum";
+
+// Without a list of its own a publication carries all columns but the generated ones.
+bool IsPublished(const PublishedParts& parts, Oid table, const ColumnDefinition& column) {
+  const auto part = parts.find(table);
+  if (part == parts.end() || part->second.columns.empty()) return column.generated == '\0';
+  return std::ranges::binary_search(part->second.columns, column.attribute_number);
+}
+
+}  // namespace
+
+absl::Status ReadColumns(Connection& connection, const std::string& oids,
+                         const PublishedParts& parts, std::map<Oid, TableParts>& tables,
+                         const std::stop_token& stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const Result rows,
+                          connection.Execute(fmt::format(fmt::runtime(kColumnsQuery), oids), stop));
+  for (int row = 0; row < rows.row_count(); ++row) {
+    const Oid oid = static_cast<Oid>(rows.integer(row, 0));
+    TableParts& table = tables.at(oid);
+    ColumnDefinition definition;
+    definition.attribute_number = static_cast<int16_t>(rows.integer(row, 1));
+    definition.name = rows.text(row, 2);
+    definition.type_sql = rows.text(row, 6);
+    definition.not_null = rows.boolean(row, 7);
+    if (!rows.at(row, 8).empty()) definition.identity = rows.at(row, 8)[0];
+    if (!rows.at(row, 9).empty()) definition.generated = rows.at(row, 9)[0];
+    definition.default_sql = rows.text(row, 10);
+    definition.collation_sql = rows.text(row, 11);
+    if (!IsPublished(parts, oid, definition)) {
+      if (rows.boolean(row, 12)) table.key_left_out = definition.name;
+    } else {
+      Column column;
+      column.name = definition.name;
+      column.type = static_cast<Oid>(rows.integer(row, 3));
+      column.type_modifier = static_cast<int32_t>(rows.integer(row, 4));
+      column.attribute_number = definition.attribute_number;
+      column.identity = rows.boolean(row, 12);
+      column.type_name = rows.text(row, 5);
+      table.schema->columns.push_back(std::move(column));
+    }
+    table.definition.columns.push_back(std::move(definition));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadKeys(Connection& connection, const std::string& oids,
+                      std::map<Oid, TableParts>& tables, const std::stop_token& stop) {
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result keys,
+      connection.Execute(
+          fmt::format(
+              "SELECT k.conrelid, k.conname, k.condeferrable, a.attnum FROM pg_constraint k "
+              "CROSS JOIN LATERAL unnest(k.conkey) WITH ORDINALITY a(attnum, place) "
+              "WHERE k.contype = 'p' AND k.conrelid = ANY ('{}'::oid[]) "
+              "ORDER BY k.conrelid, a.place",
+              oids),
+          stop));
+  for (int row = 0; row < keys.row_count(); ++row) {
+    std::optional<PrimaryKey>& key =
+        tables.at(static_cast<Oid>(keys.integer(row, 0))).definition.primary_key;
+    if (!key.has_value()) key = PrimaryKey{keys.text(row, 1), {}, keys.boolean(row, 2)};
+    key->attribute_numbers.push_back(static_cast<int16_t>(keys.integer(row, 3)));
+  }
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result indexes,
+      connection.Execute(
+          fmt::format("SELECT i.indrelid, pg_get_indexdef(i.indexrelid) FROM pg_index i "
+                      "JOIN pg_class c ON c.oid = i.indrelid WHERE c.relreplident = 'i' "
+                      "AND i.indisreplident AND i.indrelid = ANY ('{}'::oid[])",
+                      oids),
+          stop));
+  for (int row = 0; row < indexes.row_count(); ++row) {
+    tables.at(static_cast<Oid>(indexes.integer(row, 0))).definition.identity_index_sql =
+        indexes.text(row, 1);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace pgflow::schemas

@@ -1,0 +1,71 @@
+#include "sources/postgres/published_parts.h"
+
+#include <sstream>
+
+#include "base/status.h"
+
+namespace pgflow::sources {
+namespace {
+
+using postgres::Connection;
+using postgres::Result;
+using schemas::PublishedPart;
+using schemas::PublishedParts;
+
+// Later versions name all columns where the publication has no list: that is none. Generated
+// columns are in a list where the user put them (17), or with publish_generated_columns (18).
+constexpr const char* kPartsQuery =
+    "SELECT c.oid, c.relkind = 'p', coalesce(pg_get_expr(t.qual, t.relid), ''), "
+    "CASE WHEN l.listed = l.ordinary THEN '' ELSE array_to_string(l.listed, ' ') END "
+    "FROM pg_get_publication_tables({0}) t JOIN pg_class c ON c.oid = t.relid, LATERAL (SELECT "
+    "ARRAY(SELECT k FROM unnest(t.attrs::int2[]) k ORDER BY k) AS listed, "
+    "ARRAY(SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 "
+    "AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY 1) AS ordinary) l";
+constexpr const char* kPartsQueryBefore15 =
+    "SELECT c.oid, c.relkind = 'p', '', '' FROM pg_get_publication_tables({0}) t "
+    "JOIN pg_class c ON c.oid = t.relid";
+
+std::vector<int16_t> ParseNumbers(const std::string& text) {
+  std::vector<int16_t> numbers;
+  std::istringstream in(text);
+  for (int16_t number = 0; in >> number;) numbers.push_back(number);
+  return numbers;
+}
+
+}  // namespace
+
+absl::StatusOr<PublishedParts> ReadPublishedParts(Connection& connection,
+                                                  const std::string& publication,
+                                                  std::stop_token stop) {
+  // The function does not say so itself when there is none: it fails.
+  const std::string name = connection.QuoteLiteral(publication);
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result exists,
+      connection.Execute(fmt::format("SELECT FROM pg_publication WHERE pubname = {}", name), stop));
+  PublishedParts parts;
+  if (exists.row_count() == 0) return parts;
+  const char* query = connection.server_version() >= 150000 ? kPartsQuery : kPartsQueryBefore15;
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result rows,
+      connection.Execute(fmt::format(fmt::runtime(query), name), std::move(stop)));
+  for (int row = 0; row < rows.row_count(); ++row) {
+    PublishedPart part{.columns = ParseNumbers(rows.text(row, 3)),
+                       .row_filter = rows.text(row, 2),
+                       .whole_tree = rows.boolean(row, 1)};
+    if (part.columns.empty() && part.row_filter.empty() && !part.whole_tree) continue;
+    parts.emplace(static_cast<postgres::Oid>(rows.integer(row, 0)), std::move(part));
+  }
+  return parts;
+}
+
+absl::Status RefuseDdlOfParts(const PublishedParts& parts, const std::string& publication) {
+  if (parts.empty()) return absl::OkStatus();
+  return base::MakeStatus(
+      absl::StatusCode::kFailedPrecondition,
+      "publication {} has row filters, column lists or partitions under their root's name, which "
+      "cannot be combined with replication.ddl: true: set ddl: false, or let pgflow make its own "
+      "publication",
+      publication);
+}
+
+}  // namespace pgflow::sources

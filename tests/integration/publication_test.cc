@@ -1,0 +1,250 @@
+// A publication of the user's own: row filters, column lists, partitions under their root's name.
+#include <csignal>
+
+#include <fmt/format.h>
+
+#include "tests/integration/system_test.h"
+
+namespace pgflow::tests {
+namespace {
+
+class PublicationTest : public SharedServerTest {
+ protected:
+  void SetUp() override {
+    SharedServerTest::SetUp();
+    pipeline_.source_options = "    replication: {publication: mine}\n";
+  }
+
+  static int ServerVersion() {
+    return std::atoi(shared_server->QueryValue("SHOW server_version_num").value_or("0").c_str());
+  }
+
+  // `published` is a query on the source, `table` the target's.
+  void ExpectSame(const std::string& published, const std::string& table) const {
+    source_.Execute(
+        fmt::format("DROP TABLE IF EXISTS aside; CREATE UNLOGGED TABLE aside AS {}", published));
+    target_.Execute(
+        fmt::format("DROP TABLE IF EXISTS aside; CREATE UNLOGGED TABLE aside AS TABLE {}", table));
+    EXPECT_EQ(Difference(source_, target_, {"aside"}), "");
+  }
+
+  std::string ColumnsOfTarget(const std::string& table) const {
+    return target_.Value(
+        fmt::format("SELECT string_agg(attname || attgenerated::text, ' ' ORDER BY "
+                    "attnum) FROM pg_attribute WHERE attrelid = '{}'::regclass "
+                    "AND attnum > 0 AND NOT attisdropped",
+                    table));
+  }
+};
+
+constexpr const char* kOrders = R"sql(
+CREATE TABLE orders (id int, "Region" text NOT NULL, secret text, amount numeric,
+  twice numeric GENERATED ALWAYS AS (amount * 2) STORED, PRIMARY KEY (id, "Region"));
+CREATE TABLE whole (id int PRIMARY KEY, v text, up text GENERATED ALWAYS AS (upper(v)) STORED);
+INSERT INTO orders SELECT i, (ARRAY['eu', 'us', 'o''x'])[i % 3 + 1], 'hidden ' || i, i * 1.5
+  FROM generate_series(1, 20000) i;
+INSERT INTO whole SELECT i, 'v' || i FROM generate_series(1, 500) i;
+CREATE PUBLICATION mine FOR TABLE orders (id, "Region", amount)
+  WHERE ("Region" IN ('eu', 'o''x') AND id % 10 <> 3), TABLE whole;
+)sql";
+constexpr const char* kOrdersPublished =
+    "SELECT id, \"Region\", amount FROM orders WHERE \"Region\" IN ('eu', 'o''x') AND id % 10 <> 3";
+constexpr const char* kOrdersChanges = R"sql(
+UPDATE orders SET "Region" = 'eu' WHERE "Region" = 'us' AND id % 7 = 0;
+UPDATE orders SET "Region" = 'us' WHERE "Region" = 'eu' AND id % 11 = 0;
+UPDATE orders SET amount = -amount, secret = 'new' WHERE id % 13 = 0;
+UPDATE orders SET id = id + 100000 WHERE id % 97 = 0;
+UPDATE orders SET secret = 'other' WHERE id % 2 = 0;
+DELETE FROM orders WHERE id % 17 = 0;
+INSERT INTO orders VALUES (200000, 'eu', 's', 1), (200001, 'us', 's', 1), (200003, 'eu', 's', 1);
+UPDATE whole SET v = 'w' || id WHERE id % 3 = 0;
+)sql";
+
+TEST_F(PublicationTest, CarriesTheRowsAndColumnsThatArePublished) {
+  if (ServerVersion() < 150000) GTEST_SKIP() << "row filters need version 15";
+  source_.Execute(kOrders);
+  const auto process = Run();
+  ASSERT_TRUE(WaitForSnapshot(*process));
+  EXPECT_EQ(ColumnsOfTarget("orders"), "id Region amount");
+  EXPECT_EQ(ColumnsOfTarget("whole"), "id v ups");
+  ExpectSame(kOrdersPublished, "orders");
+  source_.Execute(kOrdersChanges);
+  ExpectEqualSoon({"whole"}, *process);
+  ExpectSame(kOrdersPublished, "orders");
+  process->Signal(SIGTERM);
+  EXPECT_EQ(process->WaitForExit(), 0) << process->Output();
+  source_.Execute(
+      "TRUNCATE orders; INSERT INTO orders VALUES (1, 'eu', 's', 1), (2, 'us', 's', 2)");
+  RunToCurrent();
+  ExpectSame(kOrdersPublished, "orders");
+  const std::string found = Expect(0, "check");
+  EXPECT_EQ(found.find("cannot be used"), std::string::npos) << found;
+}
+
+TEST_F(PublicationTest, WritesOnlyPublishedColumnsOfAnExistingTable) {
+  if (ServerVersion() < 150000) GTEST_SKIP() << "column lists need version 15";
+  source_.Execute(kOrders);
+  target_.Execute(
+      "CREATE TABLE orders (amount numeric, own text NOT NULL DEFAULT 'own', \"Region\" text, "
+      "id int, PRIMARY KEY (id, \"Region\"));"
+      "CREATE TABLE whole (id int PRIMARY KEY, v text, up text)");
+  pipeline_.sinks = {PostgresSink("create_schema: false")};
+  const auto process = Run();
+  ASSERT_TRUE(WaitForSnapshot(*process));
+  source_.Execute(kOrdersChanges);
+  Eventually([&] {
+    return target_.Value("SELECT count(*) FROM whole WHERE v LIKE 'w%'") == "166" ||
+           !process->running();
+  });
+  EXPECT_TRUE(process->running()) << process->Output();
+  ExpectSame(kOrdersPublished + std::string(" AND true"),
+             "orders; ALTER TABLE aside DROP COLUMN own; ALTER TABLE aside RENAME TO unordered;"
+             "CREATE UNLOGGED TABLE aside AS SELECT id, \"Region\", amount FROM unordered;"
+             "DROP TABLE unordered");
+  EXPECT_EQ(target_.Value("SELECT string_agg(DISTINCT own, ',') FROM orders"), "own");
+  EXPECT_EQ(target_.Value("SELECT count(*) FROM whole WHERE up IS NOT NULL"), "0");
+}
+
+// Rows enter and leave the filter while the program is down, half of the ranges copied.
+TEST_F(PublicationTest, ResumesASnapshotOfFilteredRows) {
+  if (ServerVersion() < 150000) GTEST_SKIP() << "row filters need version 15";
+  source_.Execute(kOrders);
+  source_.Execute("UPDATE orders SET secret = repeat(md5(id::text), 20)");
+  pipeline_.snapshot = "{workers: 1, range_size: 128KiB}";
+  const auto killed = Run();
+  ASSERT_TRUE(WaitForFirstRange(*killed));
+  killed->Kill9();
+  source_.Execute(kOrdersChanges);
+  RunToCurrent();
+  ExpectSame(kOrdersPublished, "orders");
+  ExpectEqual({"whole"});
+}
+
+// Version 18 can send what a generated column holds; the target's may be generated as well.
+TEST_F(PublicationTest, PublishedGeneratedColumns) {
+  if (ServerVersion() < 180000) GTEST_SKIP() << "publish_generated_columns needs version 18";
+  const char* const tables =
+      "CREATE TABLE g (id int PRIMARY KEY, v text, up text GENERATED ALWAYS AS (upper(v)) STORED);"
+      "CREATE TABLE h (id int PRIMARY KEY, v text, up text GENERATED ALWAYS AS (upper(v)) STORED,"
+      " twice int GENERATED ALWAYS AS (id * 2) VIRTUAL);";
+  source_.Execute(std::string(tables) +
+                  "INSERT INTO g SELECT i, 'v' || i FROM generate_series(1, 300) i;"
+                  "INSERT INTO h SELECT i, 'v' || i FROM generate_series(1, 300) i;"
+                  "CREATE PUBLICATION mine FOR TABLE g, TABLE h WITH (publish_generated_columns = "
+                  "stored)");
+  target_.Execute(
+      "CREATE TABLE g (id int PRIMARY KEY, v text, up text GENERATED ALWAYS AS "
+      "(upper(v)) STORED)");
+  const auto process = Run();
+  ASSERT_TRUE(WaitForSnapshot(*process));
+  EXPECT_EQ(ColumnsOfTarget("h"), "id v up");
+  source_.Execute(
+      "UPDATE g SET v = 'x' || id WHERE id % 2 = 0; UPDATE h SET v = 'x' || id WHERE id % 2 = 0;"
+      "INSERT INTO g VALUES (1000, 'n'); INSERT INTO h VALUES (1000, 'n');"
+      "DELETE FROM g WHERE id = 7; DELETE FROM h WHERE id = 7");
+  ExpectEqualSoon({"g"}, *process);
+  ExpectSame("SELECT id, v, up FROM h", "h");
+}
+
+TEST_F(PublicationTest, IsNotCombinedWithDdl) {
+  if (ServerVersion() < 150000) GTEST_SKIP() << "row filters need version 15";
+  source_.Execute(kOrders);
+  pipeline_.source_options = "    replication: {publication: mine, ddl: true}\n";
+  for (const auto& [command, code] : {std::pair("run", 1), std::pair("check", 3)}) {
+    const std::string output = Expect(code, command);
+    EXPECT_NE(output.find("publication mine has row filters"), std::string::npos) << output;
+  }
+}
+
+TEST_F(PublicationTest, AListWithoutTheKeyIsRefused) {
+  if (ServerVersion() < 150000) GTEST_SKIP() << "column lists need version 15";
+  source_.Execute(
+      "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE PUBLICATION mine FOR TABLE t (v)");
+  for (const auto& [command, code] : {std::pair("run", 1), std::pair("check", 3)}) {
+    const std::string output = Expect(code, command);
+    EXPECT_NE(output.find("public.t"), std::string::npos) << output;
+    EXPECT_NE(output.find("column list leaves out id"), std::string::npos) << output;
+  }
+}
+
+constexpr const char* kParts = R"sql(
+CREATE TABLE m (id int, day int NOT NULL, v text, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
+CREATE TABLE m_1 PARTITION OF m FOR VALUES FROM (0) TO (10);
+CREATE TABLE m_2 (v text, gone int, day int NOT NULL, id int NOT NULL);
+ALTER TABLE m_2 DROP COLUMN gone;
+ALTER TABLE m ATTACH PARTITION m_2 FOR VALUES FROM (10) TO (20);
+CREATE TABLE m_3 PARTITION OF m FOR VALUES FROM (20) TO (40) PARTITION BY LIST (id);
+CREATE TABLE m_3_a PARTITION OF m_3 DEFAULT;
+INSERT INTO m SELECT i, i % 30, 'v' || i FROM generate_series(1, 6000) i;
+CREATE PUBLICATION mine FOR TABLE m WITH (publish_via_partition_root = true);
+)sql";
+constexpr const char* kPartsChanges = R"sql(
+UPDATE m SET v = 'changed' WHERE id % 3 = 0;
+UPDATE m SET day = (day + 10) % 40 WHERE id % 5 = 0;
+UPDATE m SET id = id + 10000 WHERE id % 7 = 0;
+DELETE FROM m WHERE id % 11 = 0;
+INSERT INTO m_2 VALUES ('direct', 11, 20000);
+CREATE TABLE m_4 PARTITION OF m FOR VALUES FROM (40) TO (50);
+INSERT INTO m SELECT i, 45, 'late' FROM generate_series(30000, 30100) i;
+)sql";
+
+TEST_F(PublicationTest, PartitionsUnderTheirRootsName) {
+  source_.Execute(kParts);
+  const auto process = Run();
+  ASSERT_TRUE(WaitForSnapshot(*process));
+  EXPECT_EQ(target_.Value("SELECT string_agg(relname || relkind::text, ' ') FROM pg_class WHERE "
+                          "relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"),
+            "mr");
+  ExpectEqual({"m"});
+  source_.Execute(kPartsChanges);
+  ExpectEqualSoon({"m"}, *process);
+  source_.Execute("TRUNCATE m; INSERT INTO m VALUES (1, 1, 'a'), (2, 15, 'b')");
+  ExpectEqualSoon({"m"}, *process);
+  EXPECT_EQ(target_.Value("SELECT count(*) FROM m"), "2");
+}
+
+TEST_F(PublicationTest, IntoAnotherPartitioning) {
+  source_.Execute(kParts);
+  target_.Execute(
+      "CREATE TABLE m (day int, id int, v text, PRIMARY KEY (id, day)) PARTITION BY HASH (id);"
+      "CREATE TABLE h_0 PARTITION OF m FOR VALUES WITH (MODULUS 2, REMAINDER 0);"
+      "CREATE TABLE h_1 PARTITION OF m FOR VALUES WITH (MODULUS 2, REMAINDER 1)");
+  pipeline_.sinks = {PostgresSink("create_schema: false")};
+  const auto process = Run();
+  ASSERT_TRUE(WaitForSnapshot(*process)) << process->Output();
+  source_.Execute(kPartsChanges);
+  const std::string sum =
+      "SELECT count(*) || md5(string_agg(v || id || ' ' || day, ',' ORDER BY "
+      "id, day)) FROM m";
+  EXPECT_TRUE(Eventually([&] { return source_.Value(sum) == target_.Value(sum); }))
+      << process->Output();
+  source_.Execute("DELETE FROM m WHERE id % 2 = 0; UPDATE m SET day = 39 WHERE day = 45");
+  EXPECT_TRUE(Eventually([&] { return source_.Value(sum) == target_.Value(sum); }))
+      << process->Output();
+  EXPECT_TRUE(process->running()) << process->Output();
+}
+
+// Of the whole tree, as pgoutput does it.
+TEST_F(PublicationTest, ARowFilterOfARoot) {
+  if (ServerVersion() < 150000) GTEST_SKIP() << "row filters need version 15";
+  source_.Execute(kParts);
+  source_.Execute(
+      "DROP PUBLICATION mine; CREATE PUBLICATION mine FOR TABLE m (id, day) WHERE (day % 2 = 0) "
+      "WITH (publish_via_partition_root = true)");
+  const auto process = Run();
+  ASSERT_TRUE(WaitForSnapshot(*process)) << process->Output();
+  ExpectSame("SELECT id, day FROM m WHERE day % 2 = 0", "m");
+  source_.Execute(kPartsChanges);
+  source_.Execute("UPDATE m SET day = day + 1 WHERE day < 39 AND id % 4 = 0");
+  EXPECT_TRUE(Eventually([&] {
+    return source_.Value("SELECT count(*), 1 FROM m WHERE day % 2 = 0") ==
+           target_.Value("SELECT count(*), 1 FROM m");
+  }));
+  process->Signal(SIGTERM);
+  EXPECT_EQ(process->WaitForExit(), 0) << process->Output();
+  RunToCurrent();
+  ExpectSame("SELECT id, day FROM m WHERE day % 2 = 0", "m");
+}
+
+}  // namespace
+}  // namespace pgflow::tests
