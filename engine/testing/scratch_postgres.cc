@@ -43,12 +43,49 @@ std::string ReadFile(const std::string& name) {
 absl::StatusOr<std::unique_ptr<ScratchPostgres>> ScratchPostgres::Make(
     const ScratchPostgresOptions& options) {
   std::unique_ptr<ScratchPostgres> server(new ScratchPostgres());
-  PGFLOW_RETURN_IF_ERROR(server->MakeCluster(options));
+  PGFLOW_RETURN_IF_ERROR(server->MakeDirectory());
+  PGFLOW_RETURN_IF_ERROR(
+      CopyTemplateCluster(server->bin_, server->run_as_, server->data_directory_));
+  PGFLOW_RETURN_IF_ERROR(server->WriteSettings(options));
   PGFLOW_RETURN_IF_ERROR(server->Start());
   return server;
 }
 
-absl::Status ScratchPostgres::MakeCluster(const ScratchPostgresOptions& options) {
+absl::StatusOr<std::unique_ptr<ScratchPostgres>> ScratchPostgres::MakeStandby(
+    ScratchPostgres& primary, const ScratchPostgresOptions& options) {
+  std::unique_ptr<ScratchPostgres> server(new ScratchPostgres());
+  PGFLOW_RETURN_IF_ERROR(server->MakeDirectory());
+  const std::string slot = fmt::format("standby_{}", server->port_);
+  PGFLOW_RETURN_IF_ERROR(
+      primary.Execute(fmt::format("SELECT pg_create_physical_replication_slot('{}')", slot)));
+  PGFLOW_RETURN_IF_ERROR(server->CopyCluster(primary));
+  PGFLOW_RETURN_IF_ERROR(server->Configure(
+      "primary_conninfo", fmt::format("host={} port={} user=postgres dbname=postgres",
+                                      primary.directory_, primary.port_)));
+  PGFLOW_RETURN_IF_ERROR(server->Configure("primary_slot_name", slot));
+  PGFLOW_RETURN_IF_ERROR(server->Configure("hot_standby_feedback", "on"));
+  PGFLOW_RETURN_IF_ERROR(server->Configure("wal_receiver_status_interval", "1s"));
+  PGFLOW_RETURN_IF_ERROR(server->WriteSettings(options));
+  PGFLOW_RETURN_IF_ERROR(server->Start());
+  return server;
+}
+
+// Cold: what was shut down cleanly needs no backup label.
+absl::Status ScratchPostgres::CopyCluster(ScratchPostgres& primary) {
+  PGFLOW_RETURN_IF_ERROR(primary.Stop());
+  PGFLOW_RETURN_IF_ERROR(
+      RunProgram({"/bin/cp", "-a", primary.data_directory_, data_directory_}, run_as_).status());
+  PGFLOW_RETURN_IF_ERROR(primary.Start());
+  PGFLOW_RETURN_IF_ERROR(
+      RunProgram(
+          {"/bin/sh", "-c",
+           fmt::format("rm -rf '{0}'/pg_replslot/*; touch '{0}'/standby.signal", data_directory_)},
+          run_as_)
+          .status());
+  return absl::OkStatus();
+}
+
+absl::Status ScratchPostgres::MakeDirectory() {
   PGFLOW_ASSIGN_OR_RETURN(run_as_, RunAs::ForPostgres());
   PGFLOW_ASSIGN_OR_RETURN(bin_, FindPostgresBinaries());
   PGFLOW_ASSIGN_OR_RETURN(port_, FindFreePort());
@@ -65,7 +102,10 @@ absl::Status ScratchPostgres::MakeCluster(const ScratchPostgresOptions& options)
     return base::MakeStatus(absl::StatusCode::kInternal, "chown {}: {}", directory_,
                             std::strerror(errno));
   }
-  PGFLOW_RETURN_IF_ERROR(CopyTemplateCluster(bin_, run_as_, data_directory_));
+  return absl::OkStatus();
+}
+
+absl::Status ScratchPostgres::WriteSettings(const ScratchPostgresOptions& options) {
   for (const auto& [name, value] : kDefaults) PGFLOW_RETURN_IF_ERROR(Configure(name, value));
   PGFLOW_RETURN_IF_ERROR(Configure("port", std::to_string(port_)));
   PGFLOW_RETURN_IF_ERROR(Configure("unix_socket_directories", directory_));

@@ -41,6 +41,10 @@ class ScratchPostgres {
   // Makes the cluster and starts it.
   static absl::StatusOr<std::unique_ptr<ScratchPostgres>> Make(
       const ScratchPostgresOptions& options = {});
+  // A hot standby that streams from `primary` through a physical slot of its own; restarts the
+  // primary to copy it.
+  static absl::StatusOr<std::unique_ptr<ScratchPostgres>> MakeStandby(
+      ScratchPostgres& primary, const ScratchPostgresOptions& options = {});
   ~ScratchPostgres();
   ScratchPostgres(const ScratchPostgres&) = delete;
   ScratchPostgres& operator=(const ScratchPostgres&) = delete;
@@ -82,7 +86,10 @@ class ScratchPostgres {
 
  private:
   ScratchPostgres() = default;
-  absl::Status MakeCluster(const ScratchPostgresOptions& options);
+  // The server's own directory, with nothing in it.
+  absl::Status MakeDirectory();
+  absl::Status WriteSettings(const ScratchPostgresOptions& options);
+  absl::Status CopyCluster(ScratchPostgres& primary);
   absl::Status WaitUntilReady();
   // The server's processes that live now, its postmaster among them.
   std::vector<pid_t> Processes() const;
