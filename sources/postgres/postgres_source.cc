@@ -20,6 +20,7 @@ using postgres::Lsn;
 using postgres::Result;
 
 constexpr int kServerVersionMin = 130000;
+constexpr int kStandbyVersionMin = 160000;  // Of logical slots there.
 
 // Without it only the rows tell of changed columns, and not by whom they were changed.
 constexpr const char* kOriginNeedsCapture =
@@ -27,16 +28,17 @@ constexpr const char* kOriginNeedsCapture =
     "would go back there; let a superuser run `pgflow init` once, or set ddl: false";
 
 absl::Status MissingFromPublication(const std::string& publication,
-                                    const std::vector<schemas::TableName>& missing) {
+                                    const std::vector<schemas::TableName>& missing, bool standby) {
   std::vector<std::string> names;
   names.reserve(missing.size());
   for (const schemas::TableName& table : missing) names.push_back(schemas::QuoteTable(table));
   return base::MakeStatus(
       absl::StatusCode::kFailedPrecondition,
-      "publication {} lacks {} chosen table(s): {}. It was not made by pgflow, which leaves it as "
-      "it "
-      "is: exclude them, or copy their rows yourself and then ALTER PUBLICATION {} ADD TABLE ...",
-      publication, missing.size(), fmt::join(names, ", "), schemas::QuoteIdentifier(publication));
+      "publication {} lacks {} chosen table(s): {}. {}: exclude them, or copy their rows yourself "
+      "and then ALTER PUBLICATION {} ADD TABLE ...",
+      publication, missing.size(), fmt::join(names, ", "),
+      standby ? "A standby cannot change it" : "It was not made by pgflow, which leaves it as it is",
+      schemas::QuoteIdentifier(publication));
 }
 
 }  // namespace
@@ -145,11 +147,12 @@ absl::Status PostgresSource::PreparePublication(Connection& connection, bool cre
                           StillThere(connection, MissingTables(*existing, *catalog), stop));
   // With a slot, rows may have been copied already: tables that are new are copied first, while
   // sinks leave their changes out (ListTables, Select).
-  if (existing->ours && !slot_exists && create) {
+  PGFLOW_ASSIGN_OR_RETURN(const bool standby, IsStandby(connection, stop));
+  if (existing->ours && !slot_exists && create && !standby) {
     return SetPublicationTables(connection, publication(), *catalog, stop);
   }
-  if (!missing.empty() && !existing->ours) return MissingFromPublication(publication(), missing);
-  return absl::OkStatus();
+  if (missing.empty() || (existing->ours && !standby)) return absl::OkStatus();
+  return MissingFromPublication(publication(), missing, standby);
 }
 
 absl::StatusOr<std::vector<engine::ChosenTable>> PostgresSource::ListTables(
@@ -167,7 +170,10 @@ absl::StatusOr<std::vector<engine::ChosenTable>> PostgresSource::ListTables(
                           ReadTables(*control, filter, row->parts, stop));
   PGFLOW_ASSIGN_OR_RETURN(const std::vector<schemas::TableName> missing,
                           StillThere(*control, MissingTables(*row, catalog), stop));
-  if (!missing.empty() && !row->ours) return MissingFromPublication(publication(), missing);
+  PGFLOW_ASSIGN_OR_RETURN(const bool standby, IsStandby(*control, stop));
+  if (!missing.empty() && (!row->ours || standby)) {
+    return MissingFromPublication(publication(), missing, standby);
+  }
   std::vector<engine::ChosenTable> tables;
   for (const schemas::CatalogTable& table : catalog.tables) {
     const schemas::TableName& name = table.schema->table;
@@ -201,6 +207,13 @@ absl::Status PostgresSource::PrepareCapture(Connection& connection, bool create,
       .name = pipeline_, .publication = publication(), .filter = &filter_};
   PGFLOW_ASSIGN_OR_RETURN(captured_, IsCaptured(connection, pipeline, stop));
   if (captured_ || !create) return absl::OkStatus();
+  PGFLOW_ASSIGN_OR_RETURN(const bool standby, IsStandby(connection, stop));
+  if (standby) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "{} is a standby, which cannot make the DDL capture for pipeline {}; "
+                            "read from its primary, or set replication.ddl: false",
+                            connection.display_name(), pipeline_);
+  }
   const absl::Status installed = InstallCapture(connection, pipeline, stop);
   if (installed.code() == absl::StatusCode::kPermissionDenied) {
     base::LogWarning(
@@ -233,6 +246,13 @@ absl::StatusOr<engine::SlotState> PostgresSource::OpenSlot(bool create, std::sto
     return base::MakeStatus(absl::StatusCode::kFailedPrecondition, "slot {} cannot be used: {}",
                             slot(), row->obstacle);
   }
+  PGFLOW_ASSIGN_OR_RETURN(const bool standby, IsStandby(*control, stop));
+  if (standby && control->server_version() < kStandbyVersionMin) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "{} is a standby; a replication slot on one needs PostgreSQL 16: use "
+                            "the primary's url",
+                            control->display_name());
+  }
   PGFLOW_RETURN_IF_ERROR(PreparePublication(*control, create, row.has_value(), stop));
   PGFLOW_RETURN_IF_ERROR(PrepareCapture(*control, create, row.has_value(), stop));
   if (config_.replication.ddl && !captured_ && own_changes_only()) {
@@ -247,8 +267,10 @@ absl::StatusOr<engine::SlotState> PostgresSource::OpenSlot(bool create, std::sto
                             control->display_name());
   }
   base::LogInfo("creating slot {}; this waits for transactions that are running now", slot());
-  PGFLOW_ASSIGN_OR_RETURN(CreatedSlot created,
-                          CreateSlot(Options("slot"), slot(), SlotLife::kPermanent, stop));
+  PGFLOW_ASSIGN_OR_RETURN(
+      CreatedSlot created,
+      CreateSlot(Options("slot"), slot(),
+                 config_.replication.failover ? SlotLife::kFailover : SlotLife::kPermanent, stop));
   const Lsn point = created.consistent_point;
   created_ = std::move(created);
   return engine::SlotState{.created = true, .confirmed_flush = point};
@@ -258,6 +280,8 @@ absl::Status PostgresSource::DropSlot(std::stop_token stop) {
   created_.reset();
   PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
   PGFLOW_RETURN_IF_ERROR(DropSlotAndPublication(*control, slot(), publication(), stop));
+  PGFLOW_ASSIGN_OR_RETURN(const bool standby, IsStandby(*control, stop));
+  if (standby) return absl::OkStatus();  // The capture is the primary's.
   return base::Annotate(RemoveCapture(*control, pipeline_, stop), "remove the DDL capture");
 }
 

@@ -20,6 +20,18 @@ void Add(SourceCheck& check, Severity severity, std::string subject, std::string
   check.findings.push_back({severity, std::move(subject), std::move(problem), std::move(remedy)});
 }
 
+void CheckStandby(int version, bool feedback, SourceCheck& check) {
+  if (version < 160000) {
+    Add(check, Severity::kError, "standby", "the server is one: slots there need version 16",
+        "use the primary");
+    return;
+  }
+  Add(check, Severity::kOk, "standby", "the publication has to be made on the primary");
+  Add(check, feedback ? Severity::kOk : Severity::kWarning, "hot_standby_feedback",
+      feedback ? "on" : "off: the primary's VACUUM may cancel the snapshot and invalidate the slot",
+      feedback ? "" : "set it to on, and let the standby use a physical slot (primary_slot_name)");
+}
+
 void CheckServer(const Connection& connection, const Result& row, SourceCheck& check) {
   const int version = connection.server_version();
   Add(check, Severity::kOk, "server version", fmt::format("PostgreSQL {}", version / 10000));
@@ -36,9 +48,7 @@ void CheckServer(const Connection& connection, const Result& row, SourceCheck& c
   Add(check, utf8 ? Severity::kOk : Severity::kWarning, "encoding", row.text(0, 1),
       utf8 ? "" : "the server converts text to UTF-8; use targets with encoding UTF8");
   if (row.boolean(0, 10)) {
-    Add(check, Severity::kWarning, "standby",
-        "the server is a standby: slots need version 16, and there is no publication to create",
-        "use the primary, or make the publication there first");
+    CheckStandby(version, row.at(0, 13) == "on", check);
   }
   const std::string keep = row.text(0, 11);
   const bool unlimited = keep == "-1";
@@ -73,7 +83,8 @@ void CheckRole(const Result& row, bool publication_exists, SourceCheck& check) {
       may_replicate
           ? ""
           : fmt::format("ALTER ROLE {} REPLICATION", schemas::QuoteIdentifier(row.at(0, 6))));
-  if (!publication_exists && !row.boolean(0, 8) && !row.boolean(0, 9)) {
+  const bool standby = row.boolean(0, 10);
+  if (!publication_exists && !standby && !row.boolean(0, 8) && !row.boolean(0, 9)) {
     Add(check, Severity::kError, role, "may not create a publication in this database",
         fmt::format("GRANT CREATE ON DATABASE {} TO {}, and let it own the chosen tables; or make "
                     "the publication as a superuser",
@@ -95,17 +106,26 @@ void CheckSlot(const std::optional<SlotRow>& row, const std::string& slot, Sourc
     Add(check, Severity::kOk, subject,
         row->active_pid.has_value() ? fmt::format("exists, used by pid {}", *row->active_pid)
                                     : "exists");
+    if (row->failover) Add(check, Severity::kOk, subject, "is a failover slot");
   }
 }
 
+enum class Place { kPrimary, kStandby };
+
 void CheckPublication(const std::optional<PublicationRow>& row, const std::string& publication,
-                      bool slot_exists, const schemas::Catalog& catalog, SourceCheck& check) {
+                      Place place, bool slot_exists, const schemas::Catalog& catalog,
+                      SourceCheck& check) {
   const std::string subject = fmt::format("publication {}", publication);
   if (!row.has_value()) {
-    Add(check, slot_exists ? Severity::kError : Severity::kOk, subject,
-        slot_exists ? "does not exist, but the slot does"
-                    : "does not exist; the first run makes it",
-        slot_exists ? "run `pgflow destroy` and start over" : "");
+    if (slot_exists) {
+      Add(check, Severity::kError, subject, "does not exist, but the slot does",
+          "run `pgflow destroy` and start over");
+    } else if (place == Place::kStandby) {
+      Add(check, Severity::kError, subject, "does not exist",
+          "make it on the primary: `pgflow run` here prints the statement");
+    } else {
+      Add(check, Severity::kOk, subject, "does not exist; the first run makes it");
+    }
     return;
   }
   if (!row->obstacle.empty()) {
@@ -113,7 +133,7 @@ void CheckPublication(const std::optional<PublicationRow>& row, const std::strin
     return;
   }
   const std::vector<schemas::TableName> missing = MissingTables(*row, catalog);
-  if (missing.empty() || (row->ours && !slot_exists)) {
+  if (missing.empty() || (row->ours && !slot_exists && place == Place::kPrimary)) {
     Add(check, Severity::kOk, subject, "exists");
     return;
   }
@@ -154,7 +174,7 @@ absl::StatusOr<SourceCheck> CheckSource(Connection& connection, const schemas::T
           "(SELECT rolsuper FROM pg_roles WHERE rolname = current_user), "
           "has_database_privilege(current_database(), 'CREATE'), pg_is_in_recovery(), "
           "(SELECT setting FROM pg_settings WHERE name = 'max_slot_wal_keep_size'), "
-          "current_database()",
+          "current_database(), current_setting('hot_standby_feedback')",
           stop));
   SourceCheck check;
   CheckServer(connection, row, check);
@@ -174,7 +194,9 @@ absl::StatusOr<SourceCheck> CheckSource(Connection& connection, const schemas::T
   }
   PGFLOW_RETURN_IF_ERROR(catalog.status());
   CheckTables(*catalog, check);
-  CheckPublication(publication_row, publication, slot_row.has_value(), *catalog, check);
+  CheckPublication(publication_row, publication,
+                   row.boolean(0, 10) ? Place::kStandby : Place::kPrimary, slot_row.has_value(),
+                   *catalog, check);
   return check;
 }
 

@@ -45,7 +45,7 @@ absl::Status ExplainCreateFailure(const absl::Status& status, const std::string&
         "that nobody uses";
     code = absl::StatusCode::kFailedPrecondition;
   } else if (state == "55000" || state == "0A000") {
-    remedy = "; set wal_level = logical on the source and restart it";
+    remedy = "; set wal_level = logical on the source (and on its primary) and restart it";
     code = absl::StatusCode::kFailedPrecondition;
   } else if (state == "42501") {
     remedy = "; ALTER ROLE <role of the url> REPLICATION";
@@ -71,24 +71,34 @@ absl::Status ExplainPublicationFailure(const absl::Status& status, const std::st
 
 }  // namespace
 
+absl::StatusOr<bool> IsStandby(Connection& connection, std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const Result row,
+                          connection.Execute("SELECT pg_is_in_recovery()", std::move(stop)));
+  return row.boolean(0, 0);
+}
+
 absl::StatusOr<std::optional<SlotRow>> ReadSlot(Connection& connection, const std::string& slot,
                                                 std::stop_token stop) {
   const int version = connection.server_version();
   PGFLOW_ASSIGN_OR_RETURN(
       const Result rows,
       connection.Execute(
-          fmt::format("SELECT coalesce(plugin, ''), slot_type, database, "
-                      "database = current_database(), temporary, wal_status, active_pid, "
-                      "confirmed_flush_lsn, {}, {} FROM pg_replication_slots WHERE slot_name = {}",
-                      version >= 140000 ? "two_phase" : "false",
-                      version >= 160000 ? "coalesce(conflicting, false)" : "false",
-                      connection.QuoteLiteral(slot)),
+          fmt::format(
+              "SELECT coalesce(plugin, ''), slot_type, database, "
+              "database = current_database(), temporary, wal_status, active_pid, "
+              "confirmed_flush_lsn, {}, {}, {} FROM pg_replication_slots "
+              "WHERE slot_name = {}",
+              version >= 140000 ? "two_phase" : "false",
+              version >= 160000 ? "coalesce(conflicting, false)" : "false",
+              version >= 170000 ? "failover, synced AND pg_is_in_recovery()" : "false, false",
+              connection.QuoteLiteral(slot)),
           stop));
   if (rows.row_count() == 0) return std::optional<SlotRow>();
   SlotRow row;
   row.wal_status = rows.text(0, 5);
   if (!rows.is_null(0, 6)) row.active_pid = static_cast<int>(rows.integer(0, 6));
   row.confirmed_flush = LsnAt(rows, 0, 7);
+  row.failover = rows.boolean(0, 10);
   if (rows.at(0, 1) != "logical" || rows.at(0, 0) != "pgoutput") {
     row.obstacle = fmt::format(
         "it is a {} slot{}, not one of pgoutput; name another one in "
@@ -104,6 +114,9 @@ absl::StatusOr<std::optional<SlotRow>> ReadSlot(Connection& connection, const st
         "the server has invalidated it (it was too far behind, see max_slot_wal_keep_size, or in "
         "conflict with recovery), so changes are lost; run `pgflow destroy`, empty the targets and "
         "start over with a new snapshot";
+  } else if (rows.boolean(0, 11)) {
+    row.obstacle =
+        "this standby only keeps it for the primary; use the primary's url until it is promoted";
   } else if (rows.boolean(0, 4)) {
     row.obstacle =
         "it is a temporary slot of another session; name another one in "
@@ -179,12 +192,19 @@ absl::StatusOr<std::vector<schemas::TableName>> StillThere(Connection& connectio
 absl::Status CreatePublication(Connection& connection, const std::string& publication,
                                const schemas::Catalog& catalog, std::stop_token stop) {
   const std::string name = QuoteIdentifier(publication);
-  const auto created = connection.Execute(
-      fmt::format("CREATE PUBLICATION {} FOR TABLE {} WITH (publish = 'insert, update, delete, "
-                  "truncate', publish_via_partition_root = false); COMMENT ON PUBLICATION {} IS "
-                  "'{}'",
-                  name, TableList(catalog.published), name, kMark),
-      stop);
+  const std::string sql = fmt::format(
+      "CREATE PUBLICATION {} FOR TABLE {} WITH (publish = 'insert, update, delete, "
+      "truncate', publish_via_partition_root = false); COMMENT ON PUBLICATION {} IS "
+      "'{}'",
+      name, TableList(catalog.published), name, kMark);
+  PGFLOW_ASSIGN_OR_RETURN(const bool standby, IsStandby(connection, stop));
+  if (standby) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "publication {} does not exist, and {} is a standby, which cannot make "
+                            "it; run this on its primary: {}",
+                            publication, connection.display_name(), sql);
+  }
+  const auto created = connection.Execute(sql, stop);
   return ExplainPublicationFailure(created.status(), publication);
 }
 
@@ -239,12 +259,22 @@ absl::StatusOr<CreatedSlot> CreateSlot(const postgres::ConnectOptions& options,
   walsender.replication = true;
   CreatedSlot created;
   PGFLOW_ASSIGN_OR_RETURN(created.session, Connection::Connect(walsender, stop));
-  const bool new_syntax = created.session->server_version() >= 150000;
+  const int version = created.session->server_version();
+  PGFLOW_ASSIGN_OR_RETURN(const bool standby, IsStandby(*created.session, stop));
+  if (standby) {
+    base::LogInfo(
+        "slot {}: made on a standby, which waits until the primary logs its running transactions: "
+        "within 15 s if it writes anything, at once with SELECT pg_log_standby_snapshot() there",
+        slot);
+  }
+  const bool failover = life == SlotLife::kFailover && version >= 170000 && !standby;
   const absl::Time start = absl::Now();
   const absl::StatusOr<Result> result = created.session->Execute(
       fmt::format("CREATE_REPLICATION_SLOT {}{} LOGICAL pgoutput {}", QuoteIdentifier(slot),
                   life == SlotLife::kTemporary ? " TEMPORARY" : "",
-                  new_syntax ? "(SNAPSHOT 'export')" : "EXPORT_SNAPSHOT"),
+                  failover            ? "(SNAPSHOT 'export', FAILOVER true)"
+                  : version >= 150000 ? "(SNAPSHOT 'export')"
+                                      : "EXPORT_SNAPSHOT"),
       stop);
   if (!result.ok()) {
     // A walsender that waits for old transactions does not see that its client left, and would
@@ -292,6 +322,11 @@ absl::Status DropSlotAndPublication(Connection& connection, const std::string& s
   PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> row,
                           ReadPublication(connection, publication, stop));
   if (!row.has_value()) return absl::OkStatus();
+  PGFLOW_ASSIGN_OR_RETURN(const bool standby, IsStandby(connection, stop));
+  if (standby) {
+    base::LogInfo("publication {} belongs to the primary and stays", publication);
+    return absl::OkStatus();
+  }
   if (!row->ours) {
     base::LogInfo("publication {} was not made by pgflow and stays", publication);
     return absl::OkStatus();

@@ -23,6 +23,7 @@ struct SlotRow {
   std::string obstacle;  // Why not, and what to do.
   std::string wal_status;
   std::optional<int> active_pid;
+  bool failover = false;  // Standbys may keep it too.
   postgres::Lsn confirmed_flush;
 };
 
@@ -32,6 +33,9 @@ struct PublicationRow {
   std::vector<schemas::TableName> leaves;  // Sorted. Of what is published whole: the root.
   schemas::PublishedParts parts;           // What it leaves out.
 };
+
+// Whether the server is a standby: nothing can be written there.
+absl::StatusOr<bool> IsStandby(postgres::Connection& connection, std::stop_token stop);
 
 // Nothing when there is none.
 absl::StatusOr<std::optional<SlotRow>> ReadSlot(postgres::Connection& connection,
@@ -47,7 +51,8 @@ absl::StatusOr<std::vector<schemas::TableName>> StillThere(postgres::Connection&
                                                            std::vector<schemas::TableName> tables,
                                                            std::stop_token stop);
 
-// Makes the publication, or gives ours another list of tables.
+// Makes the publication, or gives ours another list of tables. kFailedPrecondition at a standby,
+// with the SQL for its primary.
 absl::Status CreatePublication(postgres::Connection& connection, const std::string& publication,
                                const schemas::Catalog& catalog, std::stop_token stop);
 absl::Status SetPublicationTables(postgres::Connection& connection, const std::string& publication,
@@ -63,14 +68,16 @@ struct CreatedSlot {
   std::unique_ptr<postgres::Connection> session;
 };
 
-enum class SlotLife { kPermanent, kTemporary };
+// kFailover: permanent, and kept on the standbys that synchronise slots, where the server can
+// (version 17, a primary).
+enum class SlotLife { kPermanent, kFailover, kTemporary };
 
 // Waits until the transactions that write now are over. The walsender session is opened for it.
 absl::StatusOr<CreatedSlot> CreateSlot(const postgres::ConnectOptions& options,
                                        const std::string& slot, SlotLife life,
                                        std::stop_token stop);
 
-// OK when there was none. The publication goes only when it is ours.
+// OK when there was none. The publication goes only when it is ours, and stays at a standby.
 absl::Status DropSlotAndPublication(postgres::Connection& connection, const std::string& slot,
                                     const std::string& publication, std::stop_token stop);
 

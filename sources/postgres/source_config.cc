@@ -36,6 +36,9 @@ config::ConfigSpec<ReplicationOptions> ReplicationSpec() {
              "other without a loop. Before version 16 transactions in progress are then not "
              "streamed.")
       .Choice({{"any", ChangeOrigin::kAny}, {"none", ChangeOrigin::kNone}});
+  spec.Field("failover", &ReplicationOptions::failover,
+             "Make the slot one that standbys with sync_replication_slots keep as well, so that it "
+             "outlives a fail-over. From version 17 on, not for a slot on a standby.");
   return spec;
 }
 

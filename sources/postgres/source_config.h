@@ -28,6 +28,7 @@ struct ReplicationOptions {
   std::string publication;  // Empty: like the slot.
   bool ddl = false;
   ChangeOrigin origin = ChangeOrigin::kAny;
+  bool failover = true;
 };
 
 struct SnapshotOptions {
