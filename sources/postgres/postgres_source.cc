@@ -9,6 +9,7 @@
 #include "sources/postgres/ddl_capture.h"
 #include "sources/postgres/preflight.h"
 #include "sources/postgres/published_parts.h"
+#include "sources/postgres/server_identity.h"
 #include "sources/postgres/snapshot_session.h"
 #include "sources/postgres/stream_reader.h"
 
@@ -85,20 +86,10 @@ absl::StatusOr<engine::SourceIdentity> PostgresSource::Open(std::stop_token stop
                             "{} runs PostgreSQL {}; 13 or later is needed", control->display_name(),
                             control->server_version() / 10000);
   }
-  // The timeline of the last checkpoint may be older than the one that a promoted server writes.
-  PGFLOW_ASSIGN_OR_RETURN(
-      const Result row,
-      control->Execute("SELECT (SELECT system_identifier FROM pg_control_system()), "
-                       "current_database(), CASE WHEN pg_is_in_recovery() "
-                       "THEN (SELECT timeline_id::bigint FROM pg_control_checkpoint()) "
-                       "ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))"
-                       "::bit(32)::bigint END",
-                       stop));
-  engine::SourceIdentity identity;
-  identity.system_identifier = static_cast<uint64_t>(row.integer(0, 0));
-  identity.timeline = static_cast<uint32_t>(row.integer(0, 2));
-  identity.database = row.text(0, 1);
+  PGFLOW_ASSIGN_OR_RETURN(engine::SourceIdentity identity, ReadServerIdentity(*control, stop));
   identity.slot = slot();
+  // The first one: it may be another server's that answers a later look.
+  if (!identity_.has_value()) identity_ = identity;
   return identity;
 }
 
@@ -332,6 +323,7 @@ absl::Status PostgresSource::Run(engine::StreamWriter& out, std::stop_token stop
                        .slot = slot(),
                        .publication = publication(),
                        .origin = config_.replication.origin,
+                       .server = identity_,
                        .acknowledged = &acknowledged_,
                        .telemetry = telemetry_},
                       *relations_, out);

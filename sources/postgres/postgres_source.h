@@ -69,8 +69,9 @@ class PostgresSource final : public engine::Source {
   PostgresSourceConfig config_;  // Select changes the tables and the filter that is made of them.
   schemas::TableFilter filter_;
   std::unique_ptr<postgres::Connection> control_;
-  std::optional<CreatedSlot> created_;        // Until its snapshot was taken over.
-  std::unique_ptr<RelationCache> relations_;  // The stream's thread only.
+  std::optional<engine::SourceIdentity> identity_;  // Of the first Open; constant from then on.
+  std::optional<CreatedSlot> created_;              // Until its snapshot was taken over.
+  std::unique_ptr<RelationCache> relations_;        // The stream's thread only.
   bool ran_ = false;
   bool captured_ = false;  // The DDL capture is there.
   std::atomic<uint64_t> acknowledged_{0};

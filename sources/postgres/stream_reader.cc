@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "postgres/types/sql_state.h"
 #include "postgres/wire/replication.h"
+#include "sources/postgres/server_identity.h"
 
 namespace pgflow::sources {
 namespace {
@@ -90,6 +91,9 @@ absl::Status StreamReader::Start(const std::stop_token& stop) {
   postgres::ConnectOptions walsender = options_.connect;
   walsender.replication = true;
   PGFLOW_ASSIGN_OR_RETURN(connection_, postgres::Connection::Connect(walsender, stop));
+  if (options_.server.has_value()) {
+    PGFLOW_RETURN_IF_ERROR(CheckSameServer(*connection_, *options_.server, stop));
+  }
   if (options_.origin == ChangeOrigin::kNone && !ServerLeavesOutReplicated()) {
     decoder_.LeaveOutReplicated();
   }

@@ -7,12 +7,14 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 
 #include <absl/status/status.h>
 #include <absl/time/time.h>
 
+#include "engine/api/checkpoint.h"
 #include "engine/api/stream_writer.h"
 #include "engine/api/telemetry.h"
 #include "postgres/client/connection.h"
@@ -27,6 +29,7 @@ struct StreamReaderOptions {
   std::string slot;
   std::string publication;
   ChangeOrigin origin = ChangeOrigin::kAny;
+  std::optional<engine::SourceIdentity> server{};  // The only one to stream from, if it is known.
   const std::atomic<uint64_t>* acknowledged = nullptr;  // Durable downstream.
   engine::SourceTelemetry* telemetry = nullptr;         // May be null.
 };

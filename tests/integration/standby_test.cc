@@ -152,7 +152,43 @@ class FailoverSlotTest : public StandbyTest {
     return {.settings = {{"sync_replication_slots", "on"}}};
   }
   std::string Slot() const { return "pgflow_" + pipeline_.name; }
+  void AwaitSynchronizedSlot() const {
+    const std::string synced = fmt::format(
+        "SELECT count(*) FROM pg_replication_slots WHERE synced AND NOT temporary AND slot_name = "
+        "'{}'",
+        Slot());
+    int id = 100000;
+    EXPECT_TRUE(Eventually([&] {
+      // Slots are synchronised when the primary's has moved.
+      on_primary_.Execute(fmt::format("INSERT INTO t VALUES ({}, 'x')", ++id));
+      on_primary_.Execute("SELECT pg_log_standby_snapshot()");
+      return source_.Value(synced) == "1";
+    }));
+  }
 };
+
+// One url for both servers: the stream would go on by itself where the old primary's last changes
+// never were.
+TEST_F(FailoverSlotTest, AFailOverBehindTheUrlStopsTheStream) {
+  pipeline_.source_url = fmt::format(
+      "postgresql://postgres@127.0.0.1:{},127.0.0.1:{}/postgres?"
+      "target_session_attrs=read-write",
+      primary_->port(), standby_->port());
+  const auto process = Run();
+  ASSERT_TRUE(WaitForSnapshot(*process)) << process->Output();
+  AwaitSynchronizedSlot();
+  ASSERT_TRUE(standby_->Freeze().ok());
+  on_primary_.Execute("INSERT INTO t VALUES (1000000, 'never on the standby')");
+  EXPECT_TRUE(Eventually(
+      [&] { return target_.Value("SELECT count(*) FROM t WHERE id = 1000000") == "1"; }));
+  ASSERT_TRUE(primary_->Kill9().ok());
+  ASSERT_TRUE(standby_->Thaw().ok());
+  EXPECT_EQ(source_.Value("SELECT pg_promote()"), "t");
+  source_.Execute("INSERT INTO t VALUES (2000000, 'never on the old primary')");
+  EXPECT_EQ(process->WaitForExit(), 1) << process->Output();
+  EXPECT_TRUE(process->Printed("timeline")) << process->Output();
+  EXPECT_EQ(target_.Value("SELECT count(*) FROM t WHERE id = 2000000"), "0");
+}
 
 TEST_F(FailoverSlotTest, ASynchronizedSlotIsNotTakenForAnotherTimeline) {
   pipeline_.source_url = on_primary_.url();
@@ -163,16 +199,7 @@ TEST_F(FailoverSlotTest, ASynchronizedSlotIsNotTakenForAnotherTimeline) {
             "t");
   const std::string found = Expect(0, "check");
   EXPECT_NE(found.find("is a failover slot"), std::string::npos) << found;
-  const std::string synced =
-      "SELECT count(*) FROM pg_replication_slots WHERE synced AND NOT temporary AND slot_name = '" +
-      Slot() + "'";
-  int id = 100000;
-  EXPECT_TRUE(Eventually([&] {
-    // Slots are synchronised when the primary's has moved.
-    on_primary_.Execute(fmt::format("INSERT INTO t VALUES ({}, 'x')", ++id));
-    on_primary_.Execute("SELECT pg_log_standby_snapshot()");
-    return source_.Value(synced) == "1";
-  }));
+  AwaitSynchronizedSlot();
   process->Signal(SIGTERM);
   EXPECT_EQ(process->WaitForExit(), 0) << process->Output();
 

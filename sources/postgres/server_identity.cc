@@ -1,0 +1,42 @@
+#include "sources/postgres/server_identity.h"
+
+#include <utility>
+
+#include "base/status.h"
+
+namespace pgflow::sources {
+
+absl::StatusOr<engine::SourceIdentity> ReadServerIdentity(postgres::Connection& connection,
+                                                          std::stop_token stop) {
+  // The timeline of the last checkpoint may be older than the one that a promoted server writes.
+  PGFLOW_ASSIGN_OR_RETURN(
+      const postgres::Result row,
+      connection.Execute("SELECT (SELECT system_identifier FROM pg_control_system()), "
+                         "current_database(), CASE WHEN pg_is_in_recovery() "
+                         "THEN (SELECT timeline_id::bigint FROM pg_control_checkpoint()) "
+                         "ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))"
+                         "::bit(32)::bigint END",
+                         std::move(stop)));
+  engine::SourceIdentity identity;
+  identity.system_identifier = static_cast<uint64_t>(row.integer(0, 0));
+  identity.timeline = static_cast<uint32_t>(row.integer(0, 2));
+  identity.database = row.text(0, 1);
+  return identity;
+}
+
+absl::Status CheckSameServer(postgres::Connection& connection,
+                             const engine::SourceIdentity& expected, std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const engine::SourceIdentity found,
+                          ReadServerIdentity(connection, std::move(stop)));
+  const bool same = found.system_identifier == expected.system_identifier &&
+                    found.timeline == expected.timeline && found.database == expected.database;
+  if (same) return absl::OkStatus();
+  return base::MakeStatus(
+      absl::StatusCode::kFailedPrecondition,
+      "another server answers at {}: system identifier {} timeline {}, not {} timeline {}. It may "
+      "lack changes that the old one sent; a fail-over needs `pgflow destroy` and a new copy",
+      connection.display_name(), found.system_identifier, found.timeline,
+      expected.system_identifier, expected.timeline);
+}
+
+}  // namespace pgflow::sources
