@@ -82,6 +82,16 @@ absl::Status TakeOrigin(TargetSession& session, const std::string& origin,
     PGFLOW_RETURN_IF_ERROR(EndLeftovers(connection, application_name, stop));
     status = SetUpOrigin(connection, name, absl::Now() + kOriginPatience, stop);
   }
+  if (postgres::SqlStateOf(status) == "53400") {
+    // The role may, so somebody may rely on it.
+    base::LogWarning(
+        "no replication origin is free at {}: {}; a pipeline that reads this database with origin: "
+        "none takes what is applied for its own. Drop origins that nobody uses "
+        "(pg_replication_origin_drop), or raise max_replication_slots (from version 18 on "
+        "max_active_replication_origins)",
+        session.connection->display_name(), base::Message(status));
+    return absl::OkStatus();
+  }
   if (IsRefusal(status)) {
     base::LogDebug("no replication origin at {}: {}", session.connection->display_name(),
                    base::Message(status));

@@ -203,6 +203,28 @@ TEST_F(PublicationTest, PartitionsUnderTheirRootsName) {
   EXPECT_EQ(target_.Value("SELECT count(*) FROM m"), "2");
 }
 
+TEST_F(PublicationTest, ARootWithoutAKey) {
+  source_.Execute(
+      "CREATE TABLE n (a int, v text) PARTITION BY LIST (a);"
+      "CREATE TABLE n_1 PARTITION OF n FOR VALUES IN (1);"
+      "CREATE TABLE n_rest PARTITION OF n DEFAULT;"
+      "ALTER TABLE n REPLICA IDENTITY FULL; ALTER TABLE n_1 REPLICA IDENTITY FULL;"
+      "ALTER TABLE n_rest REPLICA IDENTITY FULL;"
+      "INSERT INTO n SELECT i % 3, 'v' || i % 5 FROM generate_series(1, 300) i;"
+      "CREATE PUBLICATION mine FOR ALL TABLES WITH (publish_via_partition_root = true)");
+  target_.Execute(
+      "CREATE TABLE n (a int, v text) PARTITION BY HASH (v);"
+      "CREATE TABLE n_0 PARTITION OF n FOR VALUES WITH (MODULUS 2, REMAINDER 0);"
+      "CREATE TABLE n_2 PARTITION OF n FOR VALUES WITH (MODULUS 2, REMAINDER 1)");
+  pipeline_.sinks = {PostgresSink("create_schema: false")};
+  const auto process = Run();
+  ASSERT_TRUE(WaitForSnapshot(*process)) << process->Output();
+  source_.Execute(
+      "UPDATE n SET v = 'moved' WHERE a = 1 AND v = 'v2'; UPDATE n SET a = 1 WHERE a = 2;"
+      "DELETE FROM n WHERE v = 'v3'; INSERT INTO n VALUES (7, 'late'), (7, 'late')");
+  ExpectEqualSoon({"n"}, *process);
+}
+
 TEST_F(PublicationTest, IntoAnotherPartitioning) {
   source_.Execute(kParts);
   target_.Execute(
