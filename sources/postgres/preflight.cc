@@ -44,9 +44,13 @@ void CheckServer(const Connection& connection, const Result& row, SourceCheck& c
   const bool logical = row.at(0, 0) == "logical";
   Add(check, logical ? Severity::kOk : Severity::kError, "wal_level", row.text(0, 0),
       logical ? "" : "ALTER SYSTEM SET wal_level = logical; then restart the server");
-  const bool utf8 = row.at(0, 1) == "UTF8";
-  Add(check, utf8 ? Severity::kOk : Severity::kWarning, "encoding", row.text(0, 1),
-      utf8 ? "" : "the server converts text to UTF-8; use targets with encoding UTF8");
+  const std::string encoding = row.text(0, 1);
+  Add(check, encoding == "UTF8" ? Severity::kOk : Severity::kWarning, "encoding", encoding,
+      encoding == "UTF8" ? ""
+      : encoding == "SQL_ASCII"
+          ? "the server converts nothing: text that is not UTF-8 stops the pipeline; look for it "
+            "before the first run"
+          : "the server converts text to UTF-8; use targets with encoding UTF8");
   if (row.boolean(0, 10)) {
     CheckStandby(version, row.at(0, 13) == "on", check);
   }

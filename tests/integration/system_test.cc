@@ -11,7 +11,10 @@ namespace {
 
 std::vector<std::string> RowsOf(const Database& database, const std::string& table) {
   const auto rows = database.server->Query(
-      fmt::format("SELECT t::text FROM {} t ORDER BY t::text COLLATE \"C\"", table), database.name);
+      // No column has the alias's name: it would hide the row.
+      fmt::format("SELECT whole_row::text FROM {} whole_row ORDER BY whole_row::text COLLATE \"C\"",
+                  table),
+      database.name);
   EXPECT_TRUE(rows.ok()) << table << ": " << rows.status();
   std::vector<std::string> texts;
   if (!rows.ok()) return texts;
