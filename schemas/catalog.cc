@@ -29,6 +29,7 @@ struct Relation {
   Oid parent = 0;  // Of a partition.
   bool has_primary_key = false;
   bool readable = true;
+  bool rows_hidden = false;
   bool updated = false;
   std::string partition_key;
   std::string partition_bound;
@@ -55,7 +56,8 @@ absl::StatusOr<Relations> ReadRelations(Connection& connection, const std::stop_
           "pg_get_expr(c.relpartbound, c.oid), "
           "CASE WHEN c.reltoastrelid <> 0 THEN coalesce(pg_relation_size(c.reltoastrelid), 0) "
           "ELSE 0 END, "
-          "pg_stat_get_tuples_updated(c.oid) + pg_stat_get_tuples_deleted(c.oid) > 0 "
+          "pg_stat_get_tuples_updated(c.oid) + pg_stat_get_tuples_deleted(c.oid) > 0, "
+          "row_security_active(c.oid) "
           "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
           "WHERE (c.relkind IN ('r', 'p') OR c.relkind = 'f' AND c.relispartition) "
           "AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' "
@@ -81,6 +83,7 @@ absl::StatusOr<Relations> ReadRelations(Connection& connection, const std::stop_
     relation.partition_bound = rows.text(row, 13);
     relation.toast_bytes = static_cast<uint64_t>(rows.integer(row, 14));
     relation.updated = rows.boolean(row, 15);
+    relation.rows_hidden = rows.boolean(row, 16);
     // Before version 14, 0 stood for "never analysed" too.
     if (relation.rows_estimate == 0 && relation.bytes > 0) relation.rows_estimate = -1;
     relations.emplace(relation.oid, std::move(relation));
@@ -223,6 +226,12 @@ void FindTableProblems(const CatalogTable& table, std::vector<CatalogProblem>& p
                         .text = "the role may not read it",
                         .remedy = fmt::format("GRANT SELECT ON {} TO <role of the url>", name)});
   }
+  if (table.rows_hidden) {
+    problems.push_back({.fatal = true,
+                        .subject = subject,
+                        .text = "its row-level security hides rows from the role",
+                        .remedy = "ALTER ROLE <role of the url> BYPASSRLS"});
+  }
   if (table.hides_identity) {
     problems.push_back(
         {.fatal = table.updated,
@@ -292,6 +301,7 @@ void AddTable(const Relation& relation, TableParts& parts, const CatalogTypes& t
   if (relation.kind == 'p' && !whole) return;
   CatalogTable table{.has_primary_key = relation.has_primary_key,
                      .readable = relation.readable,
+                     .rows_hidden = relation.rows_hidden,
                      .hides_identity = parts.hides_identity,
                      .updated = relation.updated,
                      .bytes = relation.bytes,

@@ -36,6 +36,7 @@ struct CatalogTable {
   TableSchemaPtr schema{};
   bool has_primary_key = false;
   bool readable = true;         // The role may SELECT from it.
+  bool rows_hidden = false;     // By row-level security.
   bool hides_identity = false;  // Published, it cannot be updated any more (version 18).
   bool updated = false;         // It has had UPDATE or DELETE, as the server's statistics say.
   uint64_t bytes = 0;           // Of the heap.

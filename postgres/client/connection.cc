@@ -199,12 +199,14 @@ absl::Status Connection::FinishConnecting(const ConnectOptions& options, std::st
 }
 
 absl::Status Connection::ApplySettings(const ConnectOptions& options, std::stop_token stop) {
-  // What could change the text of a value, hide rows, or end a session that waits. Role and
-  // database defaults (ALTER ROLE ... SET) would otherwise apply to ours too.
+  // What could change the text of a value or how it is read, hide rows, or end a session that
+  // waits. Role and database defaults (ALTER ROLE ... SET) would otherwise apply to ours too.
   std::string sql =
       "SET client_encoding = 'UTF8';SET DateStyle = 'ISO, YMD';SET IntervalStyle = 'postgres';"
       "SET TimeZone = 'UTC';SET extra_float_digits = 3;SET bytea_output = 'hex';"
       "SET search_path = pg_catalog;SET standard_conforming_strings = on;SET row_security = off;"
+      "SET lc_monetary = 'C';SET array_nulls = on;SET xmloption = content;"
+      "SET transform_null_equals = off;SET quote_all_identifiers = off;"
       "SET default_transaction_read_only = off;SET default_transaction_deferrable = off;"
       "SET default_transaction_isolation = 'read committed';"
       "SET statement_timeout = 0;SET lock_timeout = 0;"
