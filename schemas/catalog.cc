@@ -52,7 +52,8 @@ absl::StatusOr<Relations> ReadRelations(Connection& connection, const std::stop_
           "EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary "
           "AND i.indisvalid), "
           // NULL: it was dropped just now.
-          "has_table_privilege(c.oid, 'SELECT') IS NOT FALSE, pg_get_partkeydef(c.oid), "
+          "has_table_privilege(c.oid, 'SELECT') IS NOT FALSE "
+          "AND has_schema_privilege(n.oid, 'USAGE') IS NOT FALSE, pg_get_partkeydef(c.oid), "
           "pg_get_expr(c.relpartbound, c.oid), "
           "CASE WHEN c.reltoastrelid <> 0 THEN coalesce(pg_relation_size(c.reltoastrelid), 0) "
           "ELSE 0 END, "
@@ -224,7 +225,9 @@ void FindTableProblems(const CatalogTable& table, std::vector<CatalogProblem>& p
     problems.push_back({.fatal = true,
                         .subject = subject,
                         .text = "the role may not read it",
-                        .remedy = fmt::format("GRANT SELECT ON {} TO <role of the url>", name)});
+                        .remedy = fmt::format("GRANT USAGE ON SCHEMA {} TO <role of the url>; "
+                                              "GRANT SELECT ON {} TO <role of the url>",
+                                              QuoteIdentifier(table.schema->table.schema), name)});
   }
   if (table.rows_hidden) {
     problems.push_back({.fatal = true,

@@ -49,8 +49,10 @@ absl::StatusCode CodeOfRefusal(std::string_view message) {
   return absl::StatusCode::kUnavailable;
 }
 
-std::string_view RemedyOfRefusal(absl::StatusCode code) {
+std::string_view RemedyOfRefusal(absl::StatusCode code, bool replication) {
   switch (code) {
+    case absl::StatusCode::kPermissionDenied:
+      return replication ? " (ALTER ROLE <role of the url> REPLICATION)" : "";
     case absl::StatusCode::kUnauthenticated:
       return " (check user and password of the url, and the server's pg_hba.conf)";
     case absl::StatusCode::kUnavailable:
@@ -179,7 +181,7 @@ absl::Status Connection::FinishConnecting(const ConnectOptions& options, std::st
                                         ? absl::StatusCode::kUnauthenticated
                                         : CodeOfRefusal(message);
       return base::MakeStatus(code, "cannot connect to {}: {}{}", RedactUrl(options.url), message,
-                              RemedyOfRefusal(code));
+                              RemedyOfRefusal(code, options.replication));
     }
     const short events = state == PGRES_POLLING_READING ? POLLIN : POLLOUT;
     PGFLOW_RETURN_IF_ERROR(WaitForSocket(events, deadline, stop));
@@ -187,7 +189,7 @@ absl::Status Connection::FinishConnecting(const ConnectOptions& options, std::st
       return base::MakeStatus(absl::StatusCode::kUnavailable,
                               "cannot connect to {}: no answer within {} s{}",
                               RedactUrl(options.url), absl::ToInt64Seconds(options.connect_timeout),
-                              RemedyOfRefusal(absl::StatusCode::kUnavailable));
+                              RemedyOfRefusal(absl::StatusCode::kUnavailable, options.replication));
     }
     state = PQconnectPoll(connection_);
   }

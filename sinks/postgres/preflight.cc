@@ -110,17 +110,18 @@ class Preflight {
         const postgres::Result answer,
         Ask(fmt::format("SELECT CASE WHEN n.oid IS NULL THEN"
                         " has_database_privilege(current_database(), 'CREATE')"
-                        " ELSE has_schema_privilege(n.oid, 'CREATE') OR"
+                        " ELSE has_schema_privilege(n.oid, 'USAGE')"
+                        " AND (has_schema_privilege(n.oid, 'CREATE') OR"
                         " EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid"
-                        " AND c.relname = 'finished_range') END"
+                        " AND c.relname = 'finished_range')) END"
                         " FROM (SELECT 1) one LEFT JOIN pg_namespace n ON n.nspname = {}",
                         literal)));
     if (answer.boolean(0, 0)) {
       Add(Severity::kOk, "checkpoint schema", config_.schema);
     } else {
       Add(Severity::kError, "checkpoint schema",
-          fmt::format("{} cannot be created", config_.schema),
-          fmt::format("CREATE SCHEMA {} AUTHORIZATION <role>",
+          fmt::format("{} cannot be created, or used", config_.schema),
+          fmt::format("CREATE SCHEMA {0} AUTHORIZATION <role>, or ALTER SCHEMA {0} OWNER TO <role>",
                       schemas::QuoteIdentifier(config_.schema)));
     }
     return absl::OkStatus();
