@@ -59,6 +59,7 @@ struct PipelineStatus {
   std::string source;  // host:port/database as user.
   std::string slot;
   std::string slot_wal_status;  // pg_replication_slots.wal_status.
+  std::string ddl;              // As in SlotHealth.
   uint64_t retained_wal_bytes = 0;
   postgres::Lsn server_lsn;
   postgres::Lsn received_lsn;

@@ -28,6 +28,7 @@ struct SlotHealth {
   std::string wal_status;           // pg_replication_slots.wal_status: reserved, extended, ...
   uint64_t retained_wal_bytes = 0;  // From its restart_lsn to the server's end of WAL.
   postgres::Lsn server_lsn;         // End of WAL.
+  std::string ddl;                  // How DDL is captured, for people: "all commands".
 };
 
 // What `pgflow check` learns of a source: the findings, and the chosen tables (leaves) for the

@@ -13,6 +13,7 @@ inline PipelineStatus SampleStatus() {
   status.source = "localhost:5432/shop as postgres";
   status.slot = "pgflow_shop";
   status.slot_wal_status = "reserved";
+  status.ddl = "all commands";
   status.retained_wal_bytes = 12'900'000;
   status.server_lsn = postgres::Lsn(0x16'0000'0100);
   status.received_lsn = postgres::Lsn(0x16'0000'00F0);

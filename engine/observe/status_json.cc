@@ -141,6 +141,7 @@ PipelineStatus ReadPipeline(const Json& json) {
   reader.Read("source", status.source);
   reader.Read("slot", status.slot);
   reader.Read("slot_wal_status", status.slot_wal_status);
+  reader.Read("ddl", status.ddl);
   reader.Read("retained_wal_bytes", status.retained_wal_bytes);
   reader.Read("server_lsn", status.server_lsn);
   reader.Read("received_lsn", status.received_lsn);
@@ -169,6 +170,7 @@ std::string StatusToJson(const PipelineStatus& status) {
                {"source", status.source},
                {"slot", status.slot},
                {"slot_wal_status", status.slot_wal_status},
+               {"ddl", status.ddl},
                {"retained_wal_bytes", status.retained_wal_bytes},
                {"server_lsn", status.server_lsn.ToString()},
                {"received_lsn", status.received_lsn.ToString()},

@@ -78,6 +78,7 @@ std::string StatusToText(const PipelineStatus& status, absl::Time now) {
   text += fmt::format("slot: {} ({}), {} of WAL retained\n", status.slot,
                       status.slot_wal_status.empty() ? "state unknown" : status.slot_wal_status,
                       FormatBytes(status.retained_wal_bytes));
+  if (!status.ddl.empty()) text += fmt::format("ddl: {}\n", status.ddl);
   text += fmt::format("position: server {}, received {}, acknowledged {}\n", status.server_lsn,
                       status.received_lsn, status.acknowledged_lsn);
   text += fmt::format("received: {} events in {} transactions, {}; {} open, {} reconnects\n",

@@ -305,6 +305,7 @@ PipelineStatus Pipeline::status() const {
     base::MutexLock lock(&mutex_);
     status.phase = phase_;
     status.slot_wal_status = health_.wal_status;
+    status.ddl = health_.ddl;
     status.retained_wal_bytes = health_.retained_wal_bytes;
     status.server_lsn = std::max(health_.server_lsn, postgres::Lsn(telemetry_.server_lsn.load()));
     const absl::Status& error = lane_error_.ok() ? source_error_ : lane_error_;

@@ -34,6 +34,7 @@ std::string SingleStatement(std::string text) {
 void WriteStatement(const Json& message, DdlScript& script) {
   ScriptWriter out(script);
   const std::string object = TextOf(message, "object");
+  script.object = object;
   script.subject = fmt::format("{} {}", object, TextOf(message, "identity"));
   if (IsOfThisServer(object)) return;
   const std::string text = TextOf(message, "statement");
@@ -121,6 +122,8 @@ DdlScript Plan(const Json& message) {
     return script;
   }
   const DdlSubject subject = SubjectOf(message);
+  script.object = subject.object;
+  script.name = subject.name;
   script.subject =
       fmt::format("{} {}", subject.object,
                   subject.name.schema.empty() ? subject.name.name : subject.name.ToString());

@@ -30,6 +30,8 @@ struct DdlStatement {
 struct DdlScript {
   std::string tag;      // The command: "ALTER TABLE".
   std::string subject;  // "table public.orders".
+  std::string object;   // What it is: "table".
+  TableName name;       // Its own, after the command; the schema is empty for one in no schema.
   std::vector<DdlStatement> statements;
   // The rows of some tables are deleted, because all of them come anew. That must not set off
   // triggers and foreign keys of the target.

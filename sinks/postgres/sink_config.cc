@@ -1,8 +1,19 @@
 #include "sinks/postgres/sink_config.h"
 
+#include <algorithm>
+#include <array>
+
+#include <fmt/ranges.h>
+
 #include "base/status.h"
 
 namespace pgflow::sinks {
+namespace {
+
+constexpr std::array<std::string_view, 8> kDdlObjects = {
+    "table", "view", "materialized view", "sequence", "type", "function", "schema", "extension"};
+
+}  // namespace
 
 config::ConfigSpec<PostgresSinkConfig> PostgresSinkSpec() {
   config::ConfigSpec<PostgresSinkConfig> spec;
@@ -29,6 +40,14 @@ config::ConfigSpec<PostgresSinkConfig> PostgresSinkSpec() {
              "in the same transaction as the rows around it. report: a line in the log. stop: the "
              "pipeline stops in front of it.")
       .Choice({{"apply", DdlMode::kApply}, {"report", DdlMode::kReport}, {"stop", DdlMode::kStop}});
+  spec.Field("ddl_objects", &PostgresSinkConfig::ddl_objects,
+             "Only DDL of these kinds of objects is applied, and of others reported: table, view, "
+             "materialized view, sequence, type, function, schema, extension. A table comes with "
+             "its indexes, constraints, triggers and privileges. Empty: all.")
+      .Example("[table, type]");
+  spec.Field("ddl_schemas", &PostgresSinkConfig::ddl_schemas,
+             "Only DDL in these schemas is applied (globs), and in others reported. Empty: all.")
+      .Example("[public, \"app_*\"]");
   spec.Field("bulk_threshold", &PostgresSinkConfig::bulk_threshold,
              "Fewer waiting changes than this are written one by one (lower latency), more of them "
              "in bulk.")
@@ -42,6 +61,12 @@ absl::Status ValidatePostgresSinkConfig(const PostgresSinkConfig& config) {
   if (config.schema.empty() || config.schema.size() > 63) {
     return base::MakeStatus(absl::StatusCode::kInvalidArgument,
                             "schema must be a name of 1 to 63 bytes");
+  }
+  for (const std::string& object : config.ddl_objects) {
+    if (std::ranges::find(kDdlObjects, object) != kDdlObjects.end()) continue;
+    return base::MakeStatus(absl::StatusCode::kInvalidArgument,
+                            "ddl_objects: '{}' is none of {}", object,
+                            fmt::join(kDdlObjects, ", "));
   }
   return absl::OkStatus();
 }

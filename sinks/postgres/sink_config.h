@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include <absl/status/status.h>
 
@@ -22,6 +23,8 @@ struct PostgresSinkConfig {
   TransactionMode transactions = TransactionMode::kMerge;
   MissingRow on_missing_row = MissingRow::kError;
   DdlMode ddl = DdlMode::kApply;
+  std::vector<std::string> ddl_objects;  // Kinds of objects whose DDL is applied; empty: all.
+  std::vector<std::string> ddl_schemas;  // Globs; empty: all.
   uint64_t bulk_threshold = 100;
   std::string schema = "pgflow";
 };

@@ -1,5 +1,8 @@
 // WindowApplier, for windows in which the source's schema changes.
 
+#include <fnmatch.h>
+
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -16,6 +19,31 @@ using engine::ChangeEvent;
 using engine::Operation;
 using engine::TransactionSpan;
 using engine::Window;
+
+namespace {
+
+// The word of `ddl_objects` for it.
+std::string_view KindOf(std::string_view object) {
+  if (object == "enum" || object == "domain" || object == "composite" || object == "range") {
+    return "type";
+  }
+  return object == "procedure" || object == "aggregate" ? "function" : object;
+}
+
+bool Wants(const PostgresSinkConfig& config, const schemas::DdlScript& script) {
+  const bool is_schema = script.object == "schema";
+  const std::string& schema = is_schema ? script.name.name : script.name.schema;
+  const auto matches = [&](const std::string& glob) {
+    return fnmatch(glob.c_str(), schema.c_str(), 0) == 0;
+  };
+  const bool object = config.ddl_objects.empty() ||
+                      std::ranges::find(config.ddl_objects, KindOf(script.object)) !=
+                          config.ddl_objects.end();
+  return object && (config.ddl_schemas.empty() || schema.empty() ||
+                    std::ranges::any_of(config.ddl_schemas, matches));
+}
+
+}  // namespace
 
 absl::Status WindowApplier::ApplyWithDdl(const Window& window, std::stop_token stop) {
   changes_.clear();
@@ -82,6 +110,10 @@ absl::Status WindowApplier::ChangeSchema(const Batch& batch, const ChangeEvent& 
   PGFLOW_RETURN_IF_ERROR(planned.status());
   schemas::DdlScript& script = *planned;
   const std::string title = fmt::format("{} ({}) at {}", script.tag, script.subject, position);
+  if (!Wants(config_, script)) {
+    base::LogInfo("{}: not applied, because ddl_objects or ddl_schemas leave it out", title);
+    return absl::OkStatus();
+  }
   if (config_.ddl == DdlMode::kStop) {
     return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
                             "{}: stopped in front of it, because ddl is stop; to go on, apply it "

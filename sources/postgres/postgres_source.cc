@@ -353,6 +353,11 @@ absl::StatusOr<engine::SlotHealth> PostgresSource::Health(std::stop_token stop) 
           stop));
   engine::SlotHealth health;
   health.wal_status = row.is_null(0, 0) ? "missing" : row.text(0, 0);
+  if (config_.replication.ddl) {
+    health.ddl = captured_ ? "all commands"
+                           : "columns only: the role may not create event triggers; let a superuser "
+                             "run `pgflow init` once";
+  }
   health.retained_wal_bytes = static_cast<uint64_t>(row.integer(0, 1));
   health.server_lsn = Lsn::Parse(row.at(0, 2)).value_or(Lsn());
   return health;

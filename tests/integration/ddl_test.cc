@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/testing/scratch_cluster.h"
 #include "tests/integration/system_test.h"
 
 namespace pgflow::tests {
@@ -54,6 +55,24 @@ TEST_F(DdlTest, StopsOrReportsWhereThatIsAskedFor) {
   Expect(0, "destroy");
 }
 
+TEST_F(DdlTest, OnlyChosenObjectsAndSchemasFollow) {
+  pipeline_.sinks = {
+      PostgresSink("create_schema: true, ddl_objects: [table, schema], ddl_schemas: [public]")};
+  pipeline_.tables = "[\"*.*\"]";
+  RunToCurrent();
+  source_.Execute(
+      "ALTER TABLE t ADD COLUMN w int; CREATE VIEW seen AS SELECT id FROM t; CREATE SCHEMA other; "
+      "INSERT INTO t VALUES (2, 'b', 3)");
+  RunToCurrent();
+  ExpectEqual({"t"});
+  EXPECT_EQ(target_.Value("SELECT to_regclass('seen') IS NULL AND to_regnamespace('other') IS NULL"),
+            "t");
+  pipeline_.sinks = {PostgresSink("ddl_objects: [tables]")};
+  EXPECT_NE(Expect(2, "validate").find("'tables' is none of table, view"), std::string::npos);
+  pipeline_.sinks = {PostgresSink()};
+  Expect(0, "destroy");
+}
+
 TEST_F(DdlTest, WhatTheTargetRefusesStopsWithItsStatement) {
   RunToCurrent();
   target_.Execute("CREATE VIEW uses_v AS SELECT v FROM t");
@@ -73,8 +92,14 @@ TEST_F(DdlTest, WithoutEventTriggersColumnsFollow) {
                   "TABLE t OWNER TO no_triggers",
                   source_.name));
   pipeline_.source_url = source_.url("no_triggers");
+  const absl::StatusOr<int> port = engine::FindFreePort();
+  ASSERT_TRUE(port.ok());
+  pipeline_.more = fmt::format("admin: {{listen: \"127.0.0.1:{}\"}}\n", *port);
   const auto process = Run();
   ASSERT_TRUE(WaitForSnapshot(*process));
+  EXPECT_TRUE(Eventually([&] {
+    return Expect(0, "status").find("ddl: columns only") != std::string::npos;
+  })) << Expect(0, "status");
   EXPECT_TRUE(process->Printed("no privilege to create event triggers"));
   source_.Execute("UPDATE t SET v = 'first'");
   ExpectEqualSoon({"t"}, *process);
