@@ -269,12 +269,15 @@ absl::Status PostgresCheckpointStore::AdvanceStream(StreamPoint point) {
 
 absl::Status PostgresCheckpointStore::Forget() {
   const base::MutexLock lock(&mutex_);
+  if (before_forget_) before_forget_();
   PGFLOW_RETURN_IF_ERROR(Connect());
   const std::string& schema = statements_->schema();
-  return Change({fmt::format("DELETE FROM {}.finished_range WHERE {}", schema, Mine()),
-                 fmt::format("DELETE FROM {}.table_progress WHERE {}", schema, Mine()),
-                 fmt::format("DELETE FROM {}.checkpoint WHERE {}", schema, Mine())},
-                false);
+  PGFLOW_RETURN_IF_ERROR(
+      Change({fmt::format("DELETE FROM {}.finished_range WHERE {}", schema, Mine()),
+              fmt::format("DELETE FROM {}.table_progress WHERE {}", schema, Mine()),
+              fmt::format("DELETE FROM {}.checkpoint WHERE {}", schema, Mine())},
+             false));
+  return DropOrigins(*connection_, statements_->Origin(), stop_);
 }
 
 }  // namespace pgflow::sinks

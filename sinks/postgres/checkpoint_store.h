@@ -5,11 +5,13 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <absl/base/thread_annotations.h>
@@ -47,6 +49,8 @@ class CheckpointStatements {
   const std::string& schema() const { return schema_; }
   const std::string& pipeline() const { return pipeline_; }
   const std::string& sink() const { return sink_; }
+  // The replication origin of what the stream applies.
+  std::string Origin() const { return "pgflow_" + pipeline_ + "_" + sink_; }
   int64_t epoch() const { return epoch_.load(); }
   void set_epoch(int64_t epoch) { epoch_.store(epoch); }
 
@@ -68,6 +72,11 @@ class CheckpointStatements {
 class PostgresCheckpointStore final : public engine::CheckpointStore {
  public:
   PostgresCheckpointStore(std::string url, std::shared_ptr<CheckpointStatements> statements);
+
+  // Called first by Forget: ends the sessions that hold the sink's replication origins.
+  void set_before_forget(std::function<void()> end_sessions) {
+    before_forget_ = std::move(end_sessions);
+  }
 
   // Creates the tables that are missing and takes the sink over (a new epoch).
   absl::Status Open(std::stop_token stop);
@@ -103,6 +112,7 @@ class PostgresCheckpointStore final : public engine::CheckpointStore {
 
   const std::string url_;
   const std::shared_ptr<CheckpointStatements> statements_;
+  std::function<void()> before_forget_;
   mutable base::Mutex mutex_;
   std::stop_token stop_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<postgres::Connection> connection_ ABSL_GUARDED_BY(mutex_);

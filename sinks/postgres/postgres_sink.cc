@@ -38,13 +38,14 @@ absl::Status PostgresSink::Open(const engine::SinkContext& context, std::stop_to
     statements_ =
         std::make_shared<CheckpointStatements>(config_.schema, context.pipeline, context.sink);
     store_ = std::make_unique<PostgresCheckpointStore>(config_.url.value(), statements_);
+    store_->set_before_forget([this] { applier_.reset(); });
   }
   PGFLOW_RETURN_IF_ERROR(store_->Open(stop));
   PGFLOW_ASSIGN_OR_RETURN(
       TargetSession session,
       OpenTargetSession(config_.url.value(), SessionJob::kApply,
-                        fmt::format("pgflow {} {}", context.pipeline, context.sink), Origin(),
-                        stop));
+                        fmt::format("pgflow {} {}", context.pipeline, context.sink),
+                        statements_->Origin(), stop));
   if (!session.replica_role) {
     base::LogInfo(
         "sink {}: no privilege to set session_replication_role: triggers and foreign keys "
@@ -66,10 +67,6 @@ absl::StatusOr<std::optional<engine::SinkCheckpoint>> PostgresSink::PeekCheckpoi
   return store.Peek(std::move(stop));
 }
 
-std::string PostgresSink::Origin() const {
-  return fmt::format("pgflow_{}_{}", context_.pipeline, context_.sink);
-}
-
 absl::StatusOr<std::unique_ptr<postgres::Connection>> PostgresSink::ConnectForTables(
     std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(
@@ -77,7 +74,7 @@ absl::StatusOr<std::unique_ptr<postgres::Connection>> PostgresSink::ConnectForTa
       OpenTargetSession(config_.url.value(), SessionJob::kLane,
                         fmt::format("pgflow {} {} tables", context_.pipeline, context_.sink), "",
                         stop));
-  PGFLOW_RETURN_IF_ERROR(TakeFreeOrigin(session, Origin() + "_snapshot", std::move(stop)));
+  PGFLOW_RETURN_IF_ERROR(TakeFreeOrigin(session, statements_->Origin(), std::move(stop)));
   return std::move(session.connection);
 }
 
@@ -109,7 +106,7 @@ absl::StatusOr<std::unique_ptr<engine::SnapshotLane>> PostgresSink::OpenLane(std
       OpenTargetSession(config_.url.value(), SessionJob::kLane,
                         fmt::format("pgflow {} {} snapshot", context_.pipeline, context_.sink), "",
                         stop));
-  PGFLOW_RETURN_IF_ERROR(TakeFreeOrigin(session, Origin() + "_snapshot", std::move(stop)));
+  PGFLOW_RETURN_IF_ERROR(TakeFreeOrigin(session, statements_->Origin(), std::move(stop)));
   return std::make_unique<PostgresLane>(std::move(session), config_, statements_, definition_);
 }
 

@@ -47,8 +47,6 @@ class PostgresSink final : public engine::Sink {
 
  private:
   absl::StatusOr<std::unique_ptr<postgres::Connection>> ConnectForTables(std::stop_token stop);
-  // The replication origin of what the stream applies.
-  std::string Origin() const;
 
   const PostgresSinkConfig config_;
   engine::SinkContext context_;

@@ -12,6 +12,7 @@ namespace pgflow::sinks {
 namespace {
 
 constexpr absl::Duration kOriginPatience = absl::Milliseconds(500);
+constexpr absl::Duration kDropPatience = absl::Seconds(3);
 constexpr int kFreeOriginsMax = 100;  // More than there are lanes.
 
 bool IsRefusal(const absl::Status& status) {
@@ -114,26 +115,51 @@ absl::StatusOr<bool> IsDecoded(postgres::Connection& connection, const std::stop
 
 }  // namespace
 
-absl::Status TakeFreeOrigin(TargetSession& session, const std::string& prefix,
+absl::Status TakeFreeOrigin(TargetSession& session, const std::string& origin,
                             std::stop_token stop) {
   postgres::Connection& connection = *session.connection;
   PGFLOW_ASSIGN_OR_RETURN(const bool decoded, IsDecoded(connection, stop));
   if (!decoded) return absl::OkStatus();
   absl::Status status;
   for (int i = 1; i <= kFreeOriginsMax; ++i) {
-    const std::string name = connection.QuoteLiteral(fmt::format("{}_{}", prefix, i));
+    const std::string name = connection.QuoteLiteral(fmt::format("{}_snapshot_{}", origin, i));
     status = CreateOrigin(connection, name, stop);
     if (status.ok()) status = SetUpOrigin(connection, name, absl::InfinitePast(), stop);
     session.has_origin = status.ok();
     if (postgres::SqlStateOf(status) != "55006") break;
   }
-  if (!IsRefusal(status)) return base::Annotate(status, "replication origin " + prefix);
+  if (!IsRefusal(status)) return base::Annotate(status, "replication origin of " + origin);
   base::LogWarning(
       "no replication origin at {}: {}; a pipeline that reads this database with origin: none "
       "takes "
       "what is copied now for its own",
       connection.display_name(), base::Message(status));
   return absl::OkStatus();
+}
+
+absl::Status DropOrigins(postgres::Connection& connection, const std::string& origin,
+                         std::stop_token stop) {
+  // Before version 16 who reads the log knows them by their names only.
+  PGFLOW_ASSIGN_OR_RETURN(const bool decoded, IsDecoded(connection, stop));
+  if (decoded && connection.server_version() < 160000) return absl::OkStatus();
+  const std::string of_lanes = connection.QuoteLiteral(origin + "_snapshot_");
+  const std::string sql = fmt::format(
+      "SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin WHERE roname = {0} OR "
+      "starts_with(roname, {1}) AND substr(roname, length({1}) + 1) ~ '^[0-9]+$'",
+      connection.QuoteLiteral(origin), of_lanes);
+  const absl::Time deadline = absl::Now() + kDropPatience;
+  while (true) {
+    const absl::Status status = connection.Execute(sql, stop).status();
+    if (status.ok() || IsRefusal(status)) return absl::OkStatus();
+    if (stop.stop_requested()) return absl::CancelledError("stopped");
+    const bool busy = postgres::SqlStateOf(status) == "55006";
+    if (!busy || absl::Now() > deadline) {
+      base::LogWarning("replication origin {} stays at {}: {}", origin, connection.display_name(),
+                       base::Message(status));
+      return absl::OkStatus();
+    }
+    absl::SleepFor(absl::Milliseconds(10));
+  }
 }
 
 absl::StatusOr<TargetSession> OpenTargetSession(const std::string& url, SessionJob job,

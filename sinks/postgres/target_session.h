@@ -32,9 +32,14 @@ absl::StatusOr<TargetSession> OpenTargetSession(const std::string& url, SessionJ
                                                 const std::string& origin, std::stop_token stop);
 
 // For sessions of which there are several: marks what this one writes with the first free one of
-// the origins `prefix`_1, `prefix`_2, ... Only where somebody decodes the database: origins are as
-// scarce as slots. A warning when the role may not.
-absl::Status TakeFreeOrigin(TargetSession& session, const std::string& prefix,
+// the origins `origin`_snapshot_1, `origin`_snapshot_2, ... Only where somebody decodes the
+// database: origins are as scarce as slots. A warning when the role may not.
+absl::Status TakeFreeOrigin(TargetSession& session, const std::string& origin,
                             std::stop_token stop);
+
+// Removes `origin` and the origins that TakeFreeOrigin made of it, which sessions that just ended
+// may hold for a moment. Those that somebody may still need stay; a warning where it fails.
+absl::Status DropOrigins(postgres::Connection& connection, const std::string& origin,
+                         std::stop_token stop);
 
 }  // namespace pgflow::sinks

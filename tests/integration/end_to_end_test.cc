@@ -246,6 +246,10 @@ TEST_F(EndToEndTest, DestroyRemovesEverything) {
                 pipeline_.name)),
             "0");
   EXPECT_EQ(target_.Value("SELECT count(*) FROM pgflow.checkpoint"), "0");
+  EXPECT_EQ(
+      target_.Value(fmt::format(
+          "SELECT count(*) FROM pg_replication_origin WHERE roname LIKE '%{}%'", pipeline_.name)),
+      "0");
   Expect(0, "destroy");
 }
 
