@@ -72,7 +72,7 @@ class JoiningTables {
 
   mutable base::Mutex mutex_;
   std::map<schemas::TableName, bool> requests_ ABSL_GUARDED_BY(mutex_);  // Again?
-  std::optional<postgres::Lsn> published_ ABSL_GUARDED_BY(mutex_);  // Of all that are held.
+  std::optional<postgres::Lsn> published_ ABSL_GUARDED_BY(mutex_);       // Of all that are held.
   bool try_again_ ABSL_GUARDED_BY(mutex_) = false;
   std::unique_ptr<TableJoin> join_ ABSL_GUARDED_BY(mutex_);  // Changed by the lane's thread only.
 

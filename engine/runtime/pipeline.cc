@@ -61,16 +61,18 @@ absl::Status Pipeline::Destroy(std::stop_token stop) {
       SqliteDatabase::Open(options_.state_directory);
   note(state.status(), "state");
   for (SinkNode& node : nodes_) {
-    for (const std::string& name : {node.name, node.name + std::string(kJoinSuffix)}) {
-      absl::Status status = node.sink->Open({options_.name, name}, stop);
-      if (status.ok() && node.sink->checkpoint_store() != nullptr) {
-        status = node.sink->checkpoint_store()->Forget();
+    const auto forget = [&](Sink& sink, const std::string& name) {
+      absl::Status status = sink.Open({options_.name, name}, stop);
+      if (status.ok() && sink.checkpoint_store() != nullptr) {
+        status = sink.checkpoint_store()->Forget();
       } else if (status.ok() && state.ok()) {
         status = SqliteCheckpointStore(**state, options_.name, name).Forget();
       }
       note(status, name);
-      if (!status.ok()) break;
-    }
+      return status.ok();
+    };
+    if (!forget(*node.sink, node.name) || node.make == nullptr) continue;
+    forget(*node.make(), node.name + std::string(kJoinSuffix));
   }
   return failed;
 }

@@ -33,8 +33,7 @@ absl::StatusOr<RefreshRequest> FromText(int64_t id, const std::string& text) {
 
 absl::StatusOr<int64_t> PostRefresh(const SqliteDatabase& state, const std::string& pipeline,
                                     const RefreshRequest& request) {
-  PGFLOW_RETURN_IF_ERROR(
-      state.Query("DELETE FROM refresh_request WHERE pipeline = ?", {pipeline}));
+  PGFLOW_RETURN_IF_ERROR(state.Query("DELETE FROM refresh_request WHERE pipeline = ?", {pipeline}));
   int64_t id = 0;
   PGFLOW_RETURN_IF_ERROR(state.Query(
       "INSERT INTO refresh_request (pipeline, request) VALUES (?, ?) RETURNING id",

@@ -32,8 +32,8 @@ class TableJoin {
   std::optional<absl::Status> result() const;
   // It has copied its tables and is not far from `position`, where the first lane is.
   bool IsCloseTo(postgres::Lsn position) const;
-  // Waits until it has come to `position`, and ends it. Gives the place where it stands: all changes
-  // of its tables before it are durable. An error: its own, or it was stopped.
+  // Waits until it has come to `position`, and ends it. Gives the place where it stands: all
+  // changes of its tables before it are durable. An error: its own, or it was stopped.
   absl::StatusOr<postgres::Lsn> Finish(postgres::Lsn position, std::stop_token stop);
   absl::Status Forget() { return lane_.Forget(); }
 

@@ -64,9 +64,8 @@ absl::Status ValidatePostgresSinkConfig(const PostgresSinkConfig& config) {
   }
   for (const std::string& object : config.ddl_objects) {
     if (std::ranges::find(kDdlObjects, object) != kDdlObjects.end()) continue;
-    return base::MakeStatus(absl::StatusCode::kInvalidArgument,
-                            "ddl_objects: '{}' is none of {}", object,
-                            fmt::join(kDdlObjects, ", "));
+    return base::MakeStatus(absl::StatusCode::kInvalidArgument, "ddl_objects: '{}' is none of {}",
+                            object, fmt::join(kDdlObjects, ", "));
   }
   return absl::OkStatus();
 }

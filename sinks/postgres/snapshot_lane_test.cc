@@ -237,7 +237,7 @@ TEST_F(SnapshotLaneTest, ChecksTheTarget) {
     }
   }
   EXPECT_EQ(errors,
-            "checkpoint schema: pgflow cannot be created\n"
+            "checkpoint schema: pgflow cannot be created, or used\n"
             "target table public.t: the role lacks INSERT, UPDATE, DELETE, TRUNCATE\n");
   EXPECT_EQ(Rows("SELECT count(*) FROM pg_namespace WHERE nspname = 'pgflow'"), "0");
 }

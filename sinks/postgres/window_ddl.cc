@@ -36,9 +36,9 @@ bool Wants(const PostgresSinkConfig& config, const schemas::DdlScript& script) {
   const auto matches = [&](const std::string& glob) {
     return fnmatch(glob.c_str(), schema.c_str(), 0) == 0;
   };
-  const bool object = config.ddl_objects.empty() ||
-                      std::ranges::find(config.ddl_objects, KindOf(script.object)) !=
-                          config.ddl_objects.end();
+  const bool object =
+      config.ddl_objects.empty() ||
+      std::ranges::find(config.ddl_objects, KindOf(script.object)) != config.ddl_objects.end();
   return object && (config.ddl_schemas.empty() || schema.empty() ||
                     std::ranges::any_of(config.ddl_schemas, matches));
 }

@@ -38,7 +38,8 @@ absl::Status MissingFromPublication(const std::string& publication,
       "publication {} lacks {} chosen table(s): {}. {}: exclude them, or copy their rows yourself "
       "and then ALTER PUBLICATION {} ADD TABLE ...",
       publication, missing.size(), fmt::join(names, ", "),
-      standby ? "A standby cannot change it" : "It was not made by pgflow, which leaves it as it is",
+      standby ? "A standby cannot change it"
+              : "It was not made by pgflow, which leaves it as it is",
       schemas::QuoteIdentifier(publication));
 }
 
@@ -354,9 +355,10 @@ absl::StatusOr<engine::SlotHealth> PostgresSource::Health(std::stop_token stop) 
   engine::SlotHealth health;
   health.wal_status = row.is_null(0, 0) ? "missing" : row.text(0, 0);
   if (config_.replication.ddl) {
-    health.ddl = captured_ ? "all commands"
-                           : "columns only: the role may not create event triggers; let a superuser "
-                             "run `pgflow init` once";
+    health.ddl = captured_
+                     ? "all commands"
+                     : "columns only: the role may not create event triggers; let a superuser "
+                       "run `pgflow init` once";
   }
   health.retained_wal_bytes = static_cast<uint64_t>(row.integer(0, 1));
   health.server_lsn = Lsn::Parse(row.at(0, 2)).value_or(Lsn());

@@ -65,8 +65,9 @@ TEST_F(DdlTest, OnlyChosenObjectsAndSchemasFollow) {
       "INSERT INTO t VALUES (2, 'b', 3)");
   RunToCurrent();
   ExpectEqual({"t"});
-  EXPECT_EQ(target_.Value("SELECT to_regclass('seen') IS NULL AND to_regnamespace('other') IS NULL"),
-            "t");
+  EXPECT_EQ(
+      target_.Value("SELECT to_regclass('seen') IS NULL AND to_regnamespace('other') IS NULL"),
+      "t");
   pipeline_.sinks = {PostgresSink("ddl_objects: [tables]")};
   EXPECT_NE(Expect(2, "validate").find("'tables' is none of table, view"), std::string::npos);
   pipeline_.sinks = {PostgresSink()};

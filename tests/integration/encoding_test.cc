@@ -92,8 +92,8 @@ const Encodings kEncodings[] = {
     {"SQL_ASCII", "SQL_ASCII", "é 日"}, {"UTF8", "SQL_ASCII", "é 日"},
 };
 
-std::string NameOf(const testing::TestParamInfo<std::tuple<Encodings, bool>>& info) {
-  const auto& [encodings, binary] = info.param;
+std::string NameOf(const testing::TestParamInfo<std::tuple<Encodings, bool>>& parameter) {
+  const auto& [encodings, binary] = parameter.param;
   return fmt::format("{}_to_{}_{}", encodings.source, encodings.target, binary ? "binary" : "text");
 }
 

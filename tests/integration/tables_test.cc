@@ -29,6 +29,7 @@ class TablesTest : public SharedServerTest {
     writing_ = false;
     if (writer_.joinable()) writer_.join();
     Expect(0, "destroy");  // The shared server has not so many slots.
+    EXPECT_EQ(target_.Value("SELECT count(*) FROM pgflow.checkpoint"), "0");
   }
 
   void ChooseBoth() { pipeline_.tables = "[\"public.old\", \"public.new\"]"; }
@@ -124,6 +125,21 @@ TEST_F(TablesTest, AKillWhileATableJoinsLosesNothing) {
   ExpectEqual({"old", "new"});
 }
 
+TEST_F(TablesTest, DestroyForgetsATableThatWasJoining) {
+  target_.Execute("CREATE TABLE new (id bigserial PRIMARY KEY, v int, t text)");
+  auto locker = shared_server->Connect(target_.name);
+  ASSERT_TRUE(locker.ok());
+  ASSERT_TRUE((*locker)->Execute("BEGIN; LOCK TABLE new IN SHARE MODE", {}).ok());
+  RunToCurrent();
+  ChooseBoth();
+  const auto process = Run();
+  ASSERT_TRUE(Eventually([&] {
+    return target_.Value("SELECT count(*) FROM pgflow.checkpoint") == "2";
+  })) << process->Output();
+  process->Kill9();
+  ASSERT_TRUE((*locker)->Execute("COMMIT", {}).ok());
+}
+
 TEST_F(TablesTest, OneIsCopiedAgainOnDemand) {
   const auto process = Run();
   ASSERT_TRUE(WaitForSnapshot(*process));
@@ -193,8 +209,9 @@ TEST_F(TablesTest, EachSinkTakesANewTableInItsOwnTime) {
 
 TEST_F(TablesTest, RenamedWhileItJoinsItArrivesUnderItsNewName) {
   pipeline_.tables = "[\"public.*\"]";
-  source_.Execute("ALTER TABLE new RENAME TO later; CREATE SCHEMA aside; "
-                  "ALTER TABLE later SET SCHEMA aside");
+  source_.Execute(
+      "ALTER TABLE new RENAME TO later; CREATE SCHEMA aside; "
+      "ALTER TABLE later SET SCHEMA aside");
   pipeline_.source_options = "    replication: {ddl: true}\n";
   const auto process = Run();
   ASSERT_TRUE(WaitForSnapshot(*process));
