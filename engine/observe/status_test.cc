@@ -41,6 +41,7 @@ TEST(StatusText, TellsEverythingThatMatters) {
             "pipeline shop: streaming, up 3m12s\n"
             "source: localhost:5432/shop as postgres\n"
             "slot: pgflow_shop (reserved), 12.3 MiB of WAL retained\n"
+            "ddl: all commands\n"
             "position: server 16/100, received 16/F0, acknowledged 16/80\n"
             "received: 1,234,567 events in 12,345 transactions, 94.2 MiB; 2 open, 1 reconnects\n"
             "held: 4.0 KiB in memory, 8.0 KiB in the spool\n"
