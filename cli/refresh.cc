@@ -24,6 +24,8 @@ ExitCode Refresh(const Invocation& invocation, const PipelineInput& input,
   const auto id = engine::PostRefresh(**state, parts->name(),
                                       {.selection = parts->source->selection(), .again = again});
   if (!id.ok()) return Fail(invocation.console, id.status());
+  invocation.console.error << fmt::format("waiting for pipeline {}\n", parts->name());
+  invocation.console.error.flush();
   const absl::Time deadline = absl::Now() + kAnswerTimeout;
   while (absl::Now() < deadline && !interrupt.drain().stop_requested()) {
     const auto answer = engine::TakeRefreshAnswer(**state, *id);
