@@ -135,8 +135,9 @@ absl::Status PostgresSource::PreparePublication(Connection& connection, bool cre
   if (config_.replication.ddl) {
     PGFLOW_RETURN_IF_ERROR(RefuseDdlOfParts(existing->parts, publication()));
   }
-  PGFLOW_ASSIGN_OR_RETURN(const std::vector<schemas::TableName> missing,
-                          StillThere(connection, MissingTables(*existing, *catalog), stop));
+  PGFLOW_ASSIGN_OR_RETURN(
+      const std::vector<schemas::TableName> missing,
+      StillMissing(connection, publication(), MissingTables(*existing, *catalog), stop));
   // With a slot, rows may have been copied already: tables that are new are copied first, while
   // sinks leave their changes out (ListTables, Select).
   PGFLOW_ASSIGN_OR_RETURN(const bool standby, IsStandby(connection, stop));
@@ -160,8 +161,9 @@ absl::StatusOr<std::vector<engine::ChosenTable>> PostgresSource::ListTables(
   }
   PGFLOW_ASSIGN_OR_RETURN(const schemas::Catalog catalog,
                           ReadTables(*control, filter, row->parts, stop));
-  PGFLOW_ASSIGN_OR_RETURN(const std::vector<schemas::TableName> missing,
-                          StillThere(*control, MissingTables(*row, catalog), stop));
+  PGFLOW_ASSIGN_OR_RETURN(
+      const std::vector<schemas::TableName> missing,
+      StillMissing(*control, publication(), MissingTables(*row, catalog), stop));
   PGFLOW_ASSIGN_OR_RETURN(const bool standby, IsStandby(*control, stop));
   if (!missing.empty() && (!row->ours || standby)) {
     return MissingFromPublication(publication(), missing, standby);

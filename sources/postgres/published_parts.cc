@@ -12,15 +12,19 @@ using postgres::Result;
 using schemas::PublishedPart;
 using schemas::PublishedParts;
 
-// Later versions name all columns where the publication has no list: that is none. Generated
-// columns are in a list where the user put them (17), or with publish_generated_columns (18).
+// The list as the user wrote it: what pg_get_publication_tables says of all columns is newer than
+// what the same statement sees of the catalog, while somebody alters the table.
 constexpr const char* kPartsQuery =
     "SELECT c.oid, c.relkind = 'p', coalesce(pg_get_expr(t.qual, t.relid), ''), "
-    "CASE WHEN l.listed = l.ordinary THEN '' ELSE array_to_string(l.listed, ' ') END "
-    "FROM pg_get_publication_tables({0}) t JOIN pg_class c ON c.oid = t.relid, LATERAL (SELECT "
-    "ARRAY(SELECT k FROM unnest(t.attrs::int2[]) k ORDER BY k) AS listed, "
-    "ARRAY(SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 "
-    "AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY 1) AS ordinary) l";
+    "coalesce(array_to_string(CASE WHEN r.prattrs IS NOT NULL THEN r.prattrs::int2[] {1} END, "
+    "' '), '') FROM pg_publication p, pg_get_publication_tables(p.pubname) t "
+    "JOIN pg_class c ON c.oid = t.relid "
+    "LEFT JOIN pg_publication_rel r ON r.prrelid = t.relid AND r.prpubid = "
+    "(SELECT oid FROM pg_publication WHERE pubname = {0}) WHERE p.pubname = {0}";
+// publish_generated_columns (18): then all columns are listed, with the stored ones.
+constexpr const char* kGeneratedListed =
+    "WHEN p.pubgencols = 's' AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND "
+    "a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = 's') THEN t.attrs::int2[]";
 constexpr const char* kPartsQueryBefore15 =
     "SELECT c.oid, c.relkind = 'p', '', '' FROM pg_get_publication_tables({0}) t "
     "JOIN pg_class c ON c.oid = t.relid";
@@ -44,10 +48,12 @@ absl::StatusOr<PublishedParts> ReadPublishedParts(Connection& connection,
       connection.Execute(fmt::format("SELECT FROM pg_publication WHERE pubname = {}", name), stop));
   PublishedParts parts;
   if (exists.row_count() == 0) return parts;
-  const char* query = connection.server_version() >= 150000 ? kPartsQuery : kPartsQueryBefore15;
+  const int version = connection.server_version();
+  const char* query = version >= 150000 ? kPartsQuery : kPartsQueryBefore15;
+  const char* generated = version >= 180000 ? kGeneratedListed : "";
   PGFLOW_ASSIGN_OR_RETURN(
       const Result rows,
-      connection.Execute(fmt::format(fmt::runtime(query), name), std::move(stop)));
+      connection.Execute(fmt::format(fmt::runtime(query), name, generated), std::move(stop)));
   for (int row = 0; row < rows.row_count(); ++row) {
     PublishedPart part{.columns = ParseNumbers(rows.text(row, 3)),
                        .row_filter = rows.text(row, 2),

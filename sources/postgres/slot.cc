@@ -174,19 +174,25 @@ std::vector<schemas::TableName> MissingTables(const PublicationRow& publication,
   return missing;
 }
 
-absl::StatusOr<std::vector<schemas::TableName>> StillThere(Connection& connection,
-                                                           std::vector<schemas::TableName> tables,
-                                                           std::stop_token stop) {
-  std::vector<schemas::TableName> there;
+absl::StatusOr<std::vector<schemas::TableName>> StillMissing(Connection& connection,
+                                                             const std::string& publication,
+                                                             std::vector<schemas::TableName> tables,
+                                                             std::stop_token stop) {
+  std::vector<schemas::TableName> missing;
   for (schemas::TableName& table : tables) {
     PGFLOW_ASSIGN_OR_RETURN(
         const Result found,
-        connection.Execute(fmt::format("SELECT to_regclass({}) IS NOT NULL",
-                                       connection.QuoteLiteral(schemas::QuoteTable(table))),
-                           stop));
-    if (found.boolean(0, 0)) there.push_back(std::move(table));
+        connection.Execute(
+            fmt::format("SELECT to_regclass({}) IS NOT NULL AND NOT EXISTS (SELECT FROM "
+                        "pg_publication_tables WHERE pubname = {} AND schemaname = {} AND "
+                        "tablename = {})",
+                        connection.QuoteLiteral(schemas::QuoteTable(table)),
+                        connection.QuoteLiteral(publication), connection.QuoteLiteral(table.schema),
+                        connection.QuoteLiteral(table.name)),
+            stop));
+    if (found.boolean(0, 0)) missing.push_back(std::move(table));
   }
-  return there;
+  return missing;
 }
 
 absl::Status CreatePublication(Connection& connection, const std::string& publication,

@@ -46,10 +46,12 @@ absl::StatusOr<std::optional<PublicationRow>> ReadPublication(postgres::Connecti
 // Chosen tables that the publication lacks.
 std::vector<schemas::TableName> MissingTables(const PublicationRow& publication,
                                               const schemas::Catalog& catalog);
-// Those of them that are there now: others were dropped or renamed between the two looks.
-absl::StatusOr<std::vector<schemas::TableName>> StillThere(postgres::Connection& connection,
-                                                           std::vector<schemas::TableName> tables,
-                                                           std::stop_token stop);
+// Those of them that are there now, and missing: others were made, dropped or renamed between the
+// two looks.
+absl::StatusOr<std::vector<schemas::TableName>> StillMissing(postgres::Connection& connection,
+                                                             const std::string& publication,
+                                                             std::vector<schemas::TableName> tables,
+                                                             std::stop_token stop);
 
 // Makes the publication, or gives ours another list of tables. kFailedPrecondition at a standby,
 // with the SQL for its primary.
