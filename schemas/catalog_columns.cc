@@ -57,7 +57,10 @@ absl::Status ReadColumns(Connection& connection, const std::string& oids,
     definition.default_sql = rows.text(row, 10);
     definition.collation_sql = rows.text(row, 11);
     if (!IsPublished(parts, oid, definition)) {
-      if (rows.boolean(row, 12)) table.key_left_out = definition.name;
+      // A generated column is never part of what an identity sends (FindHiddenIdentities, for 18).
+      if (rows.boolean(row, 12) && definition.generated == '\0') {
+        table.key_left_out = definition.name;
+      }
     } else {
       Column column;
       column.name = definition.name;
