@@ -2,10 +2,12 @@
 #include <absl/time/clock.h>
 #include <fmt/format.h>
 
+#include "base/status.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
 #include "engine/runtime/backoff.h"
 #include "engine/runtime/refresh_request.h"
+#include "schemas/table_filter.h"
 
 namespace pgflow::cli {
 namespace {
@@ -18,6 +20,10 @@ ExitCode Refresh(const Invocation& invocation, const PipelineInput& input,
                  const std::vector<std::string>& again) {
   const auto parts = LoadPipeline(invocation, input);
   if (!parts.has_value()) return ExitCode::kUsage;
+  const auto patterns = schemas::TableFilter::Make(again, {});
+  if (!patterns.ok()) {
+    return Fail(invocation.console, base::Annotate(patterns.status(), "--copy"), ExitCode::kUsage);
+  }
   const Interrupt interrupt;
   const auto state = engine::SqliteDatabase::Open(parts->options.state_directory);
   if (!state.ok()) return Fail(invocation.console, state.status());

@@ -18,15 +18,15 @@ class CatalogTest : public testing::Test {
   static void SetUpTestSuite() {
     auto server = engine::ScratchPostgres::Make();
     ASSERT_TRUE(server.ok()) << server.status();
-    server_ = *std::move(server);
+    shared_server = *std::move(server);
   }
-  static void TearDownTestSuite() { server_.reset(); }
+  static void TearDownTestSuite() { shared_server.reset(); }
 
   void SetUp() override {
     static int count = 0;
     const std::string database = fmt::format("catalog{}", ++count);
-    ASSERT_TRUE(server_->CreateDatabase(database).ok());
-    auto connection = server_->Connect(database);
+    ASSERT_TRUE(shared_server->CreateDatabase(database).ok());
+    auto connection = shared_server->Connect(database);
     ASSERT_TRUE(connection.ok()) << connection.status();
     connection_ = *std::move(connection);
   }
@@ -47,7 +47,7 @@ class CatalogTest : public testing::Test {
     return catalog.ok() ? *std::move(catalog) : Catalog();
   }
 
-  static inline std::unique_ptr<engine::ScratchPostgres> server_;
+  static inline std::unique_ptr<engine::ScratchPostgres> shared_server;
   std::unique_ptr<postgres::Connection> connection_;
 };
 

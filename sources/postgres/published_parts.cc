@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "base/status.h"
+#include "postgres/types/sql_state.h"
 
 namespace pgflow::sources {
 namespace {
@@ -29,6 +30,9 @@ constexpr const char* kPartsQueryBefore15 =
     "SELECT c.oid, c.relkind = 'p', '', '' FROM pg_get_publication_tables({0}) t "
     "JOIN pg_class c ON c.oid = t.relid";
 
+// Of a question that a table was dropped under.
+constexpr int kAttempts = 20;
+
 std::vector<int16_t> ParseNumbers(const std::string& text) {
   std::vector<int16_t> numbers;
   std::istringstream in(text);
@@ -38,22 +42,37 @@ std::vector<int16_t> ParseNumbers(const std::string& text) {
 
 }  // namespace
 
+absl::StatusOr<Result> AskPublication(Connection& connection, const std::string& sql,
+                                      std::stop_token stop) {
+  for (int attempt = 1;; ++attempt) {
+    auto result = connection.Execute(sql, stop);
+    // "could not open relation with OID": pg_get_publication_tables opens each.
+    if (attempt == kAttempts || postgres::SqlStateOf(result.status()) != "XX000") return result;
+  }
+}
+
 absl::StatusOr<PublishedParts> ReadPublishedParts(Connection& connection,
                                                   const std::string& publication,
                                                   std::stop_token stop) {
-  // The function does not say so itself when there is none: it fails.
   const std::string name = connection.QuoteLiteral(publication);
-  PGFLOW_ASSIGN_OR_RETURN(
-      const Result exists,
-      connection.Execute(fmt::format("SELECT FROM pg_publication WHERE pubname = {}", name), stop));
-  PublishedParts parts;
-  if (exists.row_count() == 0) return parts;
   const int version = connection.server_version();
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result in_parts,
+      connection.Execute(
+          fmt::format("SELECT p.pubviaroot{}{} FROM pg_publication p WHERE pubname = {}",
+                      version >= 150000
+                          ? " OR EXISTS (SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid "
+                            "AND (r.prqual IS NOT NULL OR r.prattrs IS NOT NULL))"
+                          : "",
+                      version >= 180000 ? " OR p.pubgencols = 's'" : "", name),
+          stop));
+  PublishedParts parts;
+  if (in_parts.row_count() == 0 || !in_parts.boolean(0, 0)) return parts;
   const char* query = version >= 150000 ? kPartsQuery : kPartsQueryBefore15;
   const char* generated = version >= 180000 ? kGeneratedListed : "";
   PGFLOW_ASSIGN_OR_RETURN(
       const Result rows,
-      connection.Execute(fmt::format(fmt::runtime(query), name, generated), std::move(stop)));
+      AskPublication(connection, fmt::format(fmt::runtime(query), name, generated), stop));
   for (int row = 0; row < rows.row_count(); ++row) {
     PublishedPart part{.columns = ParseNumbers(rows.text(row, 3)),
                        .row_filter = rows.text(row, 2),

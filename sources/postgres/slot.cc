@@ -152,10 +152,11 @@ absl::StatusOr<std::optional<PublicationRow>> ReadPublication(Connection& connec
   PGFLOW_ASSIGN_OR_RETURN(row.parts, ReadPublishedParts(connection, publication, stop));
   PGFLOW_ASSIGN_OR_RETURN(
       const Result tables,
-      connection.Execute(fmt::format("SELECT schemaname, tablename FROM pg_publication_tables "
-                                     "WHERE pubname = {}",
-                                     name),
-                         stop));
+      AskPublication(connection,
+                     fmt::format("SELECT schemaname, tablename FROM pg_publication_tables "
+                                 "WHERE pubname = {}",
+                                 name),
+                     stop));
   for (int i = 0; i < tables.row_count(); ++i) {
     row.leaves.push_back({tables.text(i, 0), tables.text(i, 1)});
   }
@@ -182,7 +183,8 @@ absl::StatusOr<std::vector<schemas::TableName>> StillMissing(Connection& connect
   for (schemas::TableName& table : tables) {
     PGFLOW_ASSIGN_OR_RETURN(
         const Result found,
-        connection.Execute(
+        AskPublication(
+            connection,
             fmt::format("SELECT to_regclass({}) IS NOT NULL AND NOT EXISTS (SELECT FROM "
                         "pg_publication_tables WHERE pubname = {} AND schemaname = {} AND "
                         "tablename = {})",

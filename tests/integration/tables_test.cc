@@ -142,6 +142,7 @@ TEST_F(TablesTest, OneIsCopiedAgainOnDemand) {
   StartWriting();
   EXPECT_NE(Expect(1, "refresh", {"--copy", "public.none"}).find("no chosen table"),
             std::string::npos);
+  Expect(2, "refresh", {"--copy", "old"});
   const std::string answer = Expect(0, "refresh", {"--copy", "public.old"});
   EXPECT_NE(answer.find("copied again: public.old"), std::string::npos) << answer;
   ASSERT_TRUE(process->WaitForOutput("table public.old has joined")) << process->Output();
