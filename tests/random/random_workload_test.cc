@@ -73,8 +73,12 @@ void RandomWorkloadTest::RunSeed(uint64_t seed) {
   std::fflush(stdout);
   EXPECT_EQ(difference, "");
   EXPECT_GT(workload.committed(), 0);
+  if (HasFailure()) {
+    // What all of its processes said.
+    std::printf("%s\n", ReadFile(directory_ / "pgflow.log").c_str());
+    return;
+  }
   Expect(0, "destroy");
-  if (HasFailure()) return;
   for (const char* side : {"source", "target"}) {
     (void)shared_server->Execute(fmt::format("DROP DATABASE {}_{}", name, side));
   }
