@@ -185,7 +185,7 @@ absl::Status PostgresSource::Select(const engine::TableSelection& selection, std
   if (row.has_value() && row->ours) {
     PGFLOW_ASSIGN_OR_RETURN(const schemas::Catalog catalog,
                             ReadTables(*control, filter, row->parts, stop));
-    PGFLOW_RETURN_IF_ERROR(ChangePublicationTables(*control, publication(), catalog, stop));
+    PGFLOW_RETURN_IF_ERROR(ChangePublicationTables(*control, publication(), catalog, filter, stop));
   }
   config_.tables = {selection.include, selection.exclude};
   filter_ = std::move(filter);

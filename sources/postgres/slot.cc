@@ -226,7 +226,8 @@ absl::Status SetPublicationTables(Connection& connection, const std::string& pub
 }
 
 absl::Status ChangePublicationTables(Connection& connection, const std::string& publication,
-                                     const schemas::Catalog& catalog, std::stop_token stop) {
+                                     const schemas::Catalog& catalog,
+                                     const schemas::TableFilter& filter, std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(
       const Result rows,
       connection.Execute(
@@ -247,7 +248,8 @@ absl::Status ChangePublicationTables(Connection& connection, const std::string& 
   std::vector<schemas::TableName> added;
   std::vector<schemas::TableName> dropped;
   std::ranges::set_difference(wanted, there, std::back_inserter(added));
-  std::ranges::set_difference(there, wanted, std::back_inserter(dropped));
+  std::ranges::copy_if(there, std::back_inserter(dropped),
+                       [&](const schemas::TableName& table) { return !filter.Matches(table); });
   std::string sql;
   const auto alter = [&](std::string_view verb, const std::vector<schemas::TableName>& tables) {
     if (tables.empty()) return;

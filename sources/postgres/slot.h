@@ -59,10 +59,12 @@ absl::Status CreatePublication(postgres::Connection& connection, const std::stri
                                const schemas::Catalog& catalog, std::stop_token stop);
 absl::Status SetPublicationTables(postgres::Connection& connection, const std::string& publication,
                                   const schemas::Catalog& catalog, std::stop_token stop);
-// Adds what ours lacks of the catalog's tables and drops what is not in it, with as few locks.
+// Adds what ours lacks of the catalog's tables and drops what the filter does not choose: a table
+// that was made since the catalog was read stays. With as few locks.
 absl::Status ChangePublicationTables(postgres::Connection& connection,
                                      const std::string& publication,
-                                     const schemas::Catalog& catalog, std::stop_token stop);
+                                     const schemas::Catalog& catalog,
+                                     const schemas::TableFilter& filter, std::stop_token stop);
 
 struct CreatedSlot {
   postgres::Lsn consistent_point;
