@@ -89,6 +89,7 @@ class Pipeline {
   // Of Run's thread. Of the tables in it, the lanes leave out the changes, or are about to.
   std::optional<RefreshRequest> refresh_;
   std::string refresh_text_;  // What it does.
+  bool publishes_ = false;    // It has tables that the stream does not carry.
   absl::Time next_refresh_;
 
   base::Mutex source_mutex_;  // The source's control calls come one at a time.

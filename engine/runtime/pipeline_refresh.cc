@@ -85,6 +85,7 @@ absl::StatusOr<std::vector<schemas::TableName>> Pipeline::BeginRefresh(RefreshRe
   std::vector<std::string> text;
   if (!unpublished.empty()) text.push_back("joining: " + NamesOf(unpublished));
   if (!again.empty()) text.push_back("copied again: " + NamesOf(again));
+  publishes_ = !unpublished.empty();
   refresh_text_ = fmt::format("{}", fmt::join(text, "; "));
   if (!text.empty()) base::LogInfo("tables {}", refresh_text_);
   const bool copies = context_->plan.mode != SourcePlan::Mode::kStream;
@@ -99,9 +100,7 @@ absl::StatusOr<std::vector<schemas::TableName>> Pipeline::BeginRefresh(RefreshRe
 // Their changes come from the LSN on that it gives.
 absl::StatusOr<postgres::Lsn> Pipeline::PublishSelection(std::stop_token stop) {
   base::MutexLock lock(&source_mutex_);
-  PGFLOW_ASSIGN_OR_RETURN(const std::vector<ChosenTable> chosen,
-                          source_->ListTables(refresh_->selection, stop));
-  if (!IsSame(source_->selection(), refresh_->selection) || !Unpublished(chosen).empty()) {
+  if (!IsSame(source_->selection(), refresh_->selection) || publishes_) {
     StopSource();
     const absl::Status selected = source_->Select(refresh_->selection, stop);
     StartSource();

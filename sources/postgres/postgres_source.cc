@@ -168,10 +168,13 @@ absl::StatusOr<std::vector<engine::ChosenTable>> PostgresSource::ListTables(
   if (!missing.empty() && (!row->ours || standby)) {
     return MissingFromPublication(publication(), missing, standby);
   }
+  unpublished_.clear();
   std::vector<engine::ChosenTable> tables;
   for (const schemas::CatalogTable& table : catalog.tables) {
     const schemas::TableName& name = table.schema->table;
-    tables.push_back({name, std::ranges::find(missing, name) == missing.end()});
+    const bool is_published = std::ranges::find(missing, name) == missing.end();
+    if (!is_published) unpublished_.push_back(table.schema->oid);
+    tables.push_back({name, is_published});
   }
   return tables;
 }
@@ -183,8 +186,13 @@ absl::Status PostgresSource::Select(const engine::TableSelection& selection, std
   PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> row,
                           ReadPublication(*control, publication(), stop));
   if (row.has_value() && row->ours) {
-    PGFLOW_ASSIGN_OR_RETURN(const schemas::Catalog catalog,
+    PGFLOW_ASSIGN_OR_RETURN(schemas::Catalog catalog,
                             ReadTables(*control, filter, row->parts, stop));
+    // One that was made since ListTables is nobody's to copy yet: it joins with the next refresh.
+    for (const schemas::CatalogTable& table : catalog.tables) {
+      if (std::ranges::find(unpublished_, table.schema->oid) != unpublished_.end()) continue;
+      std::erase(catalog.published, table.schema->table);
+    }
     PGFLOW_RETURN_IF_ERROR(ChangePublicationTables(*control, publication(), catalog, filter, stop));
   }
   config_.tables = {selection.include, selection.exclude};

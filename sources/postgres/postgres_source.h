@@ -72,6 +72,7 @@ class PostgresSource final : public engine::Source {
   std::optional<engine::SourceIdentity> identity_;  // Of the first Open; constant from then on.
   std::optional<CreatedSlot> created_;              // Until its snapshot was taken over.
   std::unique_ptr<RelationCache> relations_;        // The stream's thread only.
+  std::vector<postgres::Oid> unpublished_;          // As ListTables said last: what Select adds.
   bool ran_ = false;
   bool captured_ = false;  // The DDL capture is there.
   std::atomic<uint64_t> acknowledged_{0};
