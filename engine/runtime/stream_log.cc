@@ -29,9 +29,19 @@ void StreamLog::Push(Entry entry) {
   entry.bytes_before = pushed_bytes_;
   pushed_bytes_ += entry.bytes;
   if (entry.chunk != nullptr) memory_bytes_ += entry.bytes;
-  if (entry.ends_at_commit()) tail_ = entry.end;
+  tail_ = entry.end;
   entries_.push_back(std::move(entry));
   arrived_.SignalAll();
+}
+
+// Transactions come in the order of their commits, each of them once: a sink that met one again
+// would apply it again.
+absl::Status StreamLog::CheckOrder(const TransactionSpan& span, const StreamPoint& behind) {
+  if (span.commit_lsn > behind.commit_lsn) return absl::OkStatus();
+  return base::MakeStatus(absl::StatusCode::kInternal,
+                          "the source gave the transaction of {} behind the one of {}; nothing of "
+                          "it was applied. This is a bug of pgflow; run it again to go on",
+                          span.commit_lsn, behind.commit_lsn);
 }
 
 absl::Status StreamLog::Append(Chunk chunk) {
@@ -43,6 +53,7 @@ absl::Status StreamLog::Append(Chunk chunk) {
   base::MutexLock lock(&mutex_);
   entry.end = tail_;
   for (const TransactionSpan& span : entry.transactions) {
+    PGFLOW_RETURN_IF_ERROR(CheckOrder(span, entry.end));
     if (span.ends) entry.end = {span.commit_lsn, span.end_lsn};
   }
   Push(std::move(entry));
@@ -74,6 +85,7 @@ absl::Status StreamLog::CommitOpen(postgres::Xid xid, const TransactionSpan& com
   std::shared_ptr<const XidSet> dropped;
   if (!aborted.empty()) dropped = std::make_shared<const XidSet>(aborted.begin(), aborted.end());
   base::MutexLock lock(&mutex_);
+  PGFLOW_RETURN_IF_ERROR(CheckOrder(commit, tail_));
   std::vector<OpenChunk> chunks;
   if (auto it = open_.find(xid); it != open_.end()) {
     chunks = std::move(it->second);

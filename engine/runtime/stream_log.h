@@ -110,6 +110,7 @@ class StreamLog final : public StreamWriter {
   uint64_t end_id() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return first_id_ + entries_.size(); }
   uint64_t BytesFrom(uint64_t id) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   bool HasRoomLocked() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  static absl::Status CheckOrder(const TransactionSpan& span, const StreamPoint& behind);
   void Push(Entry entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status SpillLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FreeLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -120,7 +121,7 @@ class StreamLog final : public StreamWriter {
   mutable base::CondVar released_;
   SpoolWriter spool_;
   bool started_ ABSL_GUARDED_BY(mutex_) = false;
-  StreamPoint tail_ ABSL_GUARDED_BY(mutex_);
+  StreamPoint tail_ ABSL_GUARDED_BY(mutex_);  // The last end that came in.
   uint64_t first_id_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t spill_id_ ABSL_GUARDED_BY(mutex_) = 0;  // No entry before it is in memory.
   uint64_t cuts_ ABSL_GUARDED_BY(mutex_) = 0;

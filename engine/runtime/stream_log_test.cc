@@ -228,6 +228,28 @@ TEST_F(StreamLogTest, ACutTransactionIsForgotten) {
   EXPECT_EQ(Lines(Read()), (Strings{"0/200:0 insert shop.items 2 b"}));
 }
 
+TEST_F(StreamLogTest, TheTailIsTheLastCommitThoughItsChunkGoesOn) {
+  Log();
+  Append("begin lsn=0/100\ninsert items 1 a\ncommit\nbegin lsn=0/200\ninsert items 2 b");
+  // Where the source goes on reading after a lost connection: 0/100 must not come again.
+  EXPECT_EQ(log_->tail().commit_lsn, postgres::Lsn(0x100));
+  log_->Cut();
+  EXPECT_EQ(log_->tail().commit_lsn, postgres::Lsn(0x100));
+}
+
+TEST_F(StreamLogTest, RefusesATransactionThatComesAgain) {
+  Log();
+  Append("begin lsn=0/100\ninsert items 1 a\ncommit\nbegin lsn=0/200\ninsert items 2 b");
+  log_->Cut();
+  EventBuilder again;
+  again.Table("shop.items (id int4 key, name text)");
+  Chunk chunk = again.Stream("begin lsn=0/100\ninsert items 1 a\ncommit");
+  const TransactionSpan span = chunk.transactions.front();
+  EXPECT_EQ(log_->Append(std::move(chunk)).code(), absl::StatusCode::kInternal);
+  ASSERT_TRUE(log_->AppendOpen(7, again.Stream("begin lsn=0/100\ninsert items 1 a")).ok());
+  EXPECT_EQ(log_->CommitOpen(7, span, {}).code(), absl::StatusCode::kInternal);
+}
+
 TEST_F(StreamLogTest, AReaderInsideACutTransactionStartsOver) {
   Log();
   Append("begin lsn=0/200\ninsert items 2 b");

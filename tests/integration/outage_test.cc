@@ -129,6 +129,34 @@ TEST_F(OutageTest, ARestartedTargetIsFoundAgain) {
   }
 }
 
+// A connection is lost anywhere, also behind a whole transaction and a part of the next one. A
+// table without a key tells what came twice.
+TEST_F(OutageTest, EachTransactionComesOnceWhenConnectionsAreLost) {
+  source_.Execute(
+      "CREATE TABLE journal (writer int, id int, filler text);"
+      "ALTER TABLE journal REPLICA IDENTITY FULL");
+  const auto process = Run();
+  ASSERT_TRUE(WaitForSnapshot(*process));
+  std::vector<std::jthread> writers;
+  for (int writer = 0; writer < 3; ++writer) {
+    writers.emplace_back([this, writer](std::stop_token stop) {
+      for (int id = 0; !stop.stop_requested(); ++id) {
+        source_.Execute(fmt::format(
+            "INSERT INTO journal SELECT {}, {}, repeat('x', 400) FROM generate_series(1, 100)",
+            writer, id));
+      }
+    });
+  }
+  for (int i = 0; i < 20; ++i) {
+    absl::SleepFor(absl::Milliseconds(200));
+    source_.Execute(
+        "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active");
+  }
+  for (std::jthread& writer : writers) writer.request_stop();
+  writers.clear();
+  ExpectEqualSoon({"journal"}, *process);
+}
+
 // Both lost in the midst of the snapshot, one after the other.
 TEST_F(OutageTest, TheSnapshotSurvivesRestarts) {
   source_.Execute(
