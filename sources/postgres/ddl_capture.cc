@@ -38,10 +38,39 @@ absl::StatusOr<bool> Ask(Connection& connection, const std::string& sql,
 
 constexpr std::string_view kIsThere = "SELECT to_regclass('pgflow.capture_pipeline') IS NOT NULL";
 
+constexpr const char* kUpdateRemedy =
+    "let a superuser run `pgflow init` with this file, which tells the capture";
+
+absl::StatusOr<bool> IsSuperuser(Connection& connection, const std::stop_token& stop) {
+  return Ask(connection, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user", stop);
+}
+
+// Which tables the pipeline has.
+std::string RegisterSql(Connection& connection, const CapturedPipeline& pipeline) {
+  return fmt::format(
+      "INSERT INTO pgflow.capture_pipeline VALUES ({}, {}, {}, {}) ON CONFLICT (pipeline) DO "
+      "UPDATE SET publication = excluded.publication, includes = excluded.includes, "
+      "excludes = excluded.excludes; SELECT pgflow.refresh();",
+      connection.QuoteLiteral(pipeline.name), connection.QuoteLiteral(pipeline.publication),
+      TextArray(connection, pipeline.filter->IncludeExpressions()),
+      TextArray(connection, pipeline.filter->ExcludeExpressions()));
+}
+
+// One transaction: all of it, or nothing.
+absl::Status RunScript(Connection& connection, const std::string& script,
+                       const std::stop_token& stop) {
+  absl::Status status = connection.Execute("BEGIN; " + script + " COMMIT", stop).status();
+  if (!status.ok() && connection.healthy()) {
+    connection.Execute("ROLLBACK", stop).status().IgnoreError();
+  }
+  return status;
+}
+
 }  // namespace
 
-absl::StatusOr<bool> IsCaptured(Connection& connection, const CapturedPipeline& pipeline,
-                                const std::stop_token& stop) {
+absl::StatusOr<CaptureState> ReadCaptureState(Connection& connection,
+                                              const CapturedPipeline& pipeline,
+                                              const std::stop_token& stop) {
   PGFLOW_ASSIGN_OR_RETURN(
       const bool current,
       Ask(connection,
@@ -53,15 +82,18 @@ absl::StatusOr<bool> IsCaptured(Connection& connection, const CapturedPipeline& 
                       "AND has_table_privilege('pgflow.capture_secret', 'SELECT')",
                       connection.QuoteLiteral(Version())),
           stop));
-  if (!current) return false;
-  return Ask(connection,
-             fmt::format("SELECT EXISTS (SELECT FROM pgflow.capture_pipeline WHERE pipeline = {} "
-                         "AND publication = {} AND includes = {} AND excludes = {})",
-                         connection.QuoteLiteral(pipeline.name),
-                         connection.QuoteLiteral(pipeline.publication),
-                         TextArray(connection, pipeline.filter->IncludeExpressions()),
-                         TextArray(connection, pipeline.filter->ExcludeExpressions())),
-             stop);
+  if (!current) return CaptureState::kMissing;
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result known,
+      connection.Execute(fmt::format("SELECT publication = {} AND includes = {} AND excludes = {} "
+                                     "FROM pgflow.capture_pipeline WHERE pipeline = {}",
+                                     connection.QuoteLiteral(pipeline.publication),
+                                     TextArray(connection, pipeline.filter->IncludeExpressions()),
+                                     TextArray(connection, pipeline.filter->ExcludeExpressions()),
+                                     connection.QuoteLiteral(pipeline.name)),
+                         stop));
+  if (known.row_count() == 0) return CaptureState::kMissing;
+  return known.boolean(0, 0) ? CaptureState::kCurrent : CaptureState::kOtherSelection;
 }
 
 absl::StatusOr<engine::Finding> CheckCapture(Connection& connection,
@@ -70,11 +102,13 @@ absl::StatusOr<engine::Finding> CheckCapture(Connection& connection,
   using Severity = engine::Finding::Severity;
   engine::Finding finding;
   finding.subject = "DDL capture";
-  PGFLOW_ASSIGN_OR_RETURN(const bool there, IsCaptured(connection, pipeline, stop));
-  PGFLOW_ASSIGN_OR_RETURN(
-      const bool superuser,
-      Ask(connection, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user", stop));
-  if (there) {
+  PGFLOW_ASSIGN_OR_RETURN(const CaptureState state, ReadCaptureState(connection, pipeline, stop));
+  PGFLOW_ASSIGN_OR_RETURN(const bool superuser, IsSuperuser(connection, stop));
+  if (state == CaptureState::kOtherSelection && !superuser) {
+    finding.severity = Severity::kError;
+    finding.problem = "event triggers are there, but for other tables than the file selects now";
+    finding.remedy = kUpdateRemedy;
+  } else if (state != CaptureState::kMissing) {
     finding.problem = "event triggers are there";
   } else if (superuser) {
     finding.problem = "is made by the first run";
@@ -90,33 +124,27 @@ absl::StatusOr<engine::Finding> CheckCapture(Connection& connection,
 
 absl::Status InstallCapture(Connection& connection, const CapturedPipeline& pipeline,
                             const std::stop_token& stop) {
-  PGFLOW_ASSIGN_OR_RETURN(
-      const bool superuser,
-      Ask(connection, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user", stop));
+  PGFLOW_ASSIGN_OR_RETURN(const bool superuser, IsSuperuser(connection, stop));
   if (!superuser) return absl::PermissionDeniedError("only a superuser may make event triggers");
-  std::string script = "BEGIN; SET LOCAL client_min_messages = warning;";
+  std::string script = "SET LOCAL client_min_messages = warning;";
   script += kDdlCaptureSql;
   script += fmt::format(
       "COMMENT ON EVENT TRIGGER pgflow_capture IS {};"
-      "GRANT USAGE ON SCHEMA pgflow TO PUBLIC; GRANT SELECT ON pgflow.capture_pipeline TO PUBLIC;"
-      "INSERT INTO pgflow.capture_pipeline VALUES ({}, {}, {}, {}) ON CONFLICT (pipeline) DO "
-      "UPDATE SET publication = excluded.publication, includes = excluded.includes, "
-      "excludes = excluded.excludes;"
-      "SELECT pgflow.refresh();",
-      connection.QuoteLiteral(Version()), connection.QuoteLiteral(pipeline.name),
-      connection.QuoteLiteral(pipeline.publication),
-      TextArray(connection, pipeline.filter->IncludeExpressions()),
-      TextArray(connection, pipeline.filter->ExcludeExpressions()));
+      "GRANT USAGE ON SCHEMA pgflow TO PUBLIC; GRANT SELECT ON pgflow.capture_pipeline TO PUBLIC;",
+      connection.QuoteLiteral(Version()));
+  script += RegisterSql(connection, pipeline);
   if (connection.server_version() < 140000) {
     script += fmt::format("SELECT pgflow.publish_messages({});",
                           connection.QuoteLiteral(pipeline.publication));
   }
-  script += "COMMIT";
-  absl::Status status = connection.Execute(script, stop).status();
-  if (!status.ok() && connection.healthy()) {
-    connection.Execute("ROLLBACK", stop).status().IgnoreError();
-  }
-  return status;
+  return RunScript(connection, script, stop);
+}
+
+absl::Status UpdateCapture(Connection& connection, const CapturedPipeline& pipeline,
+                           const std::stop_token& stop) {
+  const absl::Status status = RunScript(connection, RegisterSql(connection, pipeline), stop);
+  if (status.code() != absl::StatusCode::kPermissionDenied) return status;
+  return base::MakeStatus(status.code(), "{}: {}", base::Message(status), kUpdateRemedy);
 }
 
 absl::StatusOr<std::string> ReadCaptureSecret(Connection& connection, const std::stop_token& stop) {
@@ -130,11 +158,6 @@ absl::StatusOr<std::string> ReadCaptureSecret(Connection& connection, const std:
 }
 
 absl::Status SettleCapture(Connection& connection, const std::stop_token& stop) {
-  PGFLOW_ASSIGN_OR_RETURN(
-      const bool allowed,
-      Ask(connection, "SELECT has_table_privilege('pgflow.object_state', 'UPDATE')", stop));
-  // Installed by a superuser some time ago.
-  if (!allowed) return absl::OkStatus();
   PGFLOW_ASSIGN_OR_RETURN(
       const Result now, connection.Execute("SELECT pg_snapshot_xmax(pg_current_snapshot())", stop));
   while (true) {
@@ -163,17 +186,11 @@ absl::Status RemoveCapture(Connection& connection, const std::string& pipeline,
                       connection.QuoteLiteral(pipeline)),
           stop));
   if (!ours) return absl::OkStatus();
-  absl::Status status =
-      connection
-          .Execute(fmt::format("BEGIN; DELETE FROM pgflow.capture_pipeline WHERE pipeline = {}; "
-                               "DO $$ BEGIN PERFORM pgflow.remove_capture(); END $$; COMMIT",
+  return RunScript(connection,
+                   fmt::format("DELETE FROM pgflow.capture_pipeline WHERE pipeline = {}; "
+                               "DO $$ BEGIN PERFORM pgflow.remove_capture(); END $$;",
                                connection.QuoteLiteral(pipeline)),
-                   stop)
-          .status();
-  if (!status.ok() && connection.healthy()) {
-    connection.Execute("ROLLBACK", stop).status().IgnoreError();
-  }
-  return status;
+                   stop);
 }
 
 }  // namespace pgflow::sources

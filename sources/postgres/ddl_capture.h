@@ -28,12 +28,21 @@ struct CapturedPipeline {
   const schemas::TableFilter* filter = nullptr;
 };
 
-// True when this version of the capture is there and knows the pipeline as it is.
-absl::StatusOr<bool> IsCaptured(postgres::Connection& connection, const CapturedPipeline& pipeline,
-                                const std::stop_token& stop);
+enum class CaptureState {
+  kMissing,         // Also: of another version, or without the pipeline.
+  kOtherSelection,  // It knows the pipeline with other tables.
+  kCurrent,
+};
+
+absl::StatusOr<CaptureState> ReadCaptureState(postgres::Connection& connection,
+                                              const CapturedPipeline& pipeline,
+                                              const std::stop_token& stop);
 // Makes it, or replaces an older version.
 absl::Status InstallCapture(postgres::Connection& connection, const CapturedPipeline& pipeline,
                             const std::stop_token& stop);
+// Tells a capture that is there which tables the pipeline has now.
+absl::Status UpdateCapture(postgres::Connection& connection, const CapturedPipeline& pipeline,
+                           const std::stop_token& stop);
 // What its messages begin with.
 absl::StatusOr<std::string> ReadCaptureSecret(postgres::Connection& connection,
                                               const std::stop_token& stop);

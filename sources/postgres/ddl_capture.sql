@@ -623,7 +623,7 @@ CREATE OR REPLACE FUNCTION pgflow.rewritten() RETURNS oid[]
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT coalesce(array_agg(o::oid), '{}')
   FROM regexp_split_to_table(coalesce(current_setting('pgflow.rewritten', true), ''), ',') o
-  WHERE o ~ '^[0-9]{1,9}$'
+  WHERE o ~ '^[0-9]{1,10}$'
 $$;
 
 CREATE OR REPLACE FUNCTION pgflow.store(in_class oid, in_object oid, in_state jsonb, tag text)

@@ -195,26 +195,34 @@ absl::Status PostgresSource::Select(const engine::TableSelection& selection, std
     }
     PGFLOW_RETURN_IF_ERROR(ChangePublicationTables(*control, publication(), catalog, filter, stop));
   }
+  PGFLOW_RETURN_IF_ERROR(
+      PrepareCapture(*control, filter, /*create=*/true, /*slot_exists=*/true, stop));
   config_.tables = {selection.include, selection.exclude};
   filter_ = std::move(filter);
   relations_.reset();
-  return PrepareCapture(*control, /*create=*/true, /*slot_exists=*/true, stop);
+  return absl::OkStatus();
 }
 
-absl::Status PostgresSource::PrepareCapture(Connection& connection, bool create, bool slot_exists,
-                                            const std::stop_token& stop) {
-  captured_ = false;
+absl::Status PostgresSource::PrepareCapture(Connection& connection,
+                                            const schemas::TableFilter& filter, bool create,
+                                            bool slot_exists, const std::stop_token& stop) {
   if (!config_.replication.ddl) return absl::OkStatus();
   const CapturedPipeline pipeline{
-      .name = pipeline_, .publication = publication(), .filter = &filter_};
-  PGFLOW_ASSIGN_OR_RETURN(captured_, IsCaptured(connection, pipeline, stop));
-  if (captured_ || !create) return absl::OkStatus();
+      .name = pipeline_, .publication = publication(), .filter = &filter};
+  PGFLOW_ASSIGN_OR_RETURN(const CaptureState state, ReadCaptureState(connection, pipeline, stop));
+  captured_ = state != CaptureState::kMissing;
+  if (state == CaptureState::kCurrent || !create) return absl::OkStatus();
   PGFLOW_ASSIGN_OR_RETURN(const bool standby, IsStandby(connection, stop));
   if (standby) {
     return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
                             "{} is a standby, which cannot make the DDL capture for pipeline {}; "
                             "read from its primary, or set replication.ddl: false",
                             connection.display_name(), pipeline_);
+  }
+  if (state == CaptureState::kOtherSelection) {
+    PGFLOW_RETURN_IF_ERROR(base::Annotate(UpdateCapture(connection, pipeline, stop),
+                                          "tell the DDL capture the selected tables"));
+    return SettleCapture(connection, stop);
   }
   const absl::Status installed = InstallCapture(connection, pipeline, stop);
   if (installed.code() == absl::StatusCode::kPermissionDenied) {
@@ -230,14 +238,12 @@ absl::Status PostgresSource::PrepareCapture(Connection& connection, bool create,
   captured_ = true;
   // A table that a transaction of before made would be in no publication.
   PGFLOW_RETURN_IF_ERROR(SettleCapture(connection, stop));
-  if (!slot_exists) {
-    PGFLOW_RETURN_IF_ERROR(PreparePublication(connection, true, false, stop));
-    PGFLOW_RETURN_IF_ERROR(InstallCapture(connection, pipeline, stop));
-  }
   if (slot_exists) {
     base::LogWarning("the DDL capture was not there; what was changed before now is not known");
+    return absl::OkStatus();
   }
-  return absl::OkStatus();
+  PGFLOW_RETURN_IF_ERROR(PreparePublication(connection, true, false, stop));
+  return UpdateCapture(connection, pipeline, stop);
 }
 
 absl::StatusOr<engine::SlotState> PostgresSource::OpenSlot(bool create, std::stop_token stop) {
@@ -256,7 +262,7 @@ absl::StatusOr<engine::SlotState> PostgresSource::OpenSlot(bool create, std::sto
                             control->display_name());
   }
   PGFLOW_RETURN_IF_ERROR(PreparePublication(*control, create, row.has_value(), stop));
-  PGFLOW_RETURN_IF_ERROR(PrepareCapture(*control, create, row.has_value(), stop));
+  PGFLOW_RETURN_IF_ERROR(PrepareCapture(*control, filter_, create, row.has_value(), stop));
   if (config_.replication.ddl && !captured_ && own_changes_only()) {
     return absl::FailedPreconditionError(kOriginNeedsCapture);
   }

@@ -137,11 +137,17 @@ void CheckPublication(const std::optional<PublicationRow>& row, const std::strin
     return;
   }
   const std::vector<schemas::TableName> missing = MissingTables(*row, catalog);
-  if (missing.empty() || (row->ours && !slot_exists && place == Place::kPrimary)) {
+  const bool may_add = row->ours && place == Place::kPrimary;
+  if (missing.empty() || (may_add && !slot_exists)) {
     Add(check, Severity::kOk, subject, "exists");
     return;
   }
   for (const schemas::TableName& table : missing) {
+    if (may_add) {
+      Add(check, Severity::kOk, fmt::format("table {}", table.ToString()),
+          "joins the stream when the pipeline runs");
+      continue;
+    }
     Add(check, Severity::kError, fmt::format("table {}", table.ToString()),
         fmt::format("publication {} lacks it", publication),
         fmt::format("exclude it, or ALTER PUBLICATION {} ADD TABLE {} before the first run",

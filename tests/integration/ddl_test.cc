@@ -116,6 +116,36 @@ TEST_F(DdlTest, WithoutEventTriggersColumnsFollow) {
   Expect(0, "destroy");
 }
 
+TEST_F(DdlTest, ASuperuserTellsTheCaptureOfOtherTables) {
+  source_.Execute(
+      fmt::format("CREATE ROLE plain LOGIN REPLICATION; GRANT CREATE ON DATABASE {} TO plain;"
+                  "CREATE TABLE u (id int PRIMARY KEY); INSERT INTO u VALUES (1);"
+                  "ALTER TABLE t OWNER TO plain; ALTER TABLE u OWNER TO plain",
+                  source_.name));
+  const std::string superuser = pipeline_.source_url;
+  pipeline_.tables = "[public.t]";
+  Expect(0, "init");
+  source_.Execute(fmt::format(
+      "GRANT SELECT ON pgflow.capture_secret TO plain; ALTER PUBLICATION pgflow_{} OWNER TO plain",
+      pipeline_.name));
+  pipeline_.source_url = source_.url("plain");
+  RunToCurrent();
+  pipeline_.tables = "[\"public.*\"]";
+  const std::string check = Expect(3, "check");
+  EXPECT_NE(check.find("for other tables than the file selects"), std::string::npos) << check;
+  EXPECT_NE(check.find("table public.u: joins the stream"), std::string::npos) << check;
+  const std::string refused = Expect(1, "run", {"--until-current"});
+  EXPECT_NE(refused.find("let a superuser run `pgflow init`"), std::string::npos) << refused;
+  pipeline_.source_url = superuser;
+  Expect(0, "init");
+  pipeline_.source_url = source_.url("plain");
+  source_.Execute("ALTER TABLE u ADD COLUMN v int DEFAULT 2; INSERT INTO u VALUES (2, 3)");
+  RunToCurrent();
+  ExpectEqual({"t", "u"});
+  pipeline_.source_url = superuser;
+  Expect(0, "destroy");
+}
+
 TEST_F(DdlTest, ASchemaOfSomebodyElseIsNotTrusted) {
   source_.Execute("CREATE ROLE squatter; CREATE SCHEMA pgflow AUTHORIZATION squatter");
   const std::string refused = Expect(1, "init");
