@@ -62,6 +62,7 @@ void RandomWorkloadTest::RunSeed(uint64_t seed) {
     process = Run();
   }
   absl::SleepFor(absl::Milliseconds(draw(200, 800)));
+  EXPECT_TRUE(Eventually([&] { return workload.committed() > 0; }));
   workload.Stop();
   process->Kill9();
   RunToCurrent();
@@ -72,7 +73,6 @@ void RandomWorkloadTest::RunSeed(uint64_t seed) {
               static_cast<long long>(workload.ddl()));
   std::fflush(stdout);
   EXPECT_EQ(difference, "");
-  EXPECT_GT(workload.committed(), 0);
   if (HasFailure()) {
     // What all of its processes said.
     std::printf("%s\n", ReadFile(directory_ / "pgflow.log").c_str());
