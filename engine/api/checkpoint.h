@@ -82,6 +82,8 @@ class CheckpointStore {
   virtual absl::Status FinishTable(const schemas::TableName& table) = 0;
   virtual absl::Status FinishSnapshot() = 0;
   virtual absl::Status AdvanceStream(StreamPoint point) = 0;
+  // The source was promoted: what the checkpoint says is of its new timeline's log, too.
+  virtual absl::Status FollowTimeline(uint32_t timeline) = 0;
   // Removes everything about this sink.
   virtual absl::Status Forget() = 0;
 };

@@ -28,7 +28,10 @@ struct SlotHealth {
   std::string wal_status;           // pg_replication_slots.wal_status: reserved, extended, ...
   uint64_t retained_wal_bytes = 0;  // From its restart_lsn to the server's end of WAL.
   postgres::Lsn server_lsn;         // End of WAL.
-  std::string ddl;                  // How DDL is captured, for people: "all commands".
+  // That it writes now, when it surely is the server of Open: another one when that was promoted.
+  // 0: not known.
+  uint32_t timeline = 0;
+  std::string ddl;  // How DDL is captured, for people: "all commands".
 };
 
 // What `pgflow check` learns of a source: the findings, and the chosen tables (leaves) for the
@@ -58,9 +61,9 @@ struct SourcePlan {
   int snapshot_workers = 4;
 };
 
-// One instance drives one slot. Inert until Open. Open, OpenSlot, OpenSnapshot, DropSlot, Health
-// and CurrentLsn are called from one thread at a time; Run has a thread of its own; Acknowledge may
-// come from any thread and does not block.
+// One instance drives one slot. Inert until Open. All but Run and Acknowledge are called from one
+// thread at a time; Run has a thread of its own; Acknowledge may come from any thread and does not
+// block.
 class Source {
  public:
   virtual ~Source() = default;
@@ -70,6 +73,12 @@ class Source {
 
   // Connects and reads who the server is.
   virtual absl::StatusOr<SourceIdentity> Open(std::stop_token stop) = 0;
+
+  // Where its log left `timeline` for a later one, when the server was promoted. kNotFound: its log
+  // was never on it.
+  virtual absl::StatusOr<postgres::Lsn> TimelineEnd(uint32_t timeline, std::stop_token /*stop*/) {
+    return absl::NotFoundError("no timeline " + std::to_string(timeline));
+  }
 
   // Makes sure that publication and slot exist; creates them when `create` says so, else a missing
   // one is kNotFound. kFailedPrecondition: it exists but cannot serve (invalidated, another

@@ -28,7 +28,7 @@ class CheckpointTest : public testing::Test {
 };
 
 TEST_F(CheckpointTest, AStoreRemembersAcrossProcesses) {
-  const SourceIdentity identity{7123456789012345678, 2, "shop", "pgflow"};
+  SourceIdentity identity{7123456789012345678, 2, "shop", "pgflow"};
   const schemas::TableName table{"public", "Odd \"name\""};
   {
     auto database = SqliteDatabase::Open(directory_ + "/made");
@@ -42,6 +42,7 @@ TEST_F(CheckpointTest, AStoreRemembersAcrossProcesses) {
     ASSERT_TRUE(store.FinishTable(table).ok());
     ASSERT_TRUE(store.FinishSnapshot().ok());
     ASSERT_TRUE(store.AdvanceStream({postgres::Lsn(0x30), postgres::Lsn(0x38)}).ok());
+    ASSERT_TRUE(store.FollowTimeline(3).ok());
   }
   auto database = SqliteDatabase::Open(directory_ + "/made");
   SqliteCheckpointStore other(**database, "shop", "other");
@@ -49,6 +50,7 @@ TEST_F(CheckpointTest, AStoreRemembersAcrossProcesses) {
   SqliteCheckpointStore store(**database, "shop", "stdout");
   const std::optional<SinkCheckpoint> checkpoint = *store.Load();
   ASSERT_TRUE(checkpoint.has_value());
+  identity.timeline = 3;
   EXPECT_EQ(checkpoint->identity, identity);
   EXPECT_EQ(checkpoint->stream, (StreamPoint{postgres::Lsn(0x30), postgres::Lsn(0x38)}));
   EXPECT_TRUE(checkpoint->snapshot_complete);

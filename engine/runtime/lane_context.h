@@ -1,6 +1,7 @@
 // What a lane is made of: its sink with what belongs to it, and what the lanes of a pipeline share.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <set>
@@ -54,11 +55,15 @@ struct LaneContext {
   StreamLog& log;
   std::span<const std::unique_ptr<Transformer>> transformers;
   SqliteDatabase& state;
-  SourceIdentity identity;
+  SourceIdentity identity;  // As the source said first.
+  // Its timeline now: a promotion in mid-stream changes it.
+  const std::atomic<uint32_t>& timeline;
   SlotState slot;
   SourcePlan plan;
   bool snapshot_only = false;
   SessionOpener open_session;
+  // Of the source (Source::TimelineEnd).
+  std::function<absl::StatusOr<postgres::Lsn>(uint32_t timeline, std::stop_token)> timeline_end;
   std::function<void()> on_durable;  // A frontier moved; any lane's thread.
   LaneOptions options;
   // Chosen, but their changes do not come yet: not for the first snapshot.

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "engine/runtime/checkpoint_identity.h"
 #include "engine/runtime/table_join.h"
 
 namespace pgflow::engine {
@@ -87,17 +88,24 @@ absl::Status Pipeline::Start(std::stop_token stop) {
     if (!opened.ok()) return base::Annotate(opened.status(), "source");
     slot = *opened;
   }
+  timeline_ = identity->timeline;
   context_ = std::make_unique<LaneContext>(LaneContext{
       .pipeline = options_.name,
       .log = log_,
       .transformers = transformers_,
       .state = *state_,
       .identity = *identity,
+      .timeline = timeline_,
       .slot = slot,
       .plan = source_->plan(),
       .snapshot_only = options_.snapshot_only,
       .open_session = [this](postgres::Lsn newer_than,
                              std::stop_token token) { return OpenSession(newer_than, token); },
+      .timeline_end =
+          [this](uint32_t timeline, std::stop_token token) {
+            base::MutexLock lock(&source_mutex_);
+            return source_->TimelineEnd(timeline, std::move(token));
+          },
       .on_durable = [this] { MoveFrontier(); },
       .options = options_.lane,
   });
@@ -256,12 +264,17 @@ void Pipeline::RefreshHealth(std::stop_token stop) {
       reopened = base::MakeStatus(
           absl::StatusCode::kFailedPrecondition,
           "source: another server answers: system identifier {} timeline {}, not {} timeline {}; "
-          "a fail-over needs `pgflow destroy` and a new copy",
+          "run pgflow again, which goes on if it lacks nothing that the old one sent",
           identity->system_identifier, identity->timeline, context_->identity.system_identifier,
           context_->identity.timeline);
     }
   }
   source_mutex_.Unlock();
+  // The stream went on through the promotion of its server: what comes is of the new timeline.
+  if (health.ok() && health->timeline > timeline_.load()) {
+    base::LogInfo("the source was promoted: timeline {}", health->timeline);
+    timeline_ = health->timeline;
+  }
   base::MutexLock lock(&mutex_);
   if (health.ok()) health_ = *std::move(health);
   if (!reopened.ok() && source_error_.ok()) source_error_ = reopened;

@@ -92,6 +92,8 @@ class Pipeline {
   bool publishes_ = false;    // It has tables that the stream does not carry.
   absl::Time next_refresh_;
 
+  std::atomic<uint32_t> timeline_{0};  // Of the source; lanes read it.
+
   base::Mutex source_mutex_;  // The source's control calls come one at a time.
   std::weak_ptr<SnapshotSession> session_ ABSL_GUARDED_BY(source_mutex_);
 

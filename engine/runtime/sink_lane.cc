@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "engine/runtime/checkpoint_identity.h"
 
 namespace pgflow::engine {
 namespace {
@@ -15,15 +16,6 @@ namespace {
 constexpr uint64_t kHeldBytesMax = 8 << 20;
 // A window of so many changes is a sign of a busy stream: the next one may gather a little.
 constexpr size_t kBusyWindowEvents = 500;
-
-absl::Status Mismatch(std::string_view sink, std::string_view what, std::string checkpoint,
-                      std::string source) {
-  return base::MakeStatus(
-      absl::StatusCode::kFailedPrecondition,
-      "the checkpoint of sink {} belongs to another source: {} {} there, {} here. Point the "
-      "pipeline at the source it began with, or run `pgflow destroy` to begin again",
-      sink, what, checkpoint, source);
-}
 
 }  // namespace
 
@@ -98,7 +90,7 @@ absl::Status SinkLane::Attempt(std::stop_token stop) {
   PGFLOW_RETURN_IF_ERROR(node_.sink->Open({context_.pipeline, node_.name}, stop));
   store_ = node_.sink->checkpoint_store();
   if (store_ == nullptr) store_ = &own_store_;
-  PGFLOW_ASSIGN_OR_RETURN(SinkCheckpoint checkpoint, LoadCheckpoint());
+  PGFLOW_ASSIGN_OR_RETURN(SinkCheckpoint checkpoint, LoadCheckpoint(stop));
   if (was_open_ && checkpoint.stream.end_lsn < durable_.end_lsn) {
     return base::MakeStatus(absl::StatusCode::kDataLoss,
                             "the checkpoint went back from {} to {}: the target lost what it had "
@@ -116,6 +108,7 @@ absl::Status SinkLane::Attempt(std::stop_token stop) {
   const bool settled = checkpoint.stream.end_lsn >= gates.settled();
   builder_.Start(checkpoint.stream, std::move(gates));
   written_ = position_ = checkpoint.stream;
+  timeline_ = checkpoint.identity.timeline;
   inside_window_ = false;
   reached_stop_ = false;
   last_window_end_ = absl::Now();
@@ -127,10 +120,11 @@ absl::Status SinkLane::Attempt(std::stop_token stop) {
   return Stream(stop);
 }
 
-absl::StatusOr<SinkCheckpoint> SinkLane::LoadCheckpoint() {
+absl::StatusOr<SinkCheckpoint> SinkLane::LoadCheckpoint(const std::stop_token& stop) {
   PGFLOW_ASSIGN_OR_RETURN(std::optional<SinkCheckpoint> checkpoint, store_->Load());
   if (checkpoint.has_value() && !(context_.join != nullptr && IsStale(*checkpoint))) {
-    PGFLOW_RETURN_IF_ERROR(CheckIdentity(*checkpoint));
+    PGFLOW_RETURN_IF_ERROR(FollowPromotion(context_, node_.name, *store_, *checkpoint, stop));
+    PGFLOW_RETURN_IF_ERROR(CheckIdentity(context_, node_.name, *checkpoint, began_));
     return *std::move(checkpoint);
   }
   PGFLOW_RETURN_IF_ERROR(BeginAgain(checkpoint));
@@ -170,43 +164,6 @@ bool SinkLane::IsStale(const SinkCheckpoint& checkpoint) const {
   });
 }
 
-absl::Status SinkLane::CheckIdentity(const SinkCheckpoint& checkpoint) const {
-  const SourceIdentity& there = checkpoint.identity;
-  const SourceIdentity& here = context_.identity;
-  if (there.system_identifier != here.system_identifier) {
-    return Mismatch(node_.name, "system identifier", std::to_string(there.system_identifier),
-                    std::to_string(here.system_identifier));
-  }
-  if (there.timeline != here.timeline) {
-    return Mismatch(node_.name, "timeline", std::to_string(there.timeline),
-                    std::to_string(here.timeline));
-  }
-  if (there.database != here.database) {
-    return Mismatch(node_.name, "database", there.database, here.database);
-  }
-  if (context_.snapshot_only) return absl::OkStatus();
-  if (there.slot != here.slot) return Mismatch(node_.name, "slot", there.slot, here.slot);
-  if (context_.slot.created && !began_) {
-    absl::Status status = base::MakeStatus(
-        absl::StatusCode::kFailedPrecondition,
-        "replication slot {} did not exist, but the checkpoint of sink {} continues at {}: the "
-        "changes since then are gone with the slot. Run `pgflow destroy` and copy again",
-        here.slot, node_.name, checkpoint.stream.end_lsn);
-    base::SetPayload(status, kRecreatedSlotPayload, "1");
-    return status;
-  }
-  if (context_.slot.confirmed_flush > checkpoint.stream.end_lsn) {
-    return base::MakeStatus(
-        absl::StatusCode::kFailedPrecondition,
-        "replication slot {} has moved to {}, past {} where sink {} continues: it was recreated, "
-        "or "
-        "somebody else reads it. The changes in between are gone. Run `pgflow destroy` and copy "
-        "again",
-        here.slot, context_.slot.confirmed_flush, checkpoint.stream.end_lsn, node_.name);
-  }
-  return absl::OkStatus();
-}
-
 absl::Status SinkLane::CopySnapshot(SinkCheckpoint& checkpoint, std::stop_token stop) {
   statistics_.SetPhase(Phase::kSnapshot);
   SnapshotRunner runner(
@@ -222,7 +179,7 @@ absl::Status SinkLane::CopySnapshot(SinkCheckpoint& checkpoint, std::stop_token 
        .newer_than = context_.join == nullptr ? postgres::Lsn() : context_.join->published,
        .workers = context_.plan.snapshot_workers});
   PGFLOW_RETURN_IF_ERROR(runner.Run(checkpoint, stop));
-  PGFLOW_ASSIGN_OR_RETURN(checkpoint, LoadCheckpoint());
+  PGFLOW_ASSIGN_OR_RETURN(checkpoint, LoadCheckpoint(stop));
   base::LogInfo("sink {}: the snapshot is complete", node_.name);
   return absl::OkStatus();
 }
@@ -250,6 +207,7 @@ absl::Status SinkLane::Stream(std::stop_token stop) {
       PGFLOW_RETURN_IF_ERROR(WritePosition(stop));
     }
     PGFLOW_RETURN_IF_ERROR(UpdateDurable(finished || held, stop));
+    PGFLOW_RETURN_IF_ERROR(StepTimeline());
     if (!finished) continue;
     if (durable_.end_lsn >= written_.end_lsn) return node_.sink->Close(stop);
     Pause(context_.options.durable_interval, stop);
@@ -260,6 +218,14 @@ absl::Status SinkLane::Stream(std::stop_token stop) {
 absl::Status SinkLane::StepJoining(std::stop_token stop) {
   if (inside_window_ || context_.join != nullptr) return absl::OkStatus();
   return joining_.Step(*store_, builder_, position_, postgres::Lsn(frontier_.load()), stop);
+}
+
+absl::Status SinkLane::StepTimeline() {
+  const uint32_t timeline = context_.timeline.load();
+  if (timeline == timeline_ || inside_window_) return absl::OkStatus();
+  PGFLOW_RETURN_IF_ERROR(store_->FollowTimeline(timeline));
+  timeline_ = timeline;
+  return absl::OkStatus();
 }
 
 void SinkLane::Gather() {

@@ -18,9 +18,6 @@
 
 namespace pgflow::engine {
 
-// On the status of a lane that found a checkpoint of a slot that was created just now.
-inline constexpr std::string_view kRecreatedSlotPayload = "pgflow/recreated-slot";
-
 // Created before the source runs (its cursor holds the log); Run has a thread of its own; the other
 // calls may come from any thread.
 class SinkLane {
@@ -58,14 +55,14 @@ class SinkLane {
  private:
   absl::Status Attempt(std::stop_token stop);
   absl::Status RunUntilDone(std::stop_token stop);
-  absl::StatusOr<SinkCheckpoint> LoadCheckpoint();
+  absl::StatusOr<SinkCheckpoint> LoadCheckpoint(const std::stop_token& stop);
   absl::Status BeginAgain(const std::optional<SinkCheckpoint>& stale);
   // Of a lane that brings tables in: nobody kept the log for it.
   bool IsStale(const SinkCheckpoint& checkpoint) const;
-  absl::Status CheckIdentity(const SinkCheckpoint& checkpoint) const;
   absl::Status CopySnapshot(SinkCheckpoint& checkpoint, std::stop_token stop);
   absl::Status Stream(std::stop_token stop);
   absl::Status StepJoining(std::stop_token stop);
+  absl::Status StepTimeline();
   void Gather();
   absl::Status WriteTake(const Take& take, std::stop_token stop);
   absl::Status WriteWindow(const Window& window, std::stop_token stop);
@@ -98,6 +95,7 @@ class SinkLane {
   bool retry_now_ = false;                      // The last error was dealt with; no pause.
   std::optional<postgres::Lsn> isolate_until_;  // Events go one by one up to here.
   bool inside_window_ = false;  // The sink holds parts of an unfinished transaction.
+  uint32_t timeline_ = 0;       // Of the checkpoint.
   size_t last_window_events_ = 0;
   bool reached_stop_ = false;  // What comes next is at or behind stop_before_.
   StreamPoint written_;

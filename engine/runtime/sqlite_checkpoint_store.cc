@@ -105,6 +105,11 @@ absl::Status SqliteCheckpointStore::AdvanceStream(StreamPoint point) {
                          {point.commit_lsn.ToString(), point.end_lsn.ToString(), key_});
 }
 
+absl::Status SqliteCheckpointStore::FollowTimeline(uint32_t timeline) {
+  return database_.Query("UPDATE checkpoint SET timeline = ? WHERE sink = ?",
+                         {int64_t{timeline}, key_});
+}
+
 absl::Status SqliteCheckpointStore::Forget() {
   for (const char* sql :
        {"DELETE FROM finished_range WHERE sink = ?", "DELETE FROM table_progress WHERE sink = ?",

@@ -74,6 +74,13 @@ absl::Status MemoryCheckpointStore::AdvanceStream(StreamPoint point) {
   return absl::OkStatus();
 }
 
+absl::Status MemoryCheckpointStore::FollowTimeline(uint32_t timeline) {
+  base::MutexLock lock(&mutex_);
+  if (!checkpoint_.has_value()) return NotBegun();
+  checkpoint_->identity.timeline = timeline;
+  return absl::OkStatus();
+}
+
 absl::Status MemoryCheckpointStore::Forget() {
   base::MutexLock lock(&mutex_);
   checkpoint_.reset();

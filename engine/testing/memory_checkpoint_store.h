@@ -18,6 +18,7 @@ class MemoryCheckpointStore final : public CheckpointStore {
   absl::Status FinishTable(const schemas::TableName& table) override;
   absl::Status FinishSnapshot() override;
   absl::Status AdvanceStream(StreamPoint point) override;
+  absl::Status FollowTimeline(uint32_t timeline) override;
   absl::Status Forget() override;
 
  private:

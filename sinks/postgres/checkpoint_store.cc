@@ -267,6 +267,14 @@ absl::Status PostgresCheckpointStore::AdvanceStream(StreamPoint point) {
                 true);
 }
 
+absl::Status PostgresCheckpointStore::FollowTimeline(uint32_t timeline) {
+  const base::MutexLock lock(&mutex_);
+  PGFLOW_RETURN_IF_ERROR(Connect());
+  return Change({fmt::format("UPDATE {}.checkpoint SET timeline = {} WHERE {}",
+                             statements_->schema(), timeline, Mine())},
+                true);
+}
+
 absl::Status PostgresCheckpointStore::Forget() {
   const base::MutexLock lock(&mutex_);
   if (before_forget_) before_forget_();

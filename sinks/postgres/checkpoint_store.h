@@ -91,6 +91,7 @@ class PostgresCheckpointStore final : public engine::CheckpointStore {
   absl::Status FinishTable(const schemas::TableName& table) override;
   absl::Status FinishSnapshot() override;
   absl::Status AdvanceStream(engine::StreamPoint point) override;
+  absl::Status FollowTimeline(uint32_t timeline) override;
   absl::Status Forget() override;
 
  private:

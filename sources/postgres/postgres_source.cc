@@ -12,6 +12,7 @@
 #include "sources/postgres/server_identity.h"
 #include "sources/postgres/snapshot_session.h"
 #include "sources/postgres/stream_reader.h"
+#include "sources/postgres/timeline_history.h"
 
 namespace pgflow::sources {
 namespace {
@@ -76,6 +77,7 @@ absl::StatusOr<Connection*> PostgresSource::Control(std::stop_token stop) {
   if (control_ == nullptr || !control_->StillThere()) {
     control_.reset();
     PGFLOW_ASSIGN_OR_RETURN(control_, Connection::Connect(Options("control"), std::move(stop)));
+    is_first_session_ = !identity_.has_value();
   }
   return control_.get();
 }
@@ -92,6 +94,14 @@ absl::StatusOr<engine::SourceIdentity> PostgresSource::Open(std::stop_token stop
   // The first one: it may be another server's that answers a later look.
   if (!identity_.has_value()) identity_ = identity;
   return identity;
+}
+
+absl::StatusOr<Lsn> PostgresSource::TimelineEnd(uint32_t timeline, std::stop_token stop) {
+  postgres::ConnectOptions walsender = Options("history");
+  walsender.replication = true;
+  PGFLOW_ASSIGN_OR_RETURN(const std::unique_ptr<Connection> connection,
+                          Connection::Connect(walsender, stop));
+  return ReadTimelineEnd(*connection, identity_->timeline, timeline, std::move(stop));
 }
 
 absl::StatusOr<schemas::Catalog> PostgresSource::ReadTables(
@@ -363,8 +373,11 @@ absl::StatusOr<engine::SlotHealth> PostgresSource::Health(std::stop_token stop) 
       const Result row,
       control->Execute(
           fmt::format("SELECT s.wal_status, greatest(pg_wal_lsn_diff(l.lsn, s.restart_lsn), 0)"
-                      "::bigint, l.lsn FROM (SELECT CASE WHEN pg_is_in_recovery() "
-                      "THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS lsn) l "
+                      "::bigint, l.lsn, l.timeline FROM (SELECT CASE WHEN pg_is_in_recovery() "
+                      "THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS lsn, "
+                      "CASE WHEN pg_is_in_recovery() THEN 0 ELSE ('x' || left("
+                      "pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint END "
+                      "AS timeline) l "
                       "LEFT JOIN pg_replication_slots s ON s.slot_name = {}",
                       control->QuoteLiteral(slot())),
           stop));
@@ -378,6 +391,8 @@ absl::StatusOr<engine::SlotHealth> PostgresSource::Health(std::stop_token stop) 
   }
   health.retained_wal_bytes = static_cast<uint64_t>(row.integer(0, 1));
   health.server_lsn = Lsn::Parse(row.at(0, 2)).value_or(Lsn());
+  // A session does not move to another server.
+  if (is_first_session_) health.timeline = static_cast<uint32_t>(row.integer(0, 3));
   return health;
 }
 

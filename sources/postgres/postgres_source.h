@@ -28,6 +28,7 @@ class PostgresSource final : public engine::Source {
 
   engine::SourcePlan plan() const override;
   absl::StatusOr<engine::SourceIdentity> Open(std::stop_token stop) override;
+  absl::StatusOr<postgres::Lsn> TimelineEnd(uint32_t timeline, std::stop_token stop) override;
   absl::StatusOr<engine::SlotState> OpenSlot(bool create, std::stop_token stop) override;
   absl::Status DropSlot(std::stop_token stop) override;
   engine::TableSelection selection() const override {
@@ -73,6 +74,7 @@ class PostgresSource final : public engine::Source {
   std::optional<CreatedSlot> created_;              // Until its snapshot was taken over.
   std::unique_ptr<RelationCache> relations_;        // The stream's thread only.
   std::vector<postgres::Oid> unpublished_;          // As ListTables said last: what Select adds.
+  bool is_first_session_ = false;  // control_ is the one that identity_ was read from.
   bool ran_ = false;
   bool captured_ = false;  // The DDL capture is there.
   std::atomic<uint64_t> acknowledged_{0};

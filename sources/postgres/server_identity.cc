@@ -34,7 +34,7 @@ absl::Status CheckSameServer(postgres::Connection& connection,
   return base::MakeStatus(
       absl::StatusCode::kFailedPrecondition,
       "another server answers at {}: system identifier {} timeline {}, not {} timeline {}. It may "
-      "lack changes that the old one sent; a fail-over needs `pgflow destroy` and a new copy",
+      "lack changes that the old one sent; run pgflow again, which goes on if it does not",
       connection.display_name(), found.system_identifier, found.timeline,
       expected.system_identifier, expected.timeline);
 }

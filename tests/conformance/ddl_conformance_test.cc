@@ -33,7 +33,24 @@ class DdlConformanceTest : public SharedServerTest, public testing::WithParamInt
     return DifferenceOf(source_, target_) + DifferenceOf(target_, source_) +
            DefinitionDifference(source_, target_);
   }
+  std::string WhatTheSourceHas() const;
 };
+
+// For a failure: what the slot still gives, and which objects the capture knows otherwise than they
+// are.
+std::string DdlConformanceTest::WhatTheSourceHas() const {
+  const std::string name = "pgflow_" + pipeline_.name;
+  return "\nin the log:\n" +
+         source_.ValueIfAny(fmt::format(
+             "SELECT string_agg(lsn || ' ' || encode(substr(data, 1, 400), 'escape'), E'\\n') "
+             "FROM pg_logical_slot_peek_binary_changes('{0}', NULL, 100, 'proto_version', '1', "
+             "'publication_names', '{0}', 'messages', 'true')",
+             name)) +
+         "\ncaptured otherwise:\n" +
+         source_.ValueIfAny(
+             "SELECT string_agg(state ->> 'name', ' ') FROM pgflow.object_state "
+             "WHERE state IS DISTINCT FROM pgflow.state(class, object)");
+}
 
 void DdlConformanceTest::SetUp() {
   SharedServerTest::SetUp();
@@ -61,7 +78,7 @@ TEST_P(DdlConformanceTest, Case) {
     ASSERT_TRUE(Eventually([&] {
       return !process->running() || target_.ValueIfAny("SELECT max(id) FROM first") == last;
     }));
-    ASSERT_TRUE(process->running()) << change << process->Output();
+    ASSERT_TRUE(process->running()) << change << process->Output() << WhatTheSourceHas();
     ASSERT_EQ(Difference(), "") << "after\n" << change;
   }
   process->Signal(SIGTERM);
