@@ -28,8 +28,8 @@ class FollowPromotionTest : public testing::Test {
                  .slot = {false, Lsn(0x100)},
                  .plan = {},
                  .open_session = {},
-                 .timeline_end = [this](uint32_t timeline, const std::stop_token& /*stop*/)
-                     -> absl::StatusOr<Lsn> {
+                 .timeline_end = [this](uint32_t timeline,
+                                        const std::stop_token& /*stop*/) -> absl::StatusOr<Lsn> {
                    if (timeline != 1) return absl::NotFoundError("not in the history");
                    return end_;
                  },

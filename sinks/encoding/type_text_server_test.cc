@@ -18,6 +18,7 @@ struct TypeCase {
   std::string type;
   std::vector<std::string> literals;
   std::string random_sql;  // An expression of many values, over generate_series g; may be empty.
+  int since = 13;          // The server's first version that has it.
 };
 
 std::vector<TypeCase> NumberAndTextCases() {
@@ -39,8 +40,9 @@ std::vector<TypeCase> NumberAndTextCases() {
        "(random()-0.5) * 10^(random()*600-300)"},
       {"numeric",
        {"0", "0.00", "-0.5", "1", "10000", "9999", "10000.0001", "0.0000000001", "1e30", "1e-30",
-        "123456789012345678901234567890.123456789", "-99999.9999", "NaN", "Infinity", "-Infinity"},
+        "123456789012345678901234567890.123456789", "-99999.9999", "NaN"},
        "((random()-0.5) * 10^(random()*40-20))::numeric"},
+      {"numeric", {"Infinity", "-Infinity"}, "", 14},
       {"numeric(12,2)", {"1", "1.5", "-1234567890.12"}, ""},
       {"text", {"", "plain", "grün 日本 😀", "a\"b\\c\n\t", "null"}, "md5(g::text)"},
       {"varchar(10)", {"", "abc"}, ""},
@@ -130,11 +132,11 @@ std::vector<TypeCase> ContainerCases() {
       {"tsrange", {"[\"2024-01-01 00:00:00\",\"2024-02-01 12:00:00\")"}, ""},
       {"tstzrange", {"(,\"2024-02-01 12:00:00+00\"]"}, ""},
       {"daterange", {"[2024-01-01,2024-02-01)", "(,infinity)"}, ""},
-      {"int4multirange", {"{}", "{[1,3),[5,7)}"}, ""},
-      {"nummultirange", {"{[1.5,2.5]}"}, ""},
-      {"tstzmultirange", {"{[\"2024-01-01 00:00:00+00\",\"2024-02-01 00:00:00+00\")}"}, ""},
+      {"int4multirange", {"{}", "{[1,3),[5,7)}"}, "", 14},
+      {"nummultirange", {"{[1.5,2.5]}"}, "", 14},
+      {"tstzmultirange", {"{[\"2024-01-01 00:00:00+00\",\"2024-02-01 00:00:00+00\")}"}, "", 14},
       {"int4range[]", {"{\"[1,3)\",empty}"}, ""},
-      {"int4multirange[]", {"{\"{[1,3)}\"}"}, ""},
+      {"int4multirange[]", {"{\"{[1,3)}\"}"}, "", 14},
   };
 }
 
@@ -226,6 +228,7 @@ class TypeTextServerTest : public testing::Test {
     SCOPED_TRACE(seed);
     Execute("SELECT setseed(" + std::to_string(seed) + ")");
     for (const TypeCase& type_case : cases) {
+      if (connection_->server_version() / 10000 < type_case.since) continue;
       const auto oid = connection_->Execute("SELECT " + connection_->QuoteLiteral(type_case.type) +
                                             "::regtype::oid::int8");
       ASSERT_TRUE(oid.ok()) << oid.status();

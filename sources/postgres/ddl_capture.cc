@@ -47,13 +47,18 @@ absl::StatusOr<bool> IsSuperuser(Connection& connection, const std::stop_token& 
 
 // Which tables the pipeline has.
 std::string RegisterSql(Connection& connection, const CapturedPipeline& pipeline) {
-  return fmt::format(
+  std::string sql = fmt::format(
       "INSERT INTO pgflow.capture_pipeline VALUES ({}, {}, {}, {}) ON CONFLICT (pipeline) DO "
       "UPDATE SET publication = excluded.publication, includes = excluded.includes, "
       "excludes = excluded.excludes; SELECT pgflow.refresh();",
       connection.QuoteLiteral(pipeline.name), connection.QuoteLiteral(pipeline.publication),
       TextArray(connection, pipeline.filter->IncludeExpressions()),
       TextArray(connection, pipeline.filter->ExcludeExpressions()));
+  if (connection.server_version() < 140000) {
+    sql += fmt::format("SELECT pgflow.publish_messages({});",
+                       connection.QuoteLiteral(pipeline.publication));
+  }
+  return sql;
 }
 
 // One transaction: all of it, or nothing.
@@ -133,10 +138,6 @@ absl::Status InstallCapture(Connection& connection, const CapturedPipeline& pipe
       "GRANT USAGE ON SCHEMA pgflow TO PUBLIC; GRANT SELECT ON pgflow.capture_pipeline TO PUBLIC;",
       connection.QuoteLiteral(Version()));
   script += RegisterSql(connection, pipeline);
-  if (connection.server_version() < 140000) {
-    script += fmt::format("SELECT pgflow.publish_messages({});",
-                          connection.QuoteLiteral(pipeline.publication));
-  }
   return RunScript(connection, script, stop);
 }
 

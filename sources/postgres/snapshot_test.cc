@@ -16,6 +16,8 @@ class SnapshotTest : public SourceTest {
     EXPECT_TRUE(session.ok()) << session.status();
     return session.ok() ? *std::move(session) : nullptr;
   }
+  // Older servers read a table in one piece.
+  bool HasRanges() const { return std::stoi(Value("SHOW server_version_num")) >= 140000; }
   static uint32_t IndexOf(const engine::SnapshotSession& session, const std::string& table) {
     for (uint32_t i = 0; i < session.tables().size(); ++i) {
       if (session.tables()[i].schema->table.name == table) return i;
@@ -146,7 +148,9 @@ TEST_F(SnapshotTest, RangesCoverTheTableOnceAndAtTheConsistentPoint) {
       "INSERT INTO t SELECT i, 'later' FROM generate_series(30001, 31000) i; "
       "DELETE FROM t WHERE id <= 100; UPDATE t SET v = 'new' WHERE id % 7 = 0");
   const auto session = OpenSnapshot();
-  ASSERT_GT(session->tables()[0].ranges.size(), 5);
+  if (HasRanges()) {
+    ASSERT_GT(session->tables()[0].ranges.size(), 5);
+  }
   std::string bytes;
   EXPECT_EQ(ReadTable(*session, "t", bytes), 30000);
   EXPECT_EQ(session->definition().tables.size(), 1);
@@ -227,6 +231,7 @@ TEST_F(SnapshotTest, NoticesRewritesBetweenRanges) {
 }
 
 TEST_F(SnapshotTest, SurvivesTheLossOfSlotSessionAndGuards) {
+  if (!HasRanges()) GTEST_SKIP() << "there is nothing between the ranges of this version";
   Execute(
       "CREATE TABLE t (id int PRIMARY KEY); "
       "INSERT INTO t SELECT generate_series(1, 50000)");

@@ -45,6 +45,9 @@ TEST_F(StreamTest, MarksUnchangedToast) {
 }
 
 TEST_F(StreamTest, StreamsOpenTransactionsAndLeavesOutAbortedParts) {
+  if (std::stoi(Value("SHOW server_version_num")) < 140000) {
+    GTEST_SKIP() << "this version sends whole transactions only";
+  }
   Execute("CREATE TABLE t (id int PRIMARY KEY, v text)");
   OpenSource(Config());
   StartStream();
