@@ -374,8 +374,11 @@ absl::Status NothingChosen(const Relations& relations, const Connection& connect
 
 }  // namespace
 
-absl::StatusOr<Catalog> ReadCatalog(Connection& connection, const TableFilter& filter,
-                                    std::stop_token stop, const PublishedParts& published) {
+namespace {
+
+absl::StatusOr<Catalog> ReadInTransaction(Connection& connection, const TableFilter& filter,
+                                          const std::stop_token& stop,
+                                          const PublishedParts& published) {
   Catalog catalog;
   PGFLOW_ASSIGN_OR_RETURN(Relations relations, ReadRelations(connection, stop));
   Choose(relations, filter, catalog.problems);
@@ -419,6 +422,22 @@ absl::StatusOr<Catalog> ReadCatalog(Connection& connection, const TableFilter& f
   for (const CatalogTable& table : catalog.tables) FindTableProblems(table, catalog.problems);
   std::ranges::sort(catalog.tables, {},
                     [](const CatalogTable& table) { return table.schema->table; });
+  return catalog;
+}
+
+}  // namespace
+
+// A command that runs meanwhile is seen whole, or not at all: a table whose key is being replaced
+// would seem to have neither.
+absl::StatusOr<Catalog> ReadCatalog(Connection& connection, const TableFilter& filter,
+                                    std::stop_token stop, const PublishedParts& published) {
+  if (connection.in_transaction()) return ReadInTransaction(connection, filter, stop, published);
+  PGFLOW_RETURN_IF_ERROR(
+      connection.Execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", stop).status());
+  absl::StatusOr<Catalog> catalog = ReadInTransaction(connection, filter, stop, published);
+  if (connection.healthy()) {
+    PGFLOW_RETURN_IF_ERROR(connection.Execute(catalog.ok() ? "COMMIT" : "ROLLBACK").status());
+  }
   return catalog;
 }
 

@@ -227,6 +227,11 @@ int Connection::server_version() const { return PQserverVersion(connection_); }
 int Connection::backend_pid() const { return PQbackendPID(connection_); }
 bool Connection::healthy() const { return PQstatus(connection_) == CONNECTION_OK; }
 
+bool Connection::in_transaction() const {
+  const PGTransactionStatusType status = PQtransactionStatus(connection_);
+  return status == PQTRANS_INTRANS || status == PQTRANS_INERROR;
+}
+
 bool Connection::StillThere() {
   // Twice: the first call may read the server's last words, the second one the end behind them.
   return PQconsumeInput(connection_) != 0 && PQconsumeInput(connection_) != 0 && healthy();

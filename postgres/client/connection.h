@@ -89,7 +89,8 @@ class Connection {
   const std::string& display_name() const { return display_name_; }
   int server_version() const;  // 150018.
   int backend_pid() const;
-  bool healthy() const;  // False after the connection broke.
+  bool healthy() const;         // False after the connection broke.
+  bool in_transaction() const;  // A transaction block is open.
   // Between two statements: looks whether the server closed the session meanwhile. Does not wait.
   bool StillThere();
 

@@ -78,7 +78,9 @@ const Json& StateIn(const Json& message, const char* key) {
   return found == message.end() ? null : *found;
 }
 
-TableName NameOf(const Json& state) { return {TextOf(state, "schema"), TextOf(state, "name")}; }
+TableName NameOf(const Json& state) {
+  return {TextOf(state, "schema"), state.at("name").get<std::string>()};
+}
 
 DdlSubject SubjectOf(const Json& message) {
   DdlSubject subject;
@@ -109,9 +111,9 @@ DdlSubject SubjectOf(const Json& message) {
   return subject;
 }
 
-absl::Status Malformed(const Json::exception& error) {
+absl::Status Malformed(std::string_view why) {
   return base::MakeStatus(absl::StatusCode::kDataLoss, "a captured DDL message is malformed: {}",
-                          error.what());
+                          why);
 }
 
 DdlScript Plan(const Json& message) {
@@ -146,7 +148,7 @@ absl::StatusOr<DdlSubject> ReadDdlSubject(std::string_view message) {
   try {
     return SubjectOf(Json::parse(message));
   } catch (const Json::exception& error) {
-    return Malformed(error);
+    return Malformed(error.what());
   }
 }
 
@@ -156,7 +158,7 @@ absl::StatusOr<std::string> WithoutBefore(std::string_view message) {
     json["before"] = nullptr;
     return json.dump();
   } catch (const Json::exception& error) {
-    return Malformed(error);
+    return Malformed(error.what());
   }
 }
 
@@ -170,9 +172,11 @@ absl::StatusOr<DdlScript> PlanDdl(std::string_view message) {
           "hand, or run `pgflow destroy` and copy again",
           TextOf(json, "tag"), TextOf(json, "error"), TextOf(json, "query").substr(0, kQueryShown));
     }
-    return Plan(json);
+    DdlScript script = Plan(json);
+    if (script.object.empty()) return Malformed("it names no object");
+    return script;
   } catch (const Json::exception& error) {
-    return Malformed(error);
+    return Malformed(error.what());
   }
 }
 

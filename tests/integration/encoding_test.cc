@@ -122,7 +122,9 @@ TEST_F(EncodingTest, ALetterThatTheTargetLacksIsRefusedInTheStream) {
     pipeline_.sinks[0] += fmt::format(", dead_letter: {{file: \"{}\"}}", file);
     RunToCurrent();
     EXPECT_EQ(CountOf(ReadFile(file), "\n"), 1u) << ReadFile(file);
-    EXPECT_NE(ReadFile(file).find(binary ? "e697a5" : "日"), std::string::npos) << ReadFile(file);
+    // Before version 14 the stream is text.
+    const bool in_bytes = binary && std::stoi(source_.Value("SHOW server_version_num")) >= 140000;
+    EXPECT_NE(ReadFile(file).find(in_bytes ? "e697a5" : "日"), std::string::npos) << ReadFile(file);
     EXPECT_EQ(target_.Value("SELECT count(*) FROM notes WHERE fine = 'é'"), "97");
     Expect(0, "destroy");
   }

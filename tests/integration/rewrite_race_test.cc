@@ -17,6 +17,9 @@ class RewriteRaceTest : public SharedServerTest {
  protected:
   void SetUp() override {
     SharedServerTest::SetUp();
+    if (std::stoi(source_.Value("SHOW server_version_num")) < 140000) {
+      GTEST_SKIP() << "this version reads a table in one piece";
+    }
     // About 8 MB: many ranges.
     source_.Execute(
         "CREATE TABLE big (id int PRIMARY KEY, v int NOT NULL, filler text);"
