@@ -1,6 +1,8 @@
 // Against a real server.
 #include "schemas/catalog.h"
 
+#include <thread>
+
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -24,9 +26,9 @@ class CatalogTest : public testing::Test {
 
   void SetUp() override {
     static int count = 0;
-    const std::string database = fmt::format("catalog{}", ++count);
-    ASSERT_TRUE(shared_server->CreateDatabase(database).ok());
-    auto connection = shared_server->Connect(database);
+    database_ = fmt::format("catalog{}", ++count);
+    ASSERT_TRUE(shared_server->CreateDatabase(database_).ok());
+    auto connection = shared_server->Connect(database_);
     ASSERT_TRUE(connection.ok()) << connection.status();
     connection_ = *std::move(connection);
   }
@@ -48,6 +50,7 @@ class CatalogTest : public testing::Test {
   }
 
   static inline std::unique_ptr<engine::ScratchPostgres> shared_server;
+  std::string database_;
   std::unique_ptr<postgres::Connection> connection_;
 };
 
@@ -163,6 +166,20 @@ TEST_F(CatalogTest, NamesWhatIsMissing) {
   Run("CREATE TABLE a (x int)");
   const auto filter = TableFilter::Make({"public.b"}, {});
   EXPECT_EQ(ReadCatalog(*connection_, *filter, {}).status().code(), absl::StatusCode::kNotFound);
+}
+
+// A table that is dropped between two of its statements has no columns, and no key.
+TEST_F(CatalogTest, SeesACommandWhole) {
+  Run("CREATE TABLE kept (id int PRIMARY KEY)");
+  auto other = shared_server->Connect(database_);
+  ASSERT_TRUE(other.ok()) << other.status();
+  std::jthread changes([&](std::stop_token stop) {
+    while (!stop.stop_requested()) {
+      Run(**other, "CREATE TABLE public.gone (id int PRIMARY KEY)");
+      Run(**other, "DROP TABLE public.gone");
+    }
+  });
+  for (int i = 0; i < 200; ++i) ASSERT_EQ(Read({"*.*"}).problems.size(), 0u);
 }
 
 }  // namespace

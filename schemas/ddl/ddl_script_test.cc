@@ -18,7 +18,7 @@ using testing::IsEmpty;
 
 // States as ddl_capture.sql sends them, with what these tests need.
 Json Column(int number, const std::string& name, const std::string& type, int type_oid) {
-  return {{"number", number},     {"name", name},       {"type", type}, {"type_oid", type_oid},
+  return {{"number", number},    {"name", name},      {"type", type}, {"type_oid", type_oid},
           {"type_modifier", -1}, {"not_null", false}, {"local", true}};
 }
 
@@ -29,13 +29,25 @@ Json Id() {
 }
 
 Json Table(std::vector<Json> columns, const std::string& name = "orders") {
-  return {{"object", "table"},   {"oid", 16384},         {"schema", "shop"},
-          {"name", name},        {"partitioned", false}, {"persistence", "p"},
-          {"owner", "app"},      {"grants", Json::array()}, {"default_grants", true},
-          {"row_security", false}, {"force_row_security", false}, {"identity", "d"},
-          {"columns", std::move(columns)}, {"constraints", Json::array()},
-          {"indexes", Json::array()}, {"triggers", Json::array()}, {"policies", Json::array()},
-          {"rules", Json::array()}, {"statistics", Json::array()}};
+  return {{"object", "table"},
+          {"oid", 16384},
+          {"schema", "shop"},
+          {"name", name},
+          {"partitioned", false},
+          {"persistence", "p"},
+          {"owner", "app"},
+          {"grants", Json::array()},
+          {"default_grants", true},
+          {"row_security", false},
+          {"force_row_security", false},
+          {"identity", "d"},
+          {"columns", std::move(columns)},
+          {"constraints", Json::array()},
+          {"indexes", Json::array()},
+          {"triggers", Json::array()},
+          {"policies", Json::array()},
+          {"rules", Json::array()},
+          {"statistics", Json::array()}};
 }
 
 Json Message(const Json& before, const Json& after, const std::string& tag = "ALTER TABLE") {
@@ -68,11 +80,12 @@ TEST(DdlScriptTest, AnAddedColumnHasTheSourcesValueInOldRows) {
   Json added = Column(2, "at", "timestamp with time zone", 1184);
   added["missing"] = "2026-11-22 10:00:00+00";
   added["default"] = "now()";
-  EXPECT_THAT(Statements(Message(Table({Id()}), Table({Id(), added}))),
-              ElementsAre("ALTER TABLE \"shop\".\"orders\" ADD COLUMN IF NOT EXISTS \"at\" timestamp "
-                          "with time zone DEFAULT '2026-11-22 10:00:00+00'::timestamp with time "
-                          "zone",
-                          "ALTER TABLE \"shop\".\"orders\" ALTER COLUMN \"at\" SET DEFAULT now()"));
+  EXPECT_THAT(
+      Statements(Message(Table({Id()}), Table({Id(), added}))),
+      ElementsAre("ALTER TABLE \"shop\".\"orders\" ADD COLUMN IF NOT EXISTS \"at\" timestamp "
+                  "with time zone DEFAULT '2026-11-22 10:00:00+00'::timestamp with time "
+                  "zone",
+                  "ALTER TABLE \"shop\".\"orders\" ALTER COLUMN \"at\" SET DEFAULT now()"));
 }
 
 TEST(DdlScriptTest, NothingChangedIsNothingToDo) {
@@ -89,12 +102,20 @@ TEST(DdlScriptTest, ARenamedTableAndADroppedOne) {
 TEST(DdlScriptTest, AConstraintThatIsReplaced) {
   Json before = Table({Id()});
   Json after = before;
-  before["constraints"] = {{{"oid", 1}, {"name", "positive"}, {"type", "c"},
-                            {"definition", "CHECK ((id > 0))"}, {"validated", true},
-                            {"inherited", false}, {"columns", {1}}}};
-  after["constraints"] = {{{"oid", 2}, {"name", "small"}, {"type", "c"},
-                           {"definition", "CHECK ((id < 9)) NOT VALID"}, {"validated", false},
-                           {"inherited", false}, {"columns", {1}}}};
+  before["constraints"] = {{{"oid", 1},
+                            {"name", "positive"},
+                            {"type", "c"},
+                            {"definition", "CHECK ((id > 0))"},
+                            {"validated", true},
+                            {"inherited", false},
+                            {"columns", {1}}}};
+  after["constraints"] = {{{"oid", 2},
+                           {"name", "small"},
+                           {"type", "c"},
+                           {"definition", "CHECK ((id < 9)) NOT VALID"},
+                           {"validated", false},
+                           {"inherited", false},
+                           {"columns", {1}}}};
   EXPECT_THAT(
       Statements(Message(before, after)),
       ElementsAre("ALTER TABLE \"shop\".\"orders\" DROP CONSTRAINT IF EXISTS \"positive\"",
@@ -103,9 +124,9 @@ TEST(DdlScriptTest, AConstraintThatIsReplaced) {
 }
 
 TEST(DdlScriptTest, AStatementTravelsAsTextOnlyWhenItStoodAlone) {
-  Json message = {{"tag", "CREATE CAST"}, {"object", "cast"}, {"identity", "(a AS b)"},
-                  {"statement", "CREATE CAST (a AS b) WITHOUT FUNCTION;"}, {"top_level", true},
-                  {"search_path", "shop"}};
+  Json message = {{"tag", "CREATE CAST"},   {"object", "cast"},
+                  {"identity", "(a AS b)"}, {"statement", "CREATE CAST (a AS b) WITHOUT FUNCTION;"},
+                  {"top_level", true},      {"search_path", "shop"}};
   EXPECT_THAT(Statements(message),
               ElementsAre("SELECT pg_catalog.set_config('search_path', 'shop', true)",
                           "CREATE CAST (a AS b) WITHOUT FUNCTION",
