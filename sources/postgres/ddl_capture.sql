@@ -84,6 +84,9 @@ DECLARE
 BEGIN
   IF current_setting('server_version_num')::int >= 140000 THEN
     PERFORM pg_logical_emit_message(true, 'pgflow.' || prefix, bytes);
+    -- A message has the LSN of its end, which is where the next record begins. Among changes of the
+    -- same LSN the decoder does not keep a subtransaction's, as this is one, before its parent's.
+    PERFORM pg_logical_emit_message(true, 'pgflow', '');
     RETURN;
   END IF;
   INSERT INTO pgflow.message VALUES ('pgflow.' || prefix, bytes);
