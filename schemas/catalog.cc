@@ -285,6 +285,7 @@ absl::StatusOr<std::vector<Oid>> ReadUsedTypes(Connection& connection, const std
                       oids),
           stop));
   std::vector<Oid> types;
+  types.reserve(static_cast<size_t>(rows.row_count()));
   for (int row = 0; row < rows.row_count(); ++row) {
     types.push_back(static_cast<Oid>(rows.integer(row, 0)));
   }
