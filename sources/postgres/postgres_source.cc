@@ -375,11 +375,9 @@ absl::StatusOr<engine::SlotHealth> PostgresSource::Health(std::stop_token stop) 
           fmt::format("SELECT s.wal_status, greatest(pg_wal_lsn_diff(l.lsn, s.restart_lsn), 0)"
                       "::bigint, l.lsn, l.timeline FROM (SELECT CASE WHEN pg_is_in_recovery() "
                       "THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS lsn, "
-                      "CASE WHEN pg_is_in_recovery() THEN 0 ELSE ('x' || left("
-                      "pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint END "
-                      "AS timeline) l "
+                      "CASE WHEN pg_is_in_recovery() THEN 0 ELSE {} END AS timeline) l "
                       "LEFT JOIN pg_replication_slots s ON s.slot_name = {}",
-                      control->QuoteLiteral(slot())),
+                      kWrittenTimelineSql, control->QuoteLiteral(slot())),
           stop));
   engine::SlotHealth health;
   health.wal_status = row.is_null(0, 0) ? "missing" : row.text(0, 0);

@@ -8,15 +8,14 @@ namespace pgflow::sources {
 
 absl::StatusOr<engine::SourceIdentity> ReadServerIdentity(postgres::Connection& connection,
                                                           std::stop_token stop) {
-  // The timeline of the last checkpoint may be older than the one that a promoted server writes.
   PGFLOW_ASSIGN_OR_RETURN(
       const postgres::Result row,
-      connection.Execute("SELECT (SELECT system_identifier FROM pg_control_system()), "
-                         "current_database(), CASE WHEN pg_is_in_recovery() "
-                         "THEN (SELECT timeline_id::bigint FROM pg_control_checkpoint()) "
-                         "ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))"
-                         "::bit(32)::bigint END",
-                         std::move(stop)));
+      connection.Execute(
+          fmt::format("SELECT (SELECT system_identifier FROM pg_control_system()), "
+                      "current_database(), CASE WHEN pg_is_in_recovery() "
+                      "THEN (SELECT timeline_id::bigint FROM pg_control_checkpoint()) ELSE {} END",
+                      kWrittenTimelineSql),
+          std::move(stop)));
   engine::SourceIdentity identity;
   identity.system_identifier = static_cast<uint64_t>(row.integer(0, 0));
   identity.timeline = static_cast<uint32_t>(row.integer(0, 2));

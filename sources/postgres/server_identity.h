@@ -11,6 +11,11 @@
 
 namespace pgflow::sources {
 
+// An expression: the timeline that a server writes now, which may be later than the one of its last
+// checkpoint. It fails in recovery.
+inline constexpr const char* kWrittenTimelineSql =
+    "('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint";
+
 // Without the slot.
 absl::StatusOr<engine::SourceIdentity> ReadServerIdentity(postgres::Connection& connection,
                                                           std::stop_token stop);

@@ -215,11 +215,11 @@ TEST_F(TablesTest, RenamedWhileItJoinsItArrivesUnderItsNewName) {
   Expect(0, "refresh");
   source_.Execute("ALTER TABLE aside.later RENAME TO renamed");
   source_.Execute("INSERT INTO aside.renamed (v) VALUES (-1)");
-  const auto answered = [&](const char* text) { return process->Printed(text); };
   ASSERT_TRUE(Eventually([&] {
-    return answered("table aside.renamed has joined") || answered("aside.renamed cannot join");
+    return process->Printed("table aside.renamed has joined") ||
+           process->Printed("aside.renamed cannot join");
   })) << process->Output();
-  if (answered("aside.renamed cannot join")) {
+  if (process->Printed("aside.renamed cannot join")) {
     // The copy under the old name was finished first, and has the name of the key's index.
     target_.Execute("DROP TABLE aside.later");
     Expect(0, "refresh");
