@@ -2,10 +2,10 @@
 #include <absl/time/clock.h>
 #include <fmt/format.h>
 
+#include "base/pause.h"
 #include "base/status.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
-#include "engine/runtime/backoff.h"
 #include "engine/runtime/refresh_request.h"
 #include "schemas/table_filter.h"
 
@@ -42,7 +42,7 @@ ExitCode Refresh(const Invocation& invocation, const PipelineInput& input,
                              << "\n";
       return ExitCode::kDone;
     }
-    engine::Pause(kLookInterval, interrupt.drain());
+    base::Pause(kLookInterval, interrupt.drain());
   }
   return Fail(invocation.console,
               fmt::format("pipeline {} has not answered; what was asked for is done when it runs, "

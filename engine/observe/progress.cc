@@ -4,15 +4,14 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <condition_variable>
 #include <cstdlib>
-#include <mutex>
 #include <string_view>
 
 #include <absl/time/clock.h>
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "base/pause.h"
 
 namespace pgflow::engine {
 namespace {
@@ -26,13 +25,6 @@ WindowSize SizeOf(int descriptor) {
   winsize size{};
   if (ioctl(descriptor, TIOCGWINSZ, &size) != 0 || size.ws_col == 0 || size.ws_row == 0) return {};
   return {size.ws_col, size.ws_row};
-}
-
-void WaitFor(absl::Duration duration, const std::stop_token& stop) {
-  std::mutex mutex;
-  std::condition_variable_any changed;
-  std::unique_lock lock(mutex);
-  changed.wait_for(lock, stop, absl::ToChronoMilliseconds(duration), [] { return false; });
 }
 
 }  // namespace
@@ -70,11 +62,11 @@ void Progress::Run(const std::stop_token& stop) {
     text.Update(status_(), absl::Now());
     if (options_.terminal) {
       Draw(text);
-      WaitFor(options_.terminal_interval, stop);
+      base::Pause(options_.terminal_interval, stop);
       continue;
     }
     for (const std::string& line : text.PlainLines()) base::LogInfo("{}", line);
-    WaitFor(options_.log_interval, stop);
+    base::Pause(options_.log_interval, stop);
   }
 }
 

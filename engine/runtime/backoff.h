@@ -2,10 +2,7 @@
 #pragma once
 
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
 #include <random>
-#include <stop_token>
 
 #include <absl/time/time.h>
 
@@ -42,13 +39,5 @@ class Backoff {
   absl::Duration next_;
   int attempts_ = 0;
 };
-
-// Waits, or returns early when `stop` is requested.
-inline void Pause(absl::Duration duration, const std::stop_token& stop) {
-  std::mutex mutex;
-  std::condition_variable_any stopped;
-  std::unique_lock lock(mutex);
-  stopped.wait_for(lock, stop, absl::ToChronoMilliseconds(duration), [] { return false; });
-}
 
 }  // namespace pgflow::engine

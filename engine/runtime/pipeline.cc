@@ -6,6 +6,7 @@
 #include <absl/time/clock.h>
 
 #include "base/log.h"
+#include "base/pause.h"
 #include "base/status.h"
 #include "engine/runtime/checkpoint_identity.h"
 #include "engine/runtime/table_join.h"
@@ -149,7 +150,7 @@ void Pipeline::ReadSource(std::stop_token stop) {
           base::LogInfo("{}; standing by to take over", base::Message(status));
         }
       }
-      Pause(kStandbyInterval, stop);
+      base::Pause(kStandbyInterval, stop);
       continue;
     }
     if (status.ok()) status = absl::UnavailableError("the source ended the stream");
@@ -162,7 +163,7 @@ void Pipeline::ReadSource(std::stop_token stop) {
     const absl::Duration pause = backoff.Next();
     base::LogWarning("source: {}; trying again in {}", base::Message(status),
                      absl::FormatDuration(pause));
-    Pause(pause, stop);
+    base::Pause(pause, stop);
   }
   log_.Cut();
 }

@@ -6,6 +6,7 @@
 #include <absl/time/clock.h>
 
 #include "base/log.h"
+#include "base/pause.h"
 #include "base/status.h"
 #include "engine/runtime/checkpoint_identity.h"
 
@@ -79,7 +80,7 @@ absl::Status SinkLane::RunUntilDone(std::stop_token stop) {
     statistics_.OnRetry(status);
     base::LogWarning("sink {}: {}; trying again in {}", node_.name, base::Message(status),
                      absl::FormatDuration(pause));
-    Pause(pause, stop);
+    base::Pause(pause, stop);
   }
 }
 
@@ -210,7 +211,7 @@ absl::Status SinkLane::Stream(std::stop_token stop) {
     PGFLOW_RETURN_IF_ERROR(StepTimeline());
     if (!finished) continue;
     if (durable_.end_lsn >= written_.end_lsn) return node_.sink->Close(stop);
-    Pause(context_.options.durable_interval, stop);
+    base::Pause(context_.options.durable_interval, stop);
   }
   return absl::CancelledError("stopped");
 }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/pause.h"
 #include "base/status.h"
 
 namespace pgflow::engine {
@@ -290,7 +291,7 @@ bool SnapshotRound::OnError(Task task, const absl::Status& error, absl::Duration
     base::LogWarning("snapshot of {}: {}; trying again in {}",
                      plan_.tables[task.table].plan.source_table.ToString(), base::Message(error),
                      absl::FormatDuration(pause));
-    Pause(pause, stop);
+    base::Pause(pause, stop);
   }
   return true;
 }

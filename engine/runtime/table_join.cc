@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/pause.h"
 #include "base/status.h"
 
 namespace pgflow::engine {
@@ -61,7 +62,7 @@ absl::StatusOr<postgres::Lsn> TableJoin::Finish(postgres::Lsn position, std::sto
   lane_.Finish();
   std::optional<absl::Status> ended = result();
   while (!ended.has_value() && !stop.stop_requested()) {
-    Pause(absl::Milliseconds(1), stop);
+    base::Pause(absl::Milliseconds(1), stop);
     ended = result();
   }
   if (!ended.has_value()) return absl::CancelledError("stopped");
