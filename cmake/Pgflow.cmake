@@ -62,6 +62,11 @@ function(pgflow_test)
   add_executable(${ARG_NAME} ${ARG_SRCS})
   target_link_libraries(${ARG_NAME} PRIVATE pgflow_warnings ${ARG_DEPS} GTest::gmock
                                             GTest::gtest_main)
+  if(CMAKE_INTERPROCEDURAL_OPTIMIZATION)
+    # Thirty programs that each optimise all of the code anew took most of the build's time.
+    set_target_properties(${ARG_NAME} PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF)
+    target_link_options(${ARG_NAME} PRIVATE -fno-lto)
+  endif()
   add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME})
   set_tests_properties(${ARG_NAME} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT})
 endfunction()

@@ -76,14 +76,14 @@ config::ConfigSpec<ConditionConfig> ConditionSpec() {
 class TruncateRun {
  public:
   void Seen(const ChangeEvent& event, bool kept, std::vector<ChangeEvent>& out) {
-    if (kept) last_kept_ = out.size() - 1;
+    if (kept) kept_end_ = out.size();
     if (event.truncate_more) return;
-    if (last_kept_.has_value()) out[*last_kept_].truncate_more = false;
-    last_kept_.reset();
+    if (kept_end_ > 0) out[kept_end_ - 1].truncate_more = false;
+    kept_end_ = 0;
   }
 
  private:
-  std::optional<size_t> last_kept_;
+  size_t kept_end_ = 0;  // One beyond the last of the run in `out`; 0: none was kept.
 };
 
 }  // namespace
