@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/status.h"
-#include "postgres/types/sql_state.h"
+#include "postgres/types/ask_again.h"
 #include "schemas/catalog_columns.h"
 #include "schemas/catalog_types.h"
 
@@ -433,18 +433,16 @@ absl::StatusOr<Catalog> ReadInTransaction(Connection& connection, const TableFil
 // seem to have no key.
 absl::StatusOr<Catalog> ReadCatalog(Connection& connection, const TableFilter& filter,
                                     std::stop_token stop, const PublishedParts& published) {
-  // The server's own functions look at what is there now, and some fail at what was just dropped.
-  constexpr int kAttempts = 5;
   if (connection.in_transaction()) return ReadInTransaction(connection, filter, stop, published);
-  for (int attempt = 1;; ++attempt) {
+  return postgres::AskAgain([&]() -> absl::StatusOr<Catalog> {
     PGFLOW_RETURN_IF_ERROR(
         connection.Execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", stop).status());
     absl::StatusOr<Catalog> catalog = ReadInTransaction(connection, filter, stop, published);
     if (connection.healthy()) {
       PGFLOW_RETURN_IF_ERROR(connection.Execute(catalog.ok() ? "COMMIT" : "ROLLBACK").status());
     }
-    if (attempt == kAttempts || postgres::SqlStateOf(catalog.status()) != "XX000") return catalog;
-  }
+    return catalog;
+  });
 }
 
 absl::StatusOr<std::map<std::string, int16_t>> ReadAttributeNumbers(Connection& connection,

@@ -3,7 +3,7 @@
 #include <sstream>
 
 #include "base/status.h"
-#include "postgres/types/sql_state.h"
+#include "postgres/types/ask_again.h"
 
 namespace pgflow::sources {
 namespace {
@@ -30,9 +30,6 @@ constexpr const char* kPartsQueryBefore15 =
     "SELECT c.oid, c.relkind = 'p', '', '' FROM pg_get_publication_tables({0}) t "
     "JOIN pg_class c ON c.oid = t.relid";
 
-// Of a question that a table was dropped under.
-constexpr int kAttempts = 20;
-
 std::vector<int16_t> ParseNumbers(const std::string& text) {
   std::vector<int16_t> numbers;
   std::istringstream in(text);
@@ -44,11 +41,7 @@ std::vector<int16_t> ParseNumbers(const std::string& text) {
 
 absl::StatusOr<Result> AskPublication(Connection& connection, const std::string& sql,
                                       std::stop_token stop) {
-  for (int attempt = 1;; ++attempt) {
-    auto result = connection.Execute(sql, stop);
-    // "could not open relation with OID": pg_get_publication_tables opens each.
-    if (attempt == kAttempts || postgres::SqlStateOf(result.status()) != "XX000") return result;
-  }
+  return postgres::AskAgain([&] { return connection.Execute(sql, stop); });
 }
 
 absl::StatusOr<PublishedParts> ReadPublishedParts(Connection& connection,
