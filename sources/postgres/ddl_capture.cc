@@ -38,13 +38,6 @@ absl::StatusOr<bool> Ask(Connection& connection, const std::string& sql,
 
 constexpr std::string_view kIsThere = "SELECT to_regclass('pgflow.capture_pipeline') IS NOT NULL";
 
-constexpr const char* kUpdateRemedy =
-    "let a superuser run `pgflow init` with this file, which tells the capture";
-
-absl::StatusOr<bool> IsSuperuser(Connection& connection, const std::stop_token& stop) {
-  return Ask(connection, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user", stop);
-}
-
 // Which tables the pipeline has.
 std::string RegisterSql(Connection& connection, const CapturedPipeline& pipeline) {
   std::string sql = fmt::format(
@@ -76,29 +69,57 @@ absl::Status RunScript(Connection& connection, const std::string& script,
 absl::StatusOr<CaptureState> ReadCaptureState(Connection& connection,
                                               const CapturedPipeline& pipeline,
                                               const std::stop_token& stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const bool there, Ask(connection, std::string(kIsThere), stop));
+  if (!there) return CaptureState::kMissing;
   PGFLOW_ASSIGN_OR_RETURN(
-      const bool current,
-      Ask(connection,
-          fmt::format("SELECT EXISTS (SELECT FROM pg_event_trigger WHERE evtname = "
-                      "'pgflow_capture' AND evtenabled = 'A' AND "
-                      "obj_description(oid, 'pg_event_trigger') = {}) "
-                      "AND to_regclass('pgflow.capture_pipeline') IS NOT NULL "
-                      "AND has_schema_privilege('pgflow', 'USAGE') "
-                      "AND has_table_privilege('pgflow.capture_secret', 'SELECT')",
-                      connection.QuoteLiteral(Version())),
+      const Result row,
+      connection.Execute(
+          fmt::format("SELECT t.enabled = 4, t.version = {0}, "
+                      "has_table_privilege('pgflow.capture_secret', 'SELECT'), "
+                      "p.publication = {1} AND p.includes = {2} AND p.excludes = {3} "
+                      "FROM pgflow.capture_pipeline p, "
+                      "(SELECT count(*) AS enabled, max(obj_description(oid, 'pg_event_trigger')) "
+                      "AS version FROM pg_event_trigger WHERE evtenabled = 'A' AND evtname IN "
+                      "('pgflow_capture', 'pgflow_capture_start', 'pgflow_capture_rewrite', "
+                      "'pgflow_capture_drop')) t "
+                      "WHERE p.pipeline = {4}",
+                      connection.QuoteLiteral(Version()),
+                      connection.QuoteLiteral(pipeline.publication),
+                      TextArray(connection, pipeline.filter->IncludeExpressions()),
+                      TextArray(connection, pipeline.filter->ExcludeExpressions()),
+                      connection.QuoteLiteral(pipeline.name)),
           stop));
-  if (!current) return CaptureState::kMissing;
-  PGFLOW_ASSIGN_OR_RETURN(
-      const Result known,
-      connection.Execute(fmt::format("SELECT publication = {} AND includes = {} AND excludes = {} "
-                                     "FROM pgflow.capture_pipeline WHERE pipeline = {}",
-                                     connection.QuoteLiteral(pipeline.publication),
-                                     TextArray(connection, pipeline.filter->IncludeExpressions()),
-                                     TextArray(connection, pipeline.filter->ExcludeExpressions()),
-                                     connection.QuoteLiteral(pipeline.name)),
-                         stop));
-  if (known.row_count() == 0) return CaptureState::kMissing;
-  return known.boolean(0, 0) ? CaptureState::kCurrent : CaptureState::kOtherSelection;
+  if (row.row_count() == 0) return CaptureState::kMissing;
+  if (!row.boolean(0, 0)) return CaptureState::kDisabled;
+  if (row.is_null(0, 1) || !row.boolean(0, 1)) return CaptureState::kOtherVersion;
+  if (!row.boolean(0, 2)) return CaptureState::kClosed;
+  return row.boolean(0, 3) ? CaptureState::kCurrent : CaptureState::kOtherSelection;
+}
+
+absl::Status CaptureObstacle(CaptureState state) {
+  std::string_view problem;
+  switch (state) {
+    case CaptureState::kMissing:
+    case CaptureState::kCurrent:
+      return absl::OkStatus();
+    case CaptureState::kDisabled:
+      problem = "its event triggers are disabled or gone";
+      break;
+    case CaptureState::kOtherVersion:
+      problem = "it was made by another version of pgflow";
+      break;
+    case CaptureState::kClosed:
+      return base::MakeStatus(absl::StatusCode::kPermissionDenied,
+                              "the source's role may not read the DDL capture; GRANT SELECT ON "
+                              "pgflow.capture_secret TO it");
+    case CaptureState::kOtherSelection:
+      problem = "it is there for other tables than the file selects now";
+      break;
+  }
+  return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                          "the DDL capture on the source cannot be used as it is: {}; let a "
+                          "superuser run `pgflow init` with this file, which mends it",
+                          problem);
 }
 
 absl::StatusOr<engine::Finding> CheckCapture(Connection& connection,
@@ -108,15 +129,16 @@ absl::StatusOr<engine::Finding> CheckCapture(Connection& connection,
   engine::Finding finding;
   finding.subject = "DDL capture";
   PGFLOW_ASSIGN_OR_RETURN(const CaptureState state, ReadCaptureState(connection, pipeline, stop));
-  PGFLOW_ASSIGN_OR_RETURN(const bool superuser, IsSuperuser(connection, stop));
-  if (state == CaptureState::kOtherSelection && !superuser) {
+  PGFLOW_ASSIGN_OR_RETURN(const bool superuser, MayMakeCapture(connection, stop));
+  const absl::Status obstacle = superuser ? absl::OkStatus() : CaptureObstacle(state);
+  if (!obstacle.ok()) {
     finding.severity = Severity::kError;
-    finding.problem = "event triggers are there, but for other tables than the file selects now";
-    finding.remedy = kUpdateRemedy;
-  } else if (state != CaptureState::kMissing) {
+    finding.problem = base::Message(obstacle);
+  } else if (state == CaptureState::kCurrent) {
     finding.problem = "event triggers are there";
   } else if (superuser) {
-    finding.problem = "is made by the first run";
+    finding.problem = state == CaptureState::kMissing ? "is made by the first run"
+                                                      : "is brought up to date by the next run";
   } else {
     finding.severity = Severity::kWarning;
     finding.problem =
@@ -127,10 +149,12 @@ absl::StatusOr<engine::Finding> CheckCapture(Connection& connection,
   return finding;
 }
 
+absl::StatusOr<bool> MayMakeCapture(Connection& connection, const std::stop_token& stop) {
+  return Ask(connection, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user", stop);
+}
+
 absl::Status InstallCapture(Connection& connection, const CapturedPipeline& pipeline,
                             const std::stop_token& stop) {
-  PGFLOW_ASSIGN_OR_RETURN(const bool superuser, IsSuperuser(connection, stop));
-  if (!superuser) return absl::PermissionDeniedError("only a superuser may make event triggers");
   std::string script = "SET LOCAL client_min_messages = warning;";
   script += kDdlCaptureSql;
   script += fmt::format(
@@ -143,9 +167,7 @@ absl::Status InstallCapture(Connection& connection, const CapturedPipeline& pipe
 
 absl::Status UpdateCapture(Connection& connection, const CapturedPipeline& pipeline,
                            const std::stop_token& stop) {
-  const absl::Status status = RunScript(connection, RegisterSql(connection, pipeline), stop);
-  if (status.code() != absl::StatusCode::kPermissionDenied) return status;
-  return base::MakeStatus(status.code(), "{}: {}", base::Message(status), kUpdateRemedy);
+  return RunScript(connection, RegisterSql(connection, pipeline), stop);
 }
 
 absl::StatusOr<std::string> ReadCaptureSecret(Connection& connection, const std::stop_token& stop) {

@@ -29,15 +29,19 @@ struct CapturedPipeline {
 };
 
 enum class CaptureState {
-  kMissing,         // Also: of another version, or without the pipeline.
-  kOtherSelection,  // It knows the pipeline with other tables.
+  kMissing,  // Or it does not know the pipeline.
+  // It knows the pipeline, but:
+  kDisabled,        // Its event triggers do not fire always, or are gone.
+  kOtherVersion,    // It is another pgflow's.
+  kClosed,          // This role may not read its secret.
+  kOtherSelection,  // The pipeline had other tables.
   kCurrent,
 };
 
 absl::StatusOr<CaptureState> ReadCaptureState(postgres::Connection& connection,
                                               const CapturedPipeline& pipeline,
                                               const std::stop_token& stop);
-// Makes it, or replaces an older version.
+// Makes it, or replaces one that is kDisabled or kOtherVersion.
 absl::Status InstallCapture(postgres::Connection& connection, const CapturedPipeline& pipeline,
                             const std::stop_token& stop);
 // Tells a capture that is there which tables the pipeline has now.
@@ -46,6 +50,9 @@ absl::Status UpdateCapture(postgres::Connection& connection, const CapturedPipel
 // What its messages begin with.
 absl::StatusOr<std::string> ReadCaptureSecret(postgres::Connection& connection,
                                               const std::stop_token& stop);
+// What a role that is no superuser must have done first. OK when the state does not stop it.
+absl::Status CaptureObstacle(CaptureState state);
+absl::StatusOr<bool> MayMakeCapture(postgres::Connection& connection, const std::stop_token& stop);
 // Whether it is there, or can be made by this role.
 absl::StatusOr<engine::Finding> CheckCapture(postgres::Connection& connection,
                                              const CapturedPipeline& pipeline,

@@ -1037,10 +1037,10 @@ DECLARE
   routine regprocedure;
 BEGIN
   IF EXISTS (SELECT FROM pgflow.capture_pipeline) THEN RETURN; END IF;
-  DROP EVENT TRIGGER pgflow_capture_start;
-  DROP EVENT TRIGGER pgflow_capture_rewrite;
-  DROP EVENT TRIGGER pgflow_capture_drop;
-  DROP EVENT TRIGGER pgflow_capture;
+  DROP EVENT TRIGGER IF EXISTS pgflow_capture_start;
+  DROP EVENT TRIGGER IF EXISTS pgflow_capture_rewrite;
+  DROP EVENT TRIGGER IF EXISTS pgflow_capture_drop;
+  DROP EVENT TRIGGER IF EXISTS pgflow_capture;
   DROP TABLE pgflow.capture_pipeline, pgflow.capture_secret, pgflow.object_state,
     pgflow.joining_table, pgflow.message;
   FOR routine IN SELECT oid FROM pg_proc WHERE pronamespace = 'pgflow'::regnamespace LOOP

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "postgres/types/ask_again.h"
 #include "postgres/types/sql_state.h"
 #include "sources/postgres/ddl_capture.h"
 #include "sources/postgres/preflight.h"
@@ -28,21 +29,6 @@ constexpr int kStandbyVersionMin = 160000;  // Of logical slots there.
 constexpr const char* kOriginNeedsCapture =
     "replication.ddl with origin: none needs the DDL capture, or DDL that came from the other side "
     "would go back there; let a superuser run `pgflow init` once, or set ddl: false";
-
-absl::Status MissingFromPublication(const std::string& publication,
-                                    const std::vector<schemas::TableName>& missing, bool standby) {
-  std::vector<std::string> names;
-  names.reserve(missing.size());
-  for (const schemas::TableName& table : missing) names.push_back(schemas::QuoteTable(table));
-  return base::MakeStatus(
-      absl::StatusCode::kFailedPrecondition,
-      "publication {} lacks {} chosen table(s): {}. {}: exclude them, or copy their rows yourself "
-      "and then ALTER PUBLICATION {} ADD TABLE ...",
-      publication, missing.size(), fmt::join(names, ", "),
-      standby ? "A standby cannot change it"
-              : "It was not made by pgflow, which leaves it as it is",
-      schemas::QuoteIdentifier(publication));
-}
 
 }  // namespace
 
@@ -104,158 +90,6 @@ absl::StatusOr<Lsn> PostgresSource::TimelineEnd(uint32_t timeline, std::stop_tok
   return ReadTimelineEnd(*connection, identity_->timeline, timeline, std::move(stop));
 }
 
-absl::StatusOr<schemas::Catalog> PostgresSource::ReadTables(
-    Connection& connection, const schemas::TableFilter& filter,
-    const schemas::PublishedParts& published, std::stop_token stop) {
-  PGFLOW_ASSIGN_OR_RETURN(schemas::Catalog catalog,
-                          schemas::ReadCatalog(connection, filter, std::move(stop), published));
-  for (const schemas::CatalogProblem& problem : catalog.problems) {
-    if (problem.fatal) {
-      return base::MakeStatus(absl::StatusCode::kFailedPrecondition, "{}: {}; {}", problem.subject,
-                              problem.text, problem.remedy);
-    }
-    base::LogWarning("{}: {}{}{}", problem.subject, problem.text,
-                     problem.remedy.empty() ? "" : "; ", problem.remedy);
-  }
-  return catalog;
-}
-
-absl::Status PostgresSource::PreparePublication(Connection& connection, bool create,
-                                                bool slot_exists, std::stop_token stop) {
-  PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> existing,
-                          ReadPublication(connection, publication(), stop));
-  absl::StatusOr<schemas::Catalog> catalog =
-      ReadTables(connection, filter_,
-                 existing.has_value() ? existing->parts : schemas::PublishedParts(), stop);
-  PGFLOW_RETURN_IF_ERROR(catalog.status());
-  if (!existing.has_value()) {
-    if (create && !slot_exists) return CreatePublication(connection, publication(), *catalog, stop);
-    // The slot would fail at the first change before the publication was made.
-    return base::MakeStatus(
-        create ? absl::StatusCode::kFailedPrecondition : absl::StatusCode::kNotFound,
-        "publication {} does not exist{}", publication(),
-        slot_exists ? ", but the slot does: somebody dropped it, and changes "
-                      "may be lost; run `pgflow destroy` and start over"
-                    : "; run `pgflow init`");
-  }
-  if (!existing->obstacle.empty()) {
-    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
-                            "publication {} cannot be used: {}", publication(), existing->obstacle);
-  }
-  if (config_.replication.ddl) {
-    PGFLOW_RETURN_IF_ERROR(RefuseDdlOfParts(existing->parts, publication()));
-  }
-  PGFLOW_ASSIGN_OR_RETURN(
-      const std::vector<schemas::TableName> missing,
-      StillMissing(connection, publication(), MissingTables(*existing, *catalog), stop));
-  // With a slot, rows may have been copied already: tables that are new are copied first, while
-  // sinks leave their changes out (ListTables, Select).
-  PGFLOW_ASSIGN_OR_RETURN(const bool standby, IsStandby(connection, stop));
-  if (existing->ours && !slot_exists && create && !standby) {
-    return SetPublicationTables(connection, publication(), *catalog, stop);
-  }
-  if (missing.empty() || (existing->ours && !standby)) return absl::OkStatus();
-  return MissingFromPublication(publication(), missing, standby);
-}
-
-absl::StatusOr<std::vector<engine::ChosenTable>> PostgresSource::ListTables(
-    const engine::TableSelection& selection, std::stop_token stop) {
-  PGFLOW_ASSIGN_OR_RETURN(const schemas::TableFilter filter,
-                          schemas::TableFilter::Make(selection.include, selection.exclude));
-  PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
-  PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> row,
-                          ReadPublication(*control, publication(), stop));
-  if (!row.has_value()) {
-    return base::MakeStatus(absl::StatusCode::kNotFound, "publication {} does not exist",
-                            publication());
-  }
-  PGFLOW_ASSIGN_OR_RETURN(const schemas::Catalog catalog,
-                          ReadTables(*control, filter, row->parts, stop));
-  PGFLOW_ASSIGN_OR_RETURN(
-      const std::vector<schemas::TableName> missing,
-      StillMissing(*control, publication(), MissingTables(*row, catalog), stop));
-  PGFLOW_ASSIGN_OR_RETURN(const bool standby, IsStandby(*control, stop));
-  if (!missing.empty() && (!row->ours || standby)) {
-    return MissingFromPublication(publication(), missing, standby);
-  }
-  unpublished_.clear();
-  std::vector<engine::ChosenTable> tables;
-  for (const schemas::CatalogTable& table : catalog.tables) {
-    const schemas::TableName& name = table.schema->table;
-    const bool is_published = std::ranges::find(missing, name) == missing.end();
-    if (!is_published) unpublished_.push_back(table.schema->oid);
-    tables.push_back({name, is_published});
-  }
-  return tables;
-}
-
-absl::Status PostgresSource::Select(const engine::TableSelection& selection, std::stop_token stop) {
-  PGFLOW_ASSIGN_OR_RETURN(schemas::TableFilter filter,
-                          schemas::TableFilter::Make(selection.include, selection.exclude));
-  PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
-  PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> row,
-                          ReadPublication(*control, publication(), stop));
-  if (row.has_value() && row->ours) {
-    PGFLOW_ASSIGN_OR_RETURN(schemas::Catalog catalog,
-                            ReadTables(*control, filter, row->parts, stop));
-    // One that was made since ListTables is nobody's to copy yet: it joins with the next refresh.
-    for (const schemas::CatalogTable& table : catalog.tables) {
-      if (std::ranges::find(unpublished_, table.schema->oid) != unpublished_.end()) continue;
-      std::erase(catalog.published, table.schema->table);
-    }
-    PGFLOW_RETURN_IF_ERROR(ChangePublicationTables(*control, publication(), catalog, filter, stop));
-  }
-  PGFLOW_RETURN_IF_ERROR(
-      PrepareCapture(*control, filter, /*create=*/true, /*slot_exists=*/true, stop));
-  config_.tables = {selection.include, selection.exclude};
-  filter_ = std::move(filter);
-  relations_.reset();
-  return absl::OkStatus();
-}
-
-absl::Status PostgresSource::PrepareCapture(Connection& connection,
-                                            const schemas::TableFilter& filter, bool create,
-                                            bool slot_exists, const std::stop_token& stop) {
-  if (!config_.replication.ddl) return absl::OkStatus();
-  const CapturedPipeline pipeline{
-      .name = pipeline_, .publication = publication(), .filter = &filter};
-  PGFLOW_ASSIGN_OR_RETURN(const CaptureState state, ReadCaptureState(connection, pipeline, stop));
-  captured_ = state != CaptureState::kMissing;
-  if (state == CaptureState::kCurrent || !create) return absl::OkStatus();
-  PGFLOW_ASSIGN_OR_RETURN(const bool standby, IsStandby(connection, stop));
-  if (standby) {
-    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
-                            "{} is a standby, which cannot make the DDL capture for pipeline {}; "
-                            "read from its primary, or set replication.ddl: false",
-                            connection.display_name(), pipeline_);
-  }
-  if (state == CaptureState::kOtherSelection) {
-    PGFLOW_RETURN_IF_ERROR(base::Annotate(UpdateCapture(connection, pipeline, stop),
-                                          "tell the DDL capture the selected tables"));
-    return SettleCapture(connection, stop);
-  }
-  const absl::Status installed = InstallCapture(connection, pipeline, stop);
-  if (installed.code() == absl::StatusCode::kPermissionDenied) {
-    base::LogWarning(
-        "no privilege to create event triggers on {} ({}): only columns that are added, dropped, "
-        "renamed or retyped are replicated, when the first row with them comes. Let a superuser "
-        "run "
-        "`pgflow init` once for all DDL",
-        connection.display_name(), base::Message(installed));
-    return absl::OkStatus();
-  }
-  PGFLOW_RETURN_IF_ERROR(base::Annotate(installed, "install the DDL capture"));
-  captured_ = true;
-  // A table that a transaction of before made would be in no publication.
-  PGFLOW_RETURN_IF_ERROR(SettleCapture(connection, stop));
-  if (slot_exists) {
-    base::LogWarning("the DDL capture was not there; what was changed before now is not known");
-    return absl::OkStatus();
-  }
-  PGFLOW_RETURN_IF_ERROR(PreparePublication(connection, true, false, stop));
-  return UpdateCapture(connection, pipeline, stop);
-}
-
 absl::StatusOr<engine::SlotState> PostgresSource::OpenSlot(bool create, std::stop_token stop) {
   created_.reset();
   PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
@@ -305,16 +139,16 @@ absl::Status PostgresSource::DropSlot(std::stop_token stop) {
 
 absl::StatusOr<std::unique_ptr<engine::SnapshotSession>> PostgresSource::ImportSnapshot(
     const CreatedSlot& created, std::stop_token stop) {
-  PGFLOW_ASSIGN_OR_RETURN(
-      std::unique_ptr<PostgresSnapshotSession> session,
-      PostgresSnapshotSession::Open({.connect = Options("snapshot"),
-                                     .filter = filter_,
-                                     .publication = publication(),
-                                     .range_bytes = config_.snapshot.range_size.bytes,
-                                     .binary = config_.binary,
-                                     .consistent_point = created.consistent_point,
-                                     .exported = created.snapshot},
-                                    stop));
+  const SnapshotRequest request{.connect = Options("snapshot"),
+                                .filter = filter_,
+                                .publication = publication(),
+                                .range_bytes = config_.snapshot.range_size.bytes,
+                                .binary = config_.binary,
+                                .consistent_point = created.consistent_point,
+                                .exported = created.snapshot};
+  PGFLOW_ASSIGN_OR_RETURN(std::unique_ptr<PostgresSnapshotSession> session, postgres::AskAgain([&] {
+                            return PostgresSnapshotSession::Open(request, stop);
+                          }));
   return std::unique_ptr<engine::SnapshotSession>(std::move(session));
 }
 

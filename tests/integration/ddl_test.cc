@@ -155,7 +155,7 @@ TEST_F(DdlTest, ASuperuserTellsTheCaptureOfOtherTables) {
   RunToCurrent();
   pipeline_.tables = "[\"public.*\"]";
   const std::string check = Expect(3, "check");
-  EXPECT_NE(check.find("for other tables than the file selects"), std::string::npos) << check;
+  EXPECT_NE(check.find("for other tables than the file selects now"), std::string::npos) << check;
   EXPECT_NE(check.find("table public.u: joins the stream"), std::string::npos) << check;
   const std::string refused = Expect(1, "run", {"--until-current"});
   EXPECT_NE(refused.find("let a superuser run `pgflow init`"), std::string::npos) << refused;
@@ -166,6 +166,43 @@ TEST_F(DdlTest, ASuperuserTellsTheCaptureOfOtherTables) {
   RunToCurrent();
   ExpectEqual({"t", "u"});
   pipeline_.source_url = superuser;
+  Expect(0, "destroy");
+}
+
+// Never the columns only: the pipeline was promised all DDL.
+TEST_F(DdlTest, ARoleWithoutRightsDoesNotGoOnWithACaptureThatDoesNotServeIt) {
+  source_.Execute(
+      fmt::format("CREATE ROLE plain LOGIN REPLICATION; GRANT CREATE ON DATABASE {} TO plain;"
+                  "ALTER TABLE t OWNER TO plain",
+                  source_.name));
+  const std::string superuser = pipeline_.source_url;
+  const auto refuse = [&](const std::string& reason) {
+    pipeline_.source_url = source_.url("plain");
+    const std::string check = Expect(3, "check");
+    EXPECT_NE(check.find(reason), std::string::npos) << check;
+    const std::string run = Expect(1, "run", {"--until-current"});
+    EXPECT_NE(run.find(reason), std::string::npos) << run;
+    pipeline_.source_url = superuser;
+  };
+  Expect(0, "init");
+  source_.Execute(fmt::format("ALTER PUBLICATION pgflow_{} OWNER TO plain", pipeline_.name));
+  refuse("GRANT SELECT ON pgflow.capture_secret");
+  source_.Execute(
+      "GRANT SELECT ON pgflow.capture_secret TO plain;"
+      "COMMENT ON EVENT TRIGGER pgflow_capture IS 'pgflow DDL capture of before'");
+  refuse("made by another version of pgflow");
+  Expect(0, "init");
+  source_.Execute("ALTER EVENT TRIGGER pgflow_capture DISABLE");
+  refuse("event triggers are disabled or gone");
+  const std::string mended = Expect(0, "init");
+  EXPECT_NE(mended.find("what was changed before now is not known"), std::string::npos) << mended;
+  pipeline_.source_url = source_.url("plain");
+  RunToCurrent();
+  source_.Execute("ALTER TABLE t ADD COLUMN made int DEFAULT 7; UPDATE t SET v = 'after'");
+  RunToCurrent();
+  ExpectEqual({"t"});
+  pipeline_.source_url = superuser;
+  source_.Execute("DROP EVENT TRIGGER pgflow_capture_start");
   Expect(0, "destroy");
 }
 
