@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "postgres/types/sql_state.h"
 #include "sources/postgres/published_parts.h"
+#include "sources/postgres/wait_report.h"
 
 namespace pgflow::sources {
 namespace {
@@ -279,6 +280,7 @@ absl::StatusOr<CreatedSlot> CreateSlot(const postgres::ConnectOptions& options,
   }
   const bool failover = life == SlotLife::kFailover && version >= 170000 && !standby;
   const absl::Time start = absl::Now();
+  const WaitReport report(options, created.session->backend_pid(), fmt::format("slot {}", slot));
   const absl::StatusOr<Result> result = created.session->Execute(
       fmt::format("CREATE_REPLICATION_SLOT {}{} LOGICAL pgoutput {}", QuoteIdentifier(slot),
                   life == SlotLife::kTemporary ? " TEMPORARY" : "",

@@ -222,6 +222,21 @@ TEST_F(EndToEndTest, DrainsAtSigtermUnderLoad) {
   ExpectEqual({"load"});
 }
 
+// The slot's first snapshot needs the end of all transactions that write; a forgotten prepared one
+// would be waited for without a word.
+TEST_F(EndToEndTest, AStartWaitsForAPreparedTransactionAndNamesIt) {
+  source_.Execute(
+      "CREATE TABLE p (id int PRIMARY KEY, v text); INSERT INTO p VALUES (1, 'before');");
+  source_.Execute("BEGIN; UPDATE p SET v = 'prepared'; PREPARE TRANSACTION 'for''gotten'");
+  const auto process = Run({"--until-current"});
+  EXPECT_TRUE(process->WaitForOutput("still waits for prepared transaction 'for''gotten'"))
+      << process->Output();
+  source_.Execute("COMMIT PREPARED 'for''gotten'");
+  EXPECT_EQ(process->WaitForExit(), 0) << process->Output();
+  ExpectEqual({"p"});
+  EXPECT_EQ(target_.Value("SELECT v FROM p"), "prepared");
+}
+
 TEST_F(EndToEndTest, ASnapshotAloneLeavesNothingBehind) {
   source_.Execute(
       "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 99)");
