@@ -1,5 +1,8 @@
 #include "sources/postgres/stream_pace.h"
 
+#include <algorithm>
+#include <functional>
+
 #include <gtest/gtest.h>
 
 namespace pgflow::sources {
@@ -8,14 +11,35 @@ namespace {
 class StreamPaceTest : public testing::Test {
  protected:
   // What Rest says after `messages` more in `passed`.
-  absl::Duration After(absl::Duration passed, int64_t messages) {
+  absl::Duration After(absl::Duration passed, int64_t messages, int64_t message_bytes = 100) {
     now_ += passed;
-    return pace_.Rest(now_, messages);
+    return pace_.Rest(now_, messages, messages * message_bytes);
+  }
+
+  // A reader that rests as told and finds what `gathered` says of the time since its last look.
+  // The messages a second in the second of two seconds.
+  double Read(const std::function<int64_t(absl::Duration)>& gathered, int64_t message_bytes = 100) {
+    constexpr absl::Duration kDrain = absl::Microseconds(200);
+    After(absl::Seconds(1), 1);
+    const absl::Time start = now_;
+    int64_t counted = 0;
+    absl::Duration rest;
+    while (now_ < start + absl::Seconds(2)) {
+      const absl::Duration passed = std::max(rest, absl::Microseconds(5)) + kDrain;
+      const int64_t messages = gathered(passed);
+      rest = After(passed, messages, message_bytes);
+      if (now_ > start + absl::Seconds(1)) counted += messages;
+    }
+    return static_cast<double>(counted);
   }
 
   absl::Time now_ = absl::FromUnixSeconds(1'000'000);
   StreamPace pace_;
 };
+
+int64_t Arrived(absl::Duration time, double per_second) {
+  return static_cast<int64_t>(absl::ToDoubleSeconds(time) * per_second);
+}
 
 TEST_F(StreamPaceTest, AQuietStreamIsNeverKeptWaiting) {
   EXPECT_EQ(After(absl::Hours(1), 3), absl::ZeroDuration());
@@ -24,18 +48,32 @@ TEST_F(StreamPaceTest, AQuietStreamIsNeverKeptWaiting) {
   }
 }
 
-TEST_F(StreamPaceTest, ABusyOneGathers) {
-  After(absl::Seconds(1), 1);
-  absl::Duration rest;
-  for (int i = 0; i < 300; ++i) rest = After(absl::Microseconds(5), 1);
-  EXPECT_EQ(rest, StreamPace::kGather);
+TEST_F(StreamPaceTest, ABusyOneGathersShortly) {
+  Read([](absl::Duration time) { return Arrived(time, 60'000); });
+  EXPECT_EQ(After(absl::Milliseconds(1), 60), StreamPace::kGatherMin);
+}
+
+TEST_F(StreamPaceTest, AFloodGathersLonger) {
+  Read([](absl::Duration time) { return Arrived(time, 250'000); });
+  EXPECT_GT(After(absl::Milliseconds(20), 5000), absl::Milliseconds(16));
+}
+
+TEST_F(StreamPaceTest, LargeMessagesDoNotFillTheBuffers) {
+  Read([](absl::Duration time) { return Arrived(time, 150'000); }, 2000);
+  EXPECT_LE(After(absl::Milliseconds(4), 600, 2000), absl::Milliseconds(4));
+}
+
+// Between machines nothing comes once the receive window is full.
+TEST_F(StreamPaceTest, AFullWindowDoesNotSlowTheStream) {
+  const double rate =
+      Read([](absl::Duration time) { return std::min<int64_t>(650, Arrived(time, 250'000)); });
+  EXPECT_GT(rate, 0.85 * 250'000);
 }
 
 TEST_F(StreamPaceTest, TheFirstMessageAfterASilenceDoesNotWait) {
-  After(absl::Seconds(1), 1);
-  for (int i = 0; i < 300; ++i) After(absl::Microseconds(5), 1);
-  ASSERT_EQ(After(absl::Microseconds(5), 1), StreamPace::kGather);
-  EXPECT_EQ(After(absl::Milliseconds(10), 1), absl::ZeroDuration());
+  Read([](absl::Duration time) { return Arrived(time, 250'000); });
+  ASSERT_GT(After(absl::Milliseconds(32), 8000), absl::ZeroDuration());
+  EXPECT_EQ(After(absl::Milliseconds(40), 1), absl::ZeroDuration());
 }
 
 TEST_F(StreamPaceTest, OneLargeBunchIsNoBusyStream) {

@@ -148,6 +148,7 @@ absl::Status StreamReader::Drain() {
       return decoder_.Flush();
     }
     ++taken_;
+    taken_bytes_ += static_cast<int64_t>(frame.size());
     PGFLOW_RETURN_IF_ERROR(TakeFrame(frame));
   }
   return absl::OkStatus();
@@ -198,7 +199,8 @@ absl::Status StreamReader::AnswerPing(Lsn server_end) {
 absl::Status StreamReader::Rest(const std::stop_token& stop) {
   const absl::Time now = absl::Now();
   PGFLOW_RETURN_IF_ERROR(ReportIdle(now));
-  const absl::Duration gather = pace_.Rest(now, std::exchange(taken_, 0));
+  const absl::Duration gather =
+      pace_.Rest(now, std::exchange(taken_, 0), std::exchange(taken_bytes_, 0));
   if (gather > absl::ZeroDuration()) {
     absl::SleepFor(gather);
     return absl::OkStatus();

@@ -66,7 +66,8 @@ class StreamReader {
   StreamDecoder decoder_;
   std::unique_ptr<postgres::Connection> connection_;
   bool drained_ = false;
-  int64_t taken_ = 0;  // Messages since the last rest.
+  int64_t taken_ = 0;  // Messages since the last rest, and their bytes.
+  int64_t taken_bytes_ = 0;
   StreamPace pace_;
   absl::Time status_sent_ = absl::InfinitePast();
   uint64_t reported_ = 0;  // What the last status acknowledged.
