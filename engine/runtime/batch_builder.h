@@ -23,9 +23,8 @@ class BatchBuilder {
 
   // Of what is built from now on. A held table's changes give no events.
   void Hold(const schemas::TableName& table) { gates_.Hold(table); }
-  void Open(const schemas::TableName& table, postgres::Lsn apply_from) {
-    gates_.Open(table, apply_from);
-  }
+  void Open(const schemas::TableName& table, TableGates::Gate gate) { gates_.Open(table, gate); }
+  TableGates::Gate gate(const schemas::TableName& table) const { return gates_.Of(table); }
   // Held tables that were given another name since the last call: that one is held now, too.
   std::vector<schemas::TableName> TakeRenamed() { return std::exchange(renamed_, {}); }
 

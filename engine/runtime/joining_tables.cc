@@ -138,18 +138,19 @@ absl::Status JoiningTables::TakeOver(CheckpointStore& store, BatchBuilder& build
     base::MutexLock lock(&mutex_);
     join = join_.get();
   }
-  const absl::StatusOr<postgres::Lsn> until = join->Finish(position.end_lsn, stop);
-  if (!until.ok()) {
-    if (stop.stop_requested()) return until.status();
-    Fail(until.status());
+  const auto gates = join->Finish(position.end_lsn, stop);
+  if (!gates.ok()) {
+    if (stop.stop_requested()) return gates.status();
+    Fail(gates.status());
     return absl::OkStatus();
   }
-  for (const schemas::TableName& table : join->tables()) {
-    PGFLOW_RETURN_IF_ERROR(store.BeginTable({table, *until, "", {}, true, {}}));
-    builder.Open(table, *until);
+  for (const auto& [table, gate] : *gates) {
+    PGFLOW_RETURN_IF_ERROR(
+        store.BeginTable({table, gate.apply_from, "", {}, true, gate.catch_up_until}));
+    builder.Open(table, gate);
     held_.erase(table);
     base::LogInfo("sink {}: table {} has joined the stream at {}", node_.name, table.ToString(),
-                  *until);
+                  gate.apply_from);
   }
   PGFLOW_RETURN_IF_ERROR(join->Forget());
   Reset();

@@ -89,6 +89,10 @@ class JoiningTablesTest : public testing::Test {
     }
     return false;
   }
+  static bool HasCheckpoint(FakeTarget& target) {
+    const auto checkpoint = target.store().Load();
+    return checkpoint.ok() && checkpoint->has_value();
+  }
   static std::vector<std::string> NotesOf(const FakeTarget& target) {
     std::vector<std::string> notes;
     for (const std::string& event : target.durable_events()) {
@@ -145,6 +149,31 @@ TEST_F(JoiningTablesTest, ANewTableIsCopiedBesideTheStreamAndTakenOver) {
   EXPECT_EQ(notes.size(), static_cast<size_t>(written_) + 1);
   EXPECT_THAT(target_.violations(), IsEmpty());
   EXPECT_THAT(second_.violations(), IsEmpty());
+}
+
+// The first lane lags behind the copy: what it meets of the table then is in the copy's rows.
+TEST_F(JoiningTablesTest, ACopyThatIsAheadOfTheStreamIsNotRepeated) {
+  Start();
+  Write("begin lsn=0/200\ninsert items 2 b\ncommit");
+  ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(0x200)));
+  Stop();
+  server_.SetTable(notes_, {events_.Rows("notes", "1 a\n2 b")});
+  server_.SetUnpublished(notes_->table);
+  server_.SetConsistentPoint(postgres::Lsn(0x400));
+  Start();
+  ASSERT_TRUE(WaitForSnapshot(2));
+  const absl::Time deadline = absl::Now() + kPatience;
+  // Taken over: nothing is kept of the second lane.
+  while (absl::Now() < deadline && (second_.finished_tables().empty() || HasCheckpoint(second_))) {
+    std::this_thread::yield();
+  }
+  Write("begin lsn=0/300\ninsert notes 2 b\ninsert items 3 c\ncommit");
+  Write("begin lsn=0/500\ninsert notes 5 e\ncommit");
+  ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(0x500)));
+  Stop();
+  EXPECT_THAT(second_.rows("notes"), ElementsAre("1 a", "2 b"));
+  EXPECT_THAT(NotesOf(second_), IsEmpty());
+  EXPECT_THAT(NotesOf(target_), ElementsAre("insert shop.notes 5 e"));
 }
 
 TEST_F(JoiningTablesTest, WhatWasBegunGoesOnAfterARestart) {

@@ -48,6 +48,8 @@ class SinkLane {
   std::optional<SinkStatus> joining_status(postgres::Lsn server_lsn) const {
     return joining_.status(server_lsn);
   }
+  // After Run: from where on the table's changes are to be applied to what its copy brought.
+  TableGates::Gate gate(const schemas::TableName& table) const { return builder_.gate(table); }
   // After Run: the checkpoint is not needed any more.
   absl::Status Forget() { return store_ == nullptr ? absl::OkStatus() : store_->Forget(); }
   const std::string& name() const { return node_.name; }

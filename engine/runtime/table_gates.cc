@@ -36,10 +36,15 @@ void TableGates::Hold(const schemas::TableName& source_table) {
   gates_[source_table] = {kHeld, {}};
 }
 
-void TableGates::Open(const schemas::TableName& source_table, postgres::Lsn apply_from) {
+void TableGates::Open(const schemas::TableName& source_table, Gate gate) {
   if (IsHeld(source_table)) --held_;
-  gates_[source_table] = {apply_from, {}};
-  settled_ = std::max(settled_, apply_from);
+  gates_[source_table] = gate;
+  settled_ = std::max({settled_, gate.apply_from, gate.catch_up_until});
+}
+
+TableGates::Gate TableGates::Of(const schemas::TableName& source_table) const {
+  const auto gate = gates_.find(source_table);
+  return gate == gates_.end() ? Gate() : gate->second;
 }
 
 bool TableGates::IsHeld(const schemas::TableName& source_table) const {

@@ -17,6 +17,11 @@ class TableGates {
     kApply,
   };
 
+  struct Gate {
+    postgres::Lsn apply_from;
+    postgres::Lsn catch_up_until;
+  };
+
   TableGates() = default;
   explicit TableGates(const SinkCheckpoint& checkpoint);
 
@@ -24,7 +29,9 @@ class TableGates {
 
   // Every change of the table is skipped, until it is opened from some LSN on.
   void Hold(const schemas::TableName& source_table);
-  void Open(const schemas::TableName& source_table, postgres::Lsn apply_from);
+  void Open(const schemas::TableName& source_table, Gate gate);
+  // Of a table that has none: every change is applied.
+  Gate Of(const schemas::TableName& source_table) const;
   bool IsHeld(const schemas::TableName& source_table) const;
 
   // From here on every change is applied, save those of held tables: the sink is at a commit of the
@@ -34,10 +41,6 @@ class TableGates {
   bool open(postgres::Lsn commit_lsn) const { return held_ == 0 && commit_lsn >= settled_; }
 
  private:
-  struct Gate {
-    postgres::Lsn apply_from;
-    postgres::Lsn catch_up_until;
-  };
   std::map<schemas::TableName, Gate> gates_;
   postgres::Lsn settled_;
   size_t held_ = 0;

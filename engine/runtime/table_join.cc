@@ -56,7 +56,8 @@ bool TableJoin::IsCloseTo(postgres::Lsn position) const {
   return reached.valid() && reached.value() + kCloseBytes >= position.value();
 }
 
-absl::StatusOr<postgres::Lsn> TableJoin::Finish(postgres::Lsn position, std::stop_token stop) {
+absl::StatusOr<std::map<schemas::TableName, TableGates::Gate>> TableJoin::Finish(
+    postgres::Lsn position, std::stop_token stop) {
   lane_.StopBefore(position);
   // What follows `position` in the log may never come.
   lane_.Finish();
@@ -67,7 +68,13 @@ absl::StatusOr<postgres::Lsn> TableJoin::Finish(postgres::Lsn position, std::sto
   }
   if (!ended.has_value()) return absl::CancelledError("stopped");
   PGFLOW_RETURN_IF_ERROR(*ended);
-  return std::max(position, lane_.frontier());
+  const postgres::Lsn reached = std::max(position, lane_.frontier());
+  std::map<schemas::TableName, TableGates::Gate> gates;
+  for (const schemas::TableName& table : scope_.tables) {
+    TableGates::Gate& gate = gates[table] = lane_.gate(table);
+    gate.apply_from = std::max(gate.apply_from, reached);
+  }
+  return gates;
 }
 
 }  // namespace pgflow::engine

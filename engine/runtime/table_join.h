@@ -1,6 +1,7 @@
 // TableJoin: a second lane of a sink, that brings some tables into the running stream of the first.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <set>
 #include <stop_token>
@@ -12,6 +13,7 @@
 
 #include "base/mutex.h"
 #include "engine/runtime/sink_lane.h"
+#include "engine/runtime/table_gates.h"
 
 namespace pgflow::engine {
 
@@ -32,9 +34,11 @@ class TableJoin {
   std::optional<absl::Status> result() const;
   // It has copied its tables and is not far from `position`, where the first lane is.
   bool IsCloseTo(postgres::Lsn position) const;
-  // Waits until it has come to `position`, and ends it. Gives the place where it stands: all
-  // changes of its tables before it are durable. An error: its own, or it was stopped.
-  absl::StatusOr<postgres::Lsn> Finish(postgres::Lsn position, std::stop_token stop);
+  // Waits until it has come to `position`, and ends it. Gives for each table from where on its
+  // changes are still to be applied: those before are durable, by the stream or by the copy, which
+  // may be ahead of `position`. An error: its own, or it was stopped.
+  absl::StatusOr<std::map<schemas::TableName, TableGates::Gate>> Finish(postgres::Lsn position,
+                                                                        std::stop_token stop);
   absl::Status Forget() { return lane_.Forget(); }
 
   const std::set<schemas::TableName>& tables() const { return scope_.tables; }
