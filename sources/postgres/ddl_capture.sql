@@ -510,6 +510,7 @@ END $$;
 -- At the commit of the transaction that made the table.
 CREATE OR REPLACE FUNCTION pgflow.join_publication() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on SET timezone = 'UTC' SET lc_monetary = 'C'
 SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres' SET extra_float_digits = 3
 SET bytea_output = 'hex' SET quote_all_identifiers = off SET lock_timeout = 0 AS $$
 DECLARE
@@ -527,7 +528,10 @@ BEGIN
     EXECUTE format('ALTER PUBLICATION %I ADD TABLE ONLY %s', new.publication,
       new.relation::regclass);
     PERFORM pgflow.begin_rows(new.relation, ARRAY[new.publication]);
-  EXCEPTION WHEN OTHERS THEN
+  EXCEPTION
+  WHEN serialization_failure OR deadlock_detected THEN
+    RAISE;  -- Whoever runs DDL beside others has to be ready for these, and the next try is captured.
+  WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, place = PG_EXCEPTION_CONTEXT;
     PERFORM pgflow.emit_failure('CREATE TABLE', concat_ws('; ', sqlerrm, nullif(detail, ''), place));
   END;
@@ -539,7 +543,9 @@ END $$;
 CREATE OR REPLACE FUNCTION pgflow.emit_rows(
   relation oid, changed text[], operation text, publications text[])
 RETURNS void LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres'
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on SET timezone = 'UTC' SET lc_monetary = 'C'
+SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres'
 SET extra_float_digits = 3 SET bytea_output = 'hex' SET row_security = off AS $$
 DECLARE
   header jsonb;
@@ -614,6 +620,9 @@ BEGIN
     ) o ON o.class = s.class AND o.object = s.object ORDER BY 1, 2
   LOOP
     now := pgflow.state(stored.class, stored.object);
+    IF pgflow.await_others(stored.class, stored.object, now) THEN
+      now := pgflow.state(stored.class, stored.object);
+    END IF;
     -- Whose a sequence is, is told by a message of its own, behind the table.
     IF NOT stored.state ? 'owned_by' THEN now := now - 'owned_by'; END IF;
     UPDATE pgflow.object_state s SET state = now
@@ -641,6 +650,20 @@ BEGIN
   END IF;
 END $$;
 
+-- Some commands on one object do not wait for each other (two CREATE INDEX, a GRANT): neither sees
+-- what the other one did until it is over. Waits for those that have stored a state, so that the
+-- present one, looked at afterwards, has theirs in it.
+CREATE OR REPLACE FUNCTION pgflow.await_others(in_class oid, in_object oid, seen jsonb)
+RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF EXISTS (SELECT FROM pgflow.object_state s WHERE s.class = in_class AND s.object = in_object
+      AND s.state = seen) THEN
+    RETURN false;
+  END IF;
+  PERFORM FROM pgflow.object_state s WHERE s.class = in_class AND s.object = in_object FOR UPDATE;
+  RETURN true;
+END $$;
+
 -- Emits the change of one object, when there is one; `without` those parts of its state, which stay
 -- as they were.
 CREATE OR REPLACE FUNCTION pgflow.capture_object(
@@ -666,6 +689,10 @@ BEGIN
   IF new IS NULL OR new ->> 'persistence' = 't' OR new ->> 'object' <> 'extension'
       AND coalesce(new ->> 'schema', new ->> 'name') ~ '^(pg_|information_schema$|pgflow$)' THEN
     RETURN;
+  END IF;
+  IF pgflow.await_others(in_class, in_object, new) THEN
+    new := pgflow.state(in_class, in_object) - without;
+    IF new IS NULL THEN RETURN; END IF;
   END IF;
   is_table := new ->> 'object' = 'table';
   IF is_table THEN
@@ -801,6 +828,7 @@ $$;
 
 CREATE OR REPLACE FUNCTION pgflow.capture() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on SET timezone = 'UTC' SET lc_monetary = 'C'
 SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres' SET extra_float_digits = 3
 SET bytea_output = 'hex' SET quote_all_identifiers = off SET lock_timeout = 0 AS $$
 DECLARE
@@ -855,7 +883,10 @@ BEGIN
         PERFORM pgflow.capture_object(whole.of_class, whole.of_object, tg_tag, false);
       END LOOP;
     END IF;
-  EXCEPTION WHEN OTHERS THEN
+  EXCEPTION
+  WHEN serialization_failure OR deadlock_detected THEN
+    RAISE;  -- Whoever runs DDL beside others has to be ready for these, and the next try is captured.
+  WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, place = PG_EXCEPTION_CONTEXT;
     PERFORM pgflow.emit_failure(tg_tag, concat_ws('; ', sqlerrm, nullif(detail, ''), place));
   END;
@@ -874,6 +905,7 @@ $$;
 
 CREATE OR REPLACE FUNCTION pgflow.capture_drop() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on SET timezone = 'UTC' SET lc_monetary = 'C'
 SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres' SET extra_float_digits = 3
 SET bytea_output = 'hex' SET quote_all_identifiers = off SET lock_timeout = 0 AS $$
 DECLARE
@@ -935,7 +967,10 @@ BEGIN
         END IF;
       END LOOP;
     END LOOP;
-  EXCEPTION WHEN OTHERS THEN
+  EXCEPTION
+  WHEN serialization_failure OR deadlock_detected THEN
+    RAISE;  -- Whoever runs DDL beside others has to be ready for these, and the next try is captured.
+  WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, place = PG_EXCEPTION_CONTEXT;
     PERFORM pgflow.emit_failure(tg_tag, concat_ws('; ', sqlerrm, nullif(detail, ''), place));
   END;
@@ -944,7 +979,8 @@ END $$;
 
 -- Which tables an ALTER TABLE rewrites, for the end of that command.
 CREATE OR REPLACE FUNCTION pgflow.capture_rewrite() RETURNS event_trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on AS $$
 DECLARE
   stack text;
   reason int := pg_event_trigger_table_rewrite_reason();
@@ -974,6 +1010,7 @@ END $$;
 -- all transactions that began before are over: what they changed was not captured.
 CREATE OR REPLACE FUNCTION pgflow.refresh() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on SET timezone = 'UTC' SET lc_monetary = 'C'
 SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres' SET extra_float_digits = 3
 SET bytea_output = 'hex' SET quote_all_identifiers = off AS $$
 DECLARE

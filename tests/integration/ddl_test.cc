@@ -1,10 +1,12 @@
 // DDL beyond the cases of tests/conformance: who may write it, what the options do, and what is
 // left without event triggers.
 #include <csignal>
+#include <thread>
 
 #include <fmt/format.h>
 
 #include "engine/testing/scratch_cluster.h"
+#include "postgres/types/sql_state.h"
 #include "tests/integration/system_test.h"
 
 namespace pgflow::tests {
@@ -61,6 +63,50 @@ TEST_F(DdlTest, NoCommandHasTheLsnOfARow) {
                 "AND lsn IN (SELECT lsn FROM change WHERE kind = ascii('I'))) FROM change",
                 pipeline_.name)),
             "10 commands, 0");
+  Expect(0, "destroy");
+}
+
+// Locks that these take do not exclude each other, so neither sees what the other one did.
+TEST_F(DdlTest, CommandsOnOneTableAtTheSameTimeAreBothKnown) {
+  RunToCurrent();
+  const auto other = shared_server->Connect(source_.name);
+  ASSERT_TRUE(other.ok()) << other.status();
+  const auto beside = [&](const std::string& first, const std::string& second) {
+    ASSERT_TRUE((*other)->Execute("BEGIN; " + first).ok());
+    std::jthread meanwhile([&] { source_.Execute(second); });
+    source_.Execute("SELECT pg_sleep(0.3)");
+    ASSERT_TRUE((*other)->Execute("COMMIT").ok());
+  };
+  beside("CREATE INDEX a ON t (v)", "CREATE INDEX b ON t (id, v)");
+  source_.Execute("DROP INDEX a");
+  beside("GRANT SELECT ON t TO PUBLIC", "CREATE INDEX c ON t (id)");
+  source_.Execute("REVOKE SELECT ON t FROM PUBLIC");
+  beside("CREATE INDEX d ON t (v)", "GRANT INSERT ON t TO PUBLIC");
+  source_.Execute("DROP INDEX d");
+  RunToCurrent();
+  const std::string definitions =
+      "SELECT string_agg(indexdef, '; ' ORDER BY indexname) || (SELECT relacl::text FROM pg_class "
+      "WHERE oid = 't'::regclass) FROM pg_indexes WHERE tablename = 't'";
+  EXPECT_EQ(target_.Value(definitions), source_.Value(definitions));
+  Expect(0, "destroy");
+}
+
+// It cannot know what the table looks like now. An error that says so is better than a capture that
+// does not.
+TEST_F(DdlTest, ATransactionWithAnOldSnapshotHasToTryAgain) {
+  RunToCurrent();
+  const auto other = shared_server->Connect(source_.name);
+  ASSERT_TRUE(other.ok()) << other.status();
+  ASSERT_TRUE((*other)->Execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1 FROM t").ok());
+  source_.Execute("CREATE INDEX a ON t (v)");
+  const absl::Status refused = (*other)->Execute("CREATE INDEX b ON t (id, v)").status();
+  EXPECT_EQ(postgres::SqlStateOf(refused), "40001") << refused;
+  ASSERT_TRUE((*other)->Execute("ROLLBACK; CREATE INDEX b ON t (id, v)").ok());
+  source_.Execute("DROP INDEX a");
+  RunToCurrent();
+  EXPECT_EQ(target_.Value("SELECT string_agg(indexname, ' ') FROM pg_indexes WHERE tablename = 't' "
+                          "AND indexname IN ('a', 'b')"),
+            "b");
   Expect(0, "destroy");
 }
 
@@ -172,12 +218,12 @@ TEST_F(DdlTest, ASuperuserTellsTheCaptureOfOtherTables) {
 // Never the columns only: the pipeline was promised all DDL.
 TEST_F(DdlTest, ARoleWithoutRightsDoesNotGoOnWithACaptureThatDoesNotServeIt) {
   source_.Execute(
-      fmt::format("CREATE ROLE plain LOGIN REPLICATION; GRANT CREATE ON DATABASE {} TO plain;"
-                  "ALTER TABLE t OWNER TO plain",
+      fmt::format("CREATE ROLE reader LOGIN REPLICATION; GRANT CREATE ON DATABASE {} TO reader;"
+                  "ALTER TABLE t OWNER TO reader",
                   source_.name));
   const std::string superuser = pipeline_.source_url;
   const auto refuse = [&](const std::string& reason) {
-    pipeline_.source_url = source_.url("plain");
+    pipeline_.source_url = source_.url("reader");
     const std::string check = Expect(3, "check");
     EXPECT_NE(check.find(reason), std::string::npos) << check;
     const std::string run = Expect(1, "run", {"--until-current"});
@@ -185,10 +231,10 @@ TEST_F(DdlTest, ARoleWithoutRightsDoesNotGoOnWithACaptureThatDoesNotServeIt) {
     pipeline_.source_url = superuser;
   };
   Expect(0, "init");
-  source_.Execute(fmt::format("ALTER PUBLICATION pgflow_{} OWNER TO plain", pipeline_.name));
+  source_.Execute(fmt::format("ALTER PUBLICATION pgflow_{} OWNER TO reader", pipeline_.name));
   refuse("GRANT SELECT ON pgflow.capture_secret");
   source_.Execute(
-      "GRANT SELECT ON pgflow.capture_secret TO plain;"
+      "GRANT SELECT ON pgflow.capture_secret TO reader;"
       "COMMENT ON EVENT TRIGGER pgflow_capture IS 'pgflow DDL capture of before'");
   refuse("made by another version of pgflow");
   Expect(0, "init");
@@ -196,7 +242,7 @@ TEST_F(DdlTest, ARoleWithoutRightsDoesNotGoOnWithACaptureThatDoesNotServeIt) {
   refuse("event triggers are disabled or gone");
   const std::string mended = Expect(0, "init");
   EXPECT_NE(mended.find("what was changed before now is not known"), std::string::npos) << mended;
-  pipeline_.source_url = source_.url("plain");
+  pipeline_.source_url = source_.url("reader");
   RunToCurrent();
   source_.Execute("ALTER TABLE t ADD COLUMN made int DEFAULT 7; UPDATE t SET v = 'after'");
   RunToCurrent();

@@ -162,6 +162,58 @@ TEST_F(SessionTest, SettingsOfTheDatabasesInText) {
   ExpectUndisturbed();
 }
 
+// Commands of a session with such settings, read and applied by roles with such settings.
+TEST_F(SessionTest, SettingsOfWhoeverRunsDdl) {
+  std::string set;
+  for (const std::string& setting : Settings()) {
+    source_.Execute(fmt::format("ALTER ROLE {} SET {}", role_, setting));
+    const std::string name = setting.substr(0, setting.find(' '));
+    if (name.ends_with("_timeout") || name.starts_with("default_transaction")) continue;
+    set += fmt::format("SET {};", setting);
+  }
+  pipeline_.source_options = "    replication: {ddl: true}\n";
+  source_.Execute("INSERT INTO public.parent VALUES (1)");
+  const auto process = Run();
+  ASSERT_TRUE(WaitForSnapshot(*process)) << process->Output();
+  source_.Execute(
+      set +
+      "CREATE TYPE public.mood AS ENUM ('so', 'so''so');"
+      "CREATE TABLE public.made (id int PRIMARY KEY, d date DEFAULT '03/02/2020', "
+      "i interval DEFAULT '1 day 02:03:04', f float8 DEFAULT 0.1, t text DEFAULT E'it''s \\\\', "
+      "m public.mood DEFAULT 'so''so', tz timestamptz DEFAULT '03/02/2020 05:06:07', "
+      "at timestamptz DEFAULT '03/02/2020 05:06:07', "
+      "\"Order\" numeric DEFAULT 1e-7, a text[] DEFAULT ARRAY['NULL', NULL], "
+      "CHECK (d > '01/02/2000'));");
+  source_.Execute(
+      set +
+      "INSERT INTO public.made (id) VALUES (1);"
+      "ALTER TABLE public.parent ADD COLUMN at timestamptz DEFAULT clock_timestamp();"
+      "ALTER TABLE public.made ALTER COLUMN tz DROP DEFAULT, "
+      "ALTER COLUMN tz TYPE text USING tz::text || i::text;"
+      "CREATE INDEX of_made ON public.made (d) WHERE d > '01/02/2000';"
+      "CREATE VIEW public.seen AS SELECT id, i + '1 mon' AS i FROM public.made WHERE d > "
+      "'01/02/2000' AND t <> E'\\\\';"
+      "CREATE FUNCTION public.f(d date DEFAULT '03/02/2020') RETURNS text LANGUAGE sql AS "
+      "$$ SELECT 'x''' || d $$;"
+      "INSERT INTO public.made (id) VALUES (2)");
+  ExpectEqualSoon({"made", "parent"}, *process);
+  const std::string definitions =
+      "SET DateStyle = 'ISO, MDY'; SET IntervalStyle = postgres; SET TimeZone = 'UTC'; "
+      "SET quote_all_identifiers = off; SET search_path = pg_catalog; SET extra_float_digits = 1; "
+      "SELECT string_agg(d, E'\\n' ORDER BY d) FROM ("
+      "SELECT adnum || pg_get_expr(adbin, adrelid) AS d FROM pg_attrdef "
+      "WHERE adrelid = 'public.made'::regclass "
+      "UNION ALL SELECT pg_get_constraintdef(oid) FROM pg_constraint "
+      "WHERE conrelid = 'public.made'::regclass "
+      "UNION ALL SELECT pg_get_indexdef('public.of_made'::regclass) "
+      "UNION ALL SELECT pg_get_viewdef('public.seen'::regclass) "
+      "UNION ALL SELECT pg_get_functiondef('public.f'::regproc)) x";
+  EXPECT_EQ(target_.Value(definitions), source_.Value(definitions));
+  process->Signal(SIGTERM);
+  EXPECT_EQ(process->WaitForExit(), 0) << process->Output();
+  Expect(0, "destroy");
+}
+
 // A policy of the source must not make fewer rows of a table.
 class RowSecurityTest : public SharedServerTest {
  protected:
