@@ -652,7 +652,8 @@ END $$;
 
 -- Some commands on one object do not wait for each other (two CREATE INDEX, a GRANT): neither sees
 -- what the other one did until it is over. Waits for those that have stored a state, so that the
--- present one, looked at afterwards, has theirs in it.
+-- present one, looked at afterwards, has theirs in it. False: `seen` is what is stored; nobody need
+-- be waited for.
 CREATE OR REPLACE FUNCTION pgflow.await_others(in_class oid, in_object oid, seen jsonb)
 RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -961,6 +962,7 @@ BEGIN
         IF gone.original AND tg_tag LIKE 'DROP %' THEN
           PERFORM pgflow.capture_object(owner.class, owner.object, tg_tag, is_cascade);
         ELSIF tg_tag LIKE 'DROP %' THEN
+          PERFORM pgflow.await_others(owner.class, owner.object, NULL);
           UPDATE pgflow.object_state SET state = pgflow.state(class, object)
           WHERE class = owner.class AND object = owner.object
           AND pgflow.state(class, object) IS NOT NULL;
@@ -1050,6 +1052,7 @@ BEGIN
         AND (SELECT relkind IN ('r', 'p', 'v') FROM pg_class WHERE oid = stale.object) THEN
       EXECUTE format('LOCK TABLE %s IN ACCESS SHARE MODE', stale.object::regclass);
     END IF;
+    PERFORM pgflow.await_others(stale.class, stale.object, NULL);
     UPDATE pgflow.object_state SET state = pgflow.state(class, object)
     WHERE class = stale.class AND object = stale.object
     AND pgflow.state(class, object) IS NOT NULL;
