@@ -124,7 +124,7 @@ TEST_F(JoiningTablesTest, ANewTableIsCopiedBesideTheStreamAndTakenOver) {
   server_.SetUnpublished(notes_->table);
   server_.SetConsistentPoint(postgres::Lsn(0x400));
   Write("begin lsn=0/300\ninsert notes 2 b\ncommit");  // The snapshot has it.
-  second_.FailNext("lane.begin", absl::UnavailableError("not yet"), 200);
+  second_.FailNext("lane.begin", absl::UnavailableError("not yet"), 10'000);
   Start();
   ASSERT_TRUE(WaitForSnapshot(2));
   // While the copy does not come forward, the others do.
@@ -132,6 +132,7 @@ TEST_F(JoiningTablesTest, ANewTableIsCopiedBesideTheStreamAndTakenOver) {
   ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(0x500)));
   EXPECT_THAT(target_.durable_events(), Contains("insert shop.items 3 c"));
   EXPECT_LT(server_.acknowledged(), postgres::Lsn(0x500)) << "the copy would need what is lost";
+  second_.StopFailing("lane.begin");
   ASSERT_TRUE(WriteUntilTakenOver());
   Write("begin lsn=1/0\ninsert items 9 last\ncommit");
   ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(uint64_t{1} << 32)));
@@ -185,10 +186,12 @@ TEST_F(JoiningTablesTest, WhatWasBegunGoesOnAfterARestart) {
   server_.SetUnpublished(notes_->table);
   server_.SetConsistentPoint(postgres::Lsn(0x250));
   second_.Cork();  // It copies, and takes nothing of the stream.
+  second_.FailNext("lane.begin", absl::UnavailableError("not yet"), 10'000);
   Start();
   ASSERT_TRUE(WaitForSnapshot(2));
   Write("begin lsn=0/300\ninsert notes 3 c\ninsert items 3 c\ncommit");
   ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(0x300)));
+  second_.StopFailing("lane.begin");  // Now the stream has something for it.
   const absl::Time deadline = absl::Now() + kPatience;
   while (second_.finished_tables().empty() && absl::Now() < deadline) std::this_thread::yield();
   Stop();
@@ -197,6 +200,7 @@ TEST_F(JoiningTablesTest, WhatWasBegunGoesOnAfterARestart) {
   Start();
   ASSERT_TRUE(WriteUntilTakenOver());
   Stop();
+  ASSERT_THAT(NotesOf(second_), Not(IsEmpty()));
   EXPECT_EQ(NotesOf(second_).front(), "insert shop.notes 3 c");
   EXPECT_EQ(server_.snapshot_count(), 2) << "the table was copied twice";
 }

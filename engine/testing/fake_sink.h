@@ -45,6 +45,7 @@ class FakeTarget {
   void FailNext(std::string_view call, const absl::Status& error, int times = 1) {
     errors_.FailNext(call, error, times);
   }
+  void StopFailing(std::string_view call) { errors_.StopFailing(call); }
   // Rows whose description holds `text` are refused (kInvalidArgument): by a window as a whole,
   // with the culprit named if `name_culprit`; by a careful lane as rejections.
   void Refuse(std::string text, bool name_culprit = true);

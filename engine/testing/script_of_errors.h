@@ -23,6 +23,12 @@ class ScriptOfErrors {
     errors.insert(errors.end(), static_cast<size_t>(times), error);
   }
 
+  // No more of those.
+  void StopFailing(std::string_view call) {
+    base::MutexLock lock(&mutex_);
+    errors_.erase(std::string(call));
+  }
+
   // What `call` is to return now.
   absl::Status Next(std::string_view call) {
     base::MutexLock lock(&mutex_);
