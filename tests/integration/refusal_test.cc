@@ -71,7 +71,7 @@ TEST_F(RefusalTest, NoReplicationPrivilege) {
                   "GRANT CREATE ON DATABASE {} TO no_replication",
                   source_.name));
   pipeline_.source_url = WithPassword(source_, "no_replication");
-  ExpectRefused({"source", "no_replication", "replication role"});
+  ExpectRefused({"source", "no_replication", "ALTER ROLE <role of the url> REPLICATION"});
 }
 
 TEST_F(RefusalTest, NoPrivilegeOnSourceTable) {
