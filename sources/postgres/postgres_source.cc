@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "postgres/types/ask_again.h"
-#include "postgres/types/sql_state.h"
 #include "sources/postgres/ddl_capture.h"
 #include "sources/postgres/preflight.h"
 #include "sources/postgres/published_parts.h"
@@ -159,9 +158,8 @@ absl::StatusOr<std::unique_ptr<engine::SnapshotSession>> PostgresSource::OpenSna
     created_.reset();
     absl::StatusOr<std::unique_ptr<engine::SnapshotSession>> session =
         ImportSnapshot(created, stop);
-    const std::string state = postgres::SqlStateOf(session.status());
     // Its session was lost before anybody took the snapshot over: a later one does as well.
-    if (session.ok() || (state != "22023" && state != "55000")) return session;
+    if (session.ok() || !IsSnapshotGone(session.status())) return session;
     base::LogWarning("the slot's own snapshot was lost; taking a later one");
   }
   PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));

@@ -137,10 +137,9 @@ absl::StatusOr<RangeOutcome> PostgresRangeReader::Read(const engine::RangeReques
     const std::string state = postgres::SqlStateOf(status);
     if (MeansTableChanged(state)) return RangeOutcome::kTableChanged;
     const std::string table = session_.tables()[request.table].schema->table.ToString();
-    // "invalid snapshot identifier", and the source transaction that is not there any more.
-    const bool import_failed = state == "22023" || state == "55000";
-    if (!import_failed || attempt == kImportAttemptsMax)
+    if (!IsSnapshotGone(status) || attempt == kImportAttemptsMax) {
       return base::Annotate(status, fmt::format("copy table {}", table));
+    }
     PGFLOW_ASSIGN_OR_RETURN(imported_, session_.NameToImport(imported_, stop));
   }
 }

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "postgres/types/sql_state.h"
 #include "sources/postgres/published_parts.h"
 #include "sources/postgres/range_reader.h"
 
@@ -28,6 +29,13 @@ absl::Status SnapshotLost() {
 }
 
 }  // namespace
+
+// 22023, "invalid snapshot identifier"; 42704, "snapshot ... does not exist", since version 17;
+// 55000, the transaction that exported it is not there any more.
+bool IsSnapshotGone(const absl::Status& status) {
+  const std::string state = postgres::SqlStateOf(status);
+  return state == "22023" || state == "42704" || state == "55000";
+}
 
 absl::StatusOr<std::unique_ptr<PostgresSnapshotSession>> PostgresSnapshotSession::Open(
     SnapshotRequest request, std::stop_token stop) {

@@ -43,9 +43,12 @@ struct TableSource {
   engine::CopyFormat format = engine::CopyFormat::kBinary;
 };
 
+// SET TRANSACTION SNAPSHOT failed because the snapshot is not there (any more).
+bool IsSnapshotGone(const absl::Status& status);
+
 class PostgresSnapshotSession final : public engine::SnapshotSession {
  public:
-  // kFailedPrecondition from the server (SQLSTATE 22023): the exported snapshot is gone.
+  // IsSnapshotGone: the exported snapshot is.
   static absl::StatusOr<std::unique_ptr<PostgresSnapshotSession>> Open(SnapshotRequest request,
                                                                        std::stop_token stop);
   ~PostgresSnapshotSession() override;
