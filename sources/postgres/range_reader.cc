@@ -201,7 +201,7 @@ absl::Status PostgresRangeReader::ReadBatches(const engine::SnapshotTable& table
                                               const std::stop_token& stop) {
   const auto give = [&](engine::CopyRows rows) -> absl::Status {
     if (rows.row_count == 0) return absl::OkStatus();
-    const absl::Status taken = consume(engine::Batch(std::move(rows)));
+    absl::Status taken = consume(engine::Batch(std::move(rows)));
     consumer_failed_ = !taken.ok();
     return taken;
   };
