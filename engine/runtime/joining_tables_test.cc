@@ -72,10 +72,27 @@ class JoiningTablesTest : public testing::Test {
   }
 
   void Write(std::string_view script) { server_.Write(events_.Stream(script)); }
+  // The first lane has come to 0/200 and was stopped.
+  [[nodiscard]] bool RunTo200() {
+    Start();
+    Write("begin lsn=0/200\ninsert items 2 b\ncommit");
+    const bool durable = target_.WaitForDurable(postgres::Lsn(0x200));
+    Stop();
+    return durable;
+  }
+  // Of these rows, and nobody publishes it yet.
+  void MakeNotes(std::string_view rows) {
+    server_.SetTable(notes_, {events_.Rows("notes", rows)});
+    server_.SetUnpublished(notes_->table);
+  }
   [[nodiscard]] bool WaitForSnapshot(int number) const {
     const absl::Time deadline = absl::Now() + kPatience;
     while (server_.snapshot_count() < number && absl::Now() < deadline) std::this_thread::yield();
     return server_.snapshot_count() >= number;
+  }
+  void WaitForCopy() const {
+    const absl::Time deadline = absl::Now() + kPatience;
+    while (second_.finished_tables().empty() && absl::Now() < deadline) std::this_thread::yield();
   }
   // Writes one change of notes after the other until one comes from the first lane.
   [[nodiscard]] bool WriteUntilTakenOver() {
@@ -116,12 +133,8 @@ class JoiningTablesTest : public testing::Test {
 };
 
 TEST_F(JoiningTablesTest, ANewTableIsCopiedBesideTheStreamAndTakenOver) {
-  Start();
-  Write("begin lsn=0/200\ninsert items 2 b\ncommit");
-  ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(0x200)));
-  Stop();
-  server_.SetTable(notes_, {events_.Rows("notes", "1 a\n2 b")});
-  server_.SetUnpublished(notes_->table);
+  ASSERT_TRUE(RunTo200());
+  MakeNotes("1 a\n2 b");
   server_.SetConsistentPoint(postgres::Lsn(0x400));
   Write("begin lsn=0/300\ninsert notes 2 b\ncommit");  // The snapshot has it.
   second_.FailNext("lane.begin", absl::UnavailableError("not yet"), 10'000);
@@ -154,20 +167,15 @@ TEST_F(JoiningTablesTest, ANewTableIsCopiedBesideTheStreamAndTakenOver) {
 
 // The first lane lags behind the copy: what it meets of the table then is in the copy's rows.
 TEST_F(JoiningTablesTest, ACopyThatIsAheadOfTheStreamIsNotRepeated) {
-  Start();
-  Write("begin lsn=0/200\ninsert items 2 b\ncommit");
-  ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(0x200)));
-  Stop();
-  server_.SetTable(notes_, {events_.Rows("notes", "1 a\n2 b")});
-  server_.SetUnpublished(notes_->table);
+  ASSERT_TRUE(RunTo200());
+  MakeNotes("1 a\n2 b");
   server_.SetConsistentPoint(postgres::Lsn(0x400));
   Start();
   ASSERT_TRUE(WaitForSnapshot(2));
+  WaitForCopy();
   const absl::Time deadline = absl::Now() + kPatience;
   // Taken over: nothing is kept of the second lane.
-  while (absl::Now() < deadline && (second_.finished_tables().empty() || HasCheckpoint(second_))) {
-    std::this_thread::yield();
-  }
+  while (HasCheckpoint(second_) && absl::Now() < deadline) std::this_thread::yield();
   Write("begin lsn=0/300\ninsert notes 2 b\ninsert items 3 c\ncommit");
   Write("begin lsn=0/500\ninsert notes 5 e\ncommit");
   ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(0x500)));
@@ -178,12 +186,8 @@ TEST_F(JoiningTablesTest, ACopyThatIsAheadOfTheStreamIsNotRepeated) {
 }
 
 TEST_F(JoiningTablesTest, WhatWasBegunGoesOnAfterARestart) {
-  Start();
-  Write("begin lsn=0/200\ninsert items 2 b\ncommit");
-  ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(0x200)));
-  Stop();
-  server_.SetTable(notes_, {events_.Rows("notes", "1 a")});
-  server_.SetUnpublished(notes_->table);
+  ASSERT_TRUE(RunTo200());
+  MakeNotes("1 a");
   server_.SetConsistentPoint(postgres::Lsn(0x250));
   second_.Cork();  // It copies, and takes nothing of the stream.
   second_.FailNext("lane.begin", absl::UnavailableError("not yet"), 10'000);
@@ -192,8 +196,7 @@ TEST_F(JoiningTablesTest, WhatWasBegunGoesOnAfterARestart) {
   Write("begin lsn=0/300\ninsert notes 3 c\ninsert items 3 c\ncommit");
   ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(0x300)));
   second_.StopFailing("lane.begin");  // Now the stream has something for it.
-  const absl::Time deadline = absl::Now() + kPatience;
-  while (second_.finished_tables().empty() && absl::Now() < deadline) std::this_thread::yield();
+  WaitForCopy();
   Stop();
   EXPECT_LT(server_.acknowledged(), postgres::Lsn(0x300));
   second_.Uncork();
@@ -206,12 +209,8 @@ TEST_F(JoiningTablesTest, WhatWasBegunGoesOnAfterARestart) {
 }
 
 TEST_F(JoiningTablesTest, OneThatCannotJoinLeavesTheOthersAlone) {
-  Start();
-  Write("begin lsn=0/200\ninsert items 2 b\ncommit");
-  ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(0x200)));
-  Stop();
-  server_.SetTable(notes_, {events_.Rows("notes", "1 a")});
-  server_.SetUnpublished(notes_->table);
+  ASSERT_TRUE(RunTo200());
+  MakeNotes("1 a");
   second_.FailNext("prepare", absl::FailedPreconditionError("notes is not empty"), 1);
   Start();
   Write("begin lsn=0/300\ninsert notes 3 c\ninsert items 3 c\ncommit");

@@ -41,7 +41,6 @@ class TableJoin {
                                                                         std::stop_token stop);
   absl::Status Forget() { return lane_.Forget(); }
 
-  const std::set<schemas::TableName>& tables() const { return scope_.tables; }
   postgres::Lsn frontier() const { return lane_.frontier(); }
   SinkStatus status(postgres::Lsn server_lsn) const { return lane_.status(server_lsn); }
 
