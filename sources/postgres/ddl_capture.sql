@@ -691,11 +691,13 @@ BEGIN
       AND coalesce(new ->> 'schema', new ->> 'name') ~ '^(pg_|information_schema$|pgflow$)' THEN
     RETURN;
   END IF;
-  IF pgflow.await_others(in_class, in_object, new) THEN
-    new := pgflow.state(in_class, in_object) - without;
-    IF new IS NULL THEN RETURN; END IF;
-  END IF;
   is_table := new ->> 'object' = 'table';
+  IF pgflow.await_others(in_class, in_object, new) THEN
+    IF NOT is_table THEN  -- A table is looked at again below.
+      new := pgflow.state(in_class, in_object) - without;
+      IF new IS NULL THEN RETURN; END IF;
+    END IF;
+  END IF;
   IF is_table THEN
     SELECT * INTO admitted FROM pgflow.admit(in_object);
     announced := admitted.announced;
