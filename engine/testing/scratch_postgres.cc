@@ -13,6 +13,7 @@
 
 #include <absl/time/clock.h>
 
+#include "base/check.h"
 #include "base/status.h"
 #include "engine/testing/scratch_cluster.h"
 
@@ -286,6 +287,12 @@ absl::StatusOr<std::string> ScratchPostgres::QueryValue(const std::string& sql,
     return base::MakeStatus(absl::StatusCode::kNotFound, "no row: {}", sql);
   }
   return rows[0][0].value_or("");
+}
+
+int ScratchPostgres::version() const {
+  const auto connection = Connect();
+  PGFLOW_CHECK(connection.ok(), "a test asks a server that is there");
+  return (*connection)->server_version();
 }
 
 absl::Status ScratchPostgres::CreateDatabase(std::string_view name) const {

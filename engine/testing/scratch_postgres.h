@@ -80,6 +80,7 @@ class ScratchPostgres {
   // The first column of the first row, as text; "" for NULL. kNotFound: no row.
   absl::StatusOr<std::string> QueryValue(const std::string& sql,
                                          std::string_view database = "postgres") const;
+  int version() const;  // 150018. The server must answer.
   absl::Status CreateDatabase(std::string_view name) const;
   absl::StatusOr<std::unique_ptr<postgres::Connection>> Connect(
       std::string_view database = "postgres") const;

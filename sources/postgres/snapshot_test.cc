@@ -17,7 +17,7 @@ class SnapshotTest : public SourceTest {
     return session.ok() ? *std::move(session) : nullptr;
   }
   // Older servers read a table in one piece.
-  bool HasRanges() const { return std::stoi(Value("SHOW server_version_num")) >= 140000; }
+  bool HasRanges() const { return server_->version() >= 140000; }
   static uint32_t IndexOf(const engine::SnapshotSession& session, const std::string& table) {
     for (uint32_t i = 0; i < session.tables().size(); ++i) {
       if (session.tables()[i].schema->table.name == table) return i;

@@ -28,7 +28,7 @@ class ConformanceTest : public SharedServerTest, public testing::WithParamInterf
  protected:
   void TearDown() override;
   bool HasWhatItNeeds(const CaseFile& file) const {
-    if (std::stoi(source_.Value("SHOW server_version_num")) < file.server_min * 10000) return false;
+    if (source_.server->version() < file.server_min * 10000) return false;
     return std::ranges::all_of(file.extensions, [&](const std::string& extension) {
       return source_.Value(fmt::format(
                  "SELECT count(*) FROM pg_available_extensions WHERE name = '{}'", extension)) ==

@@ -15,10 +15,6 @@ class PublicationTest : public SharedServerTest {
     pipeline_.source_options = "    replication: {publication: mine}\n";
   }
 
-  static int ServerVersion() {
-    return std::atoi(shared_server->QueryValue("SHOW server_version_num").value_or("0").c_str());
-  }
-
   // `published` is a query on the source, `table` the target's.
   void ExpectSame(const std::string& published, const std::string& table) const {
     source_.Execute(
@@ -61,7 +57,7 @@ UPDATE whole SET v = 'w' || id WHERE id % 3 = 0;
 )sql";
 
 TEST_F(PublicationTest, CarriesTheRowsAndColumnsThatArePublished) {
-  if (ServerVersion() < 150000) GTEST_SKIP() << "row filters need version 15";
+  if (shared_server->version() < 150000) GTEST_SKIP() << "row filters need version 15";
   source_.Execute(kOrders);
   const auto process = Run();
   ASSERT_TRUE(WaitForSnapshot(*process));
@@ -82,7 +78,7 @@ TEST_F(PublicationTest, CarriesTheRowsAndColumnsThatArePublished) {
 }
 
 TEST_F(PublicationTest, WritesOnlyPublishedColumnsOfAnExistingTable) {
-  if (ServerVersion() < 150000) GTEST_SKIP() << "column lists need version 15";
+  if (shared_server->version() < 150000) GTEST_SKIP() << "column lists need version 15";
   source_.Execute(kOrders);
   target_.Execute(
       "CREATE TABLE orders (amount numeric, own text NOT NULL DEFAULT 'own', \"Region\" text, "
@@ -107,7 +103,7 @@ TEST_F(PublicationTest, WritesOnlyPublishedColumnsOfAnExistingTable) {
 
 // Rows enter and leave the filter while the program is down, half of the ranges copied.
 TEST_F(PublicationTest, ResumesASnapshotOfFilteredRows) {
-  if (ServerVersion() < 150000) GTEST_SKIP() << "row filters need version 15";
+  if (shared_server->version() < 150000) GTEST_SKIP() << "row filters need version 15";
   source_.Execute(kOrders);
   source_.Execute("UPDATE orders SET secret = repeat(md5(id::text), 20)");
   pipeline_.snapshot = "{workers: 1, range_size: 128KiB}";
@@ -122,7 +118,8 @@ TEST_F(PublicationTest, ResumesASnapshotOfFilteredRows) {
 
 // Version 18 can send what a generated column holds; the target's may be generated as well.
 TEST_F(PublicationTest, PublishedGeneratedColumns) {
-  if (ServerVersion() < 180000) GTEST_SKIP() << "publish_generated_columns needs version 18";
+  if (shared_server->version() < 180000)
+    GTEST_SKIP() << "publish_generated_columns needs version 18";
   const char* const tables =
       "CREATE TABLE g (id int PRIMARY KEY, v text, up text GENERATED ALWAYS AS (upper(v)) STORED);"
       "CREATE TABLE h (id int PRIMARY KEY, v text, up text GENERATED ALWAYS AS (upper(v)) STORED,"
@@ -147,7 +144,7 @@ TEST_F(PublicationTest, PublishedGeneratedColumns) {
 }
 
 TEST_F(PublicationTest, IsNotCombinedWithDdl) {
-  if (ServerVersion() < 150000) GTEST_SKIP() << "row filters need version 15";
+  if (shared_server->version() < 150000) GTEST_SKIP() << "row filters need version 15";
   source_.Execute(kOrders);
   pipeline_.source_options = "    replication: {publication: mine, ddl: true}\n";
   for (const auto& [command, code] : {std::pair("run", 1), std::pair("check", 3)}) {
@@ -157,7 +154,7 @@ TEST_F(PublicationTest, IsNotCombinedWithDdl) {
 }
 
 TEST_F(PublicationTest, AListWithoutTheKeyIsRefused) {
-  if (ServerVersion() < 150000) GTEST_SKIP() << "column lists need version 15";
+  if (shared_server->version() < 150000) GTEST_SKIP() << "column lists need version 15";
   source_.Execute(
       "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE PUBLICATION mine FOR TABLE t (v)");
   for (const auto& [command, code] : {std::pair("run", 1), std::pair("check", 3)}) {
@@ -248,7 +245,7 @@ TEST_F(PublicationTest, IntoAnotherPartitioning) {
 
 // Of the whole tree, as pgoutput does it.
 TEST_F(PublicationTest, ARowFilterOfARoot) {
-  if (ServerVersion() < 150000) GTEST_SKIP() << "row filters need version 15";
+  if (shared_server->version() < 150000) GTEST_SKIP() << "row filters need version 15";
   source_.Execute(kParts);
   source_.Execute(
       "DROP PUBLICATION mine; CREATE PUBLICATION mine FOR TABLE m (id, day) WHERE (day % 2 = 0) "

@@ -70,7 +70,7 @@ class SessionTest : public SharedServerTest {
   }
 
   std::vector<std::string> Settings() const {
-    const int version = std::stoi(source_.Value("SHOW server_version_num")) / 10000;
+    const int version = source_.server->version() / 10000;
     std::vector<std::string> settings = {
         "statement_timeout = '100ms'",
         "lock_timeout = '50ms'",
@@ -100,6 +100,10 @@ class SessionTest : public SharedServerTest {
     if (version >= 14) settings.emplace_back("default_toast_compression = pglz");
     if (version >= 17) settings.emplace_back("transaction_timeout = '500ms'");
     return settings;
+  }
+
+  static std::string NameOf(const std::string& setting) {
+    return setting.substr(0, setting.find(' '));
   }
 
   std::string Pids() const {
@@ -152,7 +156,7 @@ TEST_F(SessionTest, SettingsOfTheDatabasesInText) {
   // Not the test's own sessions: on a busy machine they would end before their first statement.
   for (const Database* database : {&source_, &target_}) {
     for (const std::string& setting : Settings()) {
-      const std::string name = setting.substr(0, setting.find(' '));
+      const std::string name = NameOf(setting);
       if (!name.ends_with("_timeout")) continue;
       database->Execute(
           fmt::format("ALTER ROLE postgres IN DATABASE {} SET {} = 0", database->name, name));
@@ -167,7 +171,7 @@ TEST_F(SessionTest, SettingsOfWhoeverRunsDdl) {
   std::string set;
   for (const std::string& setting : Settings()) {
     source_.Execute(fmt::format("ALTER ROLE {} SET {}", role_, setting));
-    const std::string name = setting.substr(0, setting.find(' '));
+    const std::string name = NameOf(setting);
     if (name.ends_with("_timeout") || name.starts_with("default_transaction")) continue;
     set += fmt::format("SET {};", setting);
   }

@@ -16,8 +16,7 @@ class StandbyTest : public SystemTest {
     auto primary = ScratchPostgres::Make();
     ASSERT_TRUE(primary.ok()) << primary.status();
     primary_ = *std::move(primary);
-    version_ =
-        std::atoi(primary_->QueryValue("SHOW server_version_num").value_or("0").c_str()) / 10000;
+    version_ = primary_->version() / 10000;
     if (version_ < needs_version()) {
       GTEST_SKIP() << "needs version " << needs_version() << " on both servers";
     }
