@@ -17,8 +17,9 @@ namespace pgflow::sources {
 //
 // In a flood (a backlog is read) the rests grow: once the socket's window is full, the server's
 // kernel gathers what follows into large segments, which costs it half. But between machines a full
-// window means that the server stands still until the next look. Then fewer messages come than
-// before, and the rests shrink again.
+// window may mean that the server stands still until the next look. So rests come in two lengths in
+// turns, one twice the other: as long as the stream is no slower with the long ones, both grow. A
+// server that is slower for reasons of its own (others need the processor, too) is so in both.
 class StreamPace {
  public:
   // Faster than one message in 25 us: then a bunch is worth more than its delay.
@@ -41,67 +42,75 @@ class StreamPace {
     look_start_ = now;
     look_messages_ = 0;
     if (!busy) {
+      if (rest_ > absl::ZeroDuration()) pause_start_ = now;
       rest_ = absl::ZeroDuration();
-      gather_ = std::max(kGatherMin, gather_ / 2);  // A pause in a flood is soon over.
-      Restart(now);
-    } else {
-      if (rest_ == absl::ZeroDuration()) {
-        Restart(now);
-      } else if (++looks_ == kLooksOfStep) {
-        Adjust(Rate(messages_, now - start_), Rate(bytes_, now - start_));
-        Restart(now);
+    } else if (rest_ == absl::ZeroDuration()) {
+      Forget(now - pause_start_);
+      StartTurn(now, /*is_long=*/true);
+    } else if (++looks_ == kLooksOfTurn) {
+      const double rate = Rate(messages_, now - start_);
+      if (is_long_) {
+        long_rate_ = rate;
+      } else {
+        Adjust(long_rate_, rate, Rate(bytes_, now - start_));
       }
-      rest_ = gather_;
+      StartTurn(now, !is_long_);
     }
     return rest_;
   }
 
  private:
   static constexpr absl::Duration kLook = absl::Milliseconds(1);
-  static constexpr int kLooksOfStep = 8;
-  static constexpr double kGrowth = 1.5;
-  static constexpr double kFall = 0.7;  // Of the best rate: the rest was too long.
-  static constexpr double kMargin = 0.9;
-  static constexpr double kForget = 0.98;  // The best rate, a step.
-  static constexpr int kHold = 10;         // Steps without growth after a fall.
+  static constexpr int kLooksOfTurn = 2;
+  static constexpr double kStep = 1.5;
+  static constexpr double kNews = 0.1;  // What the last two turns count in the gain.
+  // Of the long rests; between the two they stay as they are.
+  static constexpr double kGainToGrow = -0.05;
+  static constexpr double kGainToShrink = -0.12;
+  static constexpr absl::Duration kHalfLife = absl::Milliseconds(30);  // Of long rests, in a pause.
 
   static double Rate(int64_t count, absl::Duration time) {
     return static_cast<double>(count) / absl::ToDoubleSeconds(time);
   }
 
-  void Restart(absl::Time now) {
+  void StartTurn(absl::Time now, bool is_long) {
+    is_long_ = is_long;
+    rest_ = is_long ? gather_ : std::max(kGatherMin, gather_ / 2);
     start_ = now;
     looks_ = 0;
     messages_ = 0;
     bytes_ = 0;
   }
 
-  void Adjust(double rate, double byte_rate) {
-    best_rate_ = std::max(rate, best_rate_ * kForget);
-    if (rate < best_rate_ * kFall) {
-      gather_ *= rate / best_rate_ * kMargin;  // That is when the window was full.
-      hold_ = kHold;
-    } else if (hold_ > 0) {
-      --hold_;
-    } else if (rate > kFloodMessagesPerSecond) {
-      gather_ *= kGrowth;
-    } else {
-      gather_ = kGatherMin;
+  // A pause in a flood is soon over; who writes now and then shall not wait for longer.
+  void Forget(absl::Duration pause) {
+    for (; pause > kHalfLife && gather_ > kGatherMin; pause -= kHalfLife) gather_ /= 2;
+    gather_ = std::max(kGatherMin, gather_);
+  }
+
+  void Adjust(double long_rate, double short_rate, double byte_rate) {
+    gain_ += kNews * ((long_rate - short_rate) / std::max(long_rate, short_rate) - gain_);
+    if (gain_ < kGainToShrink || std::max(long_rate, short_rate) < kFloodMessagesPerSecond) {
+      gather_ /= kStep;
+    } else if (gain_ > kGainToGrow) {
+      gather_ *= kStep;
     }
     const absl::Duration full = absl::Seconds(kGatherBytes / byte_rate);
     gather_ = std::clamp(gather_, kGatherMin, std::max(kGatherMin, std::min(full, kGatherMax)));
   }
 
   absl::Duration rest_;
-  absl::Duration gather_ = kGatherMin;  // What it is while the stream is busy.
+  absl::Duration gather_ = kGatherMin;  // The long one, while the stream is busy.
+  double gain_ = 0;                     // Of long rests over short ones, a part of the rate.
+  absl::Time pause_start_ = absl::InfinitePast();
   absl::Time look_start_ = absl::InfinitePast();
   int64_t look_messages_ = 0;  // Since then.
-  absl::Time start_;           // Of this step.
-  int looks_ = 0;              // In it, as what follows.
+  bool is_long_ = true;        // This turn, as what follows.
+  absl::Time start_;
+  int looks_ = 0;
   int64_t messages_ = 0;
   int64_t bytes_ = 0;
-  double best_rate_ = 0;  // Messages a second, of a step.
-  int hold_ = 0;
+  double long_rate_ = 0;  // Messages a second, of the long turn before this short one.
 };
 
 }  // namespace pgflow::sources

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <random>
 
 #include <gtest/gtest.h>
 
@@ -23,18 +24,22 @@ class StreamPaceTest : public testing::Test {
     After(absl::Seconds(1), 1);
     const absl::Time start = now_;
     int64_t counted = 0;
+    looks_ = 0;
     absl::Duration rest;
     while (now_ < start + absl::Seconds(2)) {
       const absl::Duration passed = std::max(rest, absl::Microseconds(5)) + kDrain;
       const int64_t messages = gathered(passed);
       rest = After(passed, messages, message_bytes);
-      if (now_ > start + absl::Seconds(1)) counted += messages;
+      if (now_ < start + absl::Seconds(1)) continue;
+      counted += messages;
+      if (rest > absl::ZeroDuration()) ++looks_;
     }
     return static_cast<double>(counted);
   }
 
   absl::Time now_ = absl::FromUnixSeconds(1'000'000);
   StreamPace pace_;
+  int looks_ = 0;  // Rests in that second.
 };
 
 int64_t Arrived(absl::Duration time, double per_second) {
@@ -61,6 +66,28 @@ TEST_F(StreamPaceTest, AFloodGathersLonger) {
 TEST_F(StreamPaceTest, LargeMessagesDoNotFillTheBuffers) {
   Read([](absl::Duration time) { return Arrived(time, 150'000); }, 2000);
   EXPECT_LE(After(absl::Milliseconds(4), 600, 2000), absl::Milliseconds(4));
+}
+
+// The server gets every second slice of its processor, more or less.
+TEST_F(StreamPaceTest, AServerWithNeighboursIsNoReasonForShortRests) {
+  std::minstd_rand random(1);
+  const auto arrived = [&random, left = absl::ZeroDuration(),
+                        runs = false](absl::Duration time) mutable {
+    int64_t messages = 0;
+    while (time > absl::ZeroDuration()) {
+      if (left <= absl::ZeroDuration()) {
+        left = absl::Microseconds(500 + random() % 7000);
+        runs = random() % 2 == 0;
+      }
+      const absl::Duration slice = std::min(left, time);
+      if (runs) messages += Arrived(slice, 300'000);
+      left -= slice;
+      time -= slice;
+    }
+    return messages;
+  };
+  Read(arrived);
+  EXPECT_LT(looks_, 100);  // In a second.
 }
 
 // Between machines nothing comes once the receive window is full.
