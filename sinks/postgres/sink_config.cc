@@ -17,7 +17,9 @@ constexpr std::array<std::string_view, 8> kDdlObjects = {
 
 config::ConfigSpec<PostgresSinkConfig> PostgresSinkSpec() {
   config::ConfigSpec<PostgresSinkConfig> spec;
-  spec.Field("url", &PostgresSinkConfig::url, "The target database (URI or keyword string).")
+  spec.Field(
+          "url", &PostgresSinkConfig::url,
+          "The target database: URI or keyword string, libpq's sslmode and sslrootcert included.")
       .Required()
       .Example("${TARGET_URL}");
   spec.Field("create_schema", &PostgresSinkConfig::create_schema,

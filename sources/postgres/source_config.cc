@@ -63,7 +63,9 @@ bool IsSlotName(const std::string& name) {
 config::ConfigSpec<PostgresSourceConfig> PostgresSourceSpec() {
   using Mode = engine::SourcePlan::Mode;
   config::ConfigSpec<PostgresSourceConfig> spec;
-  spec.Field("url", &PostgresSourceConfig::url, "The source database (URI or keyword string).")
+  spec.Field(
+          "url", &PostgresSourceConfig::url,
+          "The source database: URI or keyword string, libpq's sslmode and sslrootcert included.")
       .Required()
       .Example("${SOURCE_URL}");
   spec.Field("mode", &PostgresSourceConfig::mode,
