@@ -29,6 +29,31 @@ if(PGFLOW_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 
+# What nearly every file includes, compiled once: a third of a file's time. Of the release preset
+# only; the others build without, and so tell which file forgot to include what it uses.
+if(NOT CMAKE_DISABLE_PRECOMPILE_HEADERS)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # ccache sees which headers those are. g++ 12 forgets that they are the system's, and warns of
+    # what it believes to see inside std::string.
+    add_compile_options(-fpch-preprocess -Wno-array-bounds -Wno-stringop-overflow -Wno-restrict)
+  endif()
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/precompiled.cc CONTENT "")
+  # NAME [HEADER...]: what targets of the same compiler flags share.
+  function(pgflow_precompiled name)
+    add_library(${name} OBJECT ${PROJECT_BINARY_DIR}/precompiled.cc)
+    target_link_libraries(${name} PRIVATE pgflow_warnings absl::statusor absl::time fmt::fmt)
+    target_precompile_headers(
+      ${name} PRIVATE
+      <algorithm> <functional> <map> <memory> <optional> <set> <span> <stop_token> <string>
+      <string_view> <thread> <utility> <vector> <absl/status/statusor.h> <absl/time/clock.h>
+      <absl/time/time.h> <fmt/format.h> ${ARGN})
+  endfunction()
+  pgflow_precompiled(pgflow_precompiled)
+  pgflow_precompiled(pgflow_precompiled_test <gmock/gmock.h> <gtest/gtest.h>)
+  target_link_libraries(pgflow_precompiled_test PRIVATE GTest::gmock)
+  set_target_properties(pgflow_precompiled_test PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF)
+endif()
+
 # pgflow_library(NAME engine_api SRCS a.cc HDRS a.h DEPS pgflow::base
 #                PRIVATE_DEPS PostgreSQL::PostgreSQL)
 # DEPS are visible to those who link it, PRIVATE_DEPS are not.
@@ -39,6 +64,9 @@ function(pgflow_library)
     add_library(${target} STATIC ${ARG_SRCS})
     set(scope PUBLIC)
     target_link_libraries(${target} PRIVATE pgflow_warnings ${ARG_PRIVATE_DEPS})
+    if(TARGET pgflow_precompiled)
+      target_precompile_headers(${target} REUSE_FROM pgflow_precompiled)
+    endif()
   else()
     add_library(${target} INTERFACE)
     set(scope INTERFACE)
@@ -62,6 +90,9 @@ function(pgflow_test)
   add_executable(${ARG_NAME} ${ARG_SRCS})
   target_link_libraries(${ARG_NAME} PRIVATE pgflow_warnings ${ARG_DEPS} GTest::gmock
                                             GTest::gtest_main)
+  if(TARGET pgflow_precompiled_test)
+    target_precompile_headers(${ARG_NAME} REUSE_FROM pgflow_precompiled_test)
+  endif()
   if(CMAKE_INTERPROCEDURAL_OPTIMIZATION)
     # Thirty programs that each optimise all of the code anew took most of the build's time.
     set_target_properties(${ARG_NAME} PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF)
