@@ -11,8 +11,8 @@ namespace {
 
 ExitCode ReplaySink(const Invocation& invocation, const engine::PipelineParts& parts,
                     const engine::SinkNode& sink, std::stop_token stop) {
-  const auto result =
-      engine::ReplayDeadLetters(sink.dead_letter_path, {parts.name(), sink.name}, *sink.sink, stop);
+  const auto result = engine::ReplayDeadLetters(sink.dead_letter_path,
+                                                {parts.name(), sink.name, ""}, *sink.sink, stop);
   if (!result.ok()) {
     return Fail(invocation.console,
                 base::Annotate(result.status(), fmt::format("replay into sink {}", sink.name)));

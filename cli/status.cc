@@ -23,7 +23,7 @@ constexpr absl::Duration kAdminTimeout = absl::Seconds(5);
 // Read without opening the sink: that would take it away from a pipeline that runs elsewhere.
 absl::StatusOr<std::optional<engine::SinkCheckpoint>> StoredCheckpoint(
     const engine::PipelineParts& parts, const engine::SinkNode& sink, std::stop_token stop) {
-  auto own = sink.sink->PeekCheckpoint({parts.name(), sink.name}, stop);
+  auto own = sink.sink->PeekCheckpoint({parts.name(), sink.name, ""}, stop);
   if (!own.ok() || own->has_value()) return own;
   std::error_code ignored;
   if (!std::filesystem::exists(parts.options.state_directory, ignored)) return own;

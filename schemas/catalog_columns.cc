@@ -37,6 +37,20 @@ bool IsPublished(const PublishedParts& parts, Oid table, const ColumnDefinition&
   return std::ranges::binary_search(part->second.columns, column.attribute_number);
 }
 
+// Only when the whole key is published: a part of it names no row.
+void MarkPrimaryKey(TableParts& table) {
+  if (!table.definition.primary_key.has_value()) return;
+  const std::vector<int16_t>& numbers = table.definition.primary_key->attribute_numbers;
+  const auto place_of = [&numbers](const Column& column) {
+    const auto found = std::ranges::find(numbers, column.attribute_number);
+    return static_cast<int16_t>(found == numbers.end() ? 0 : found - numbers.begin() + 1);
+  };
+  std::vector<Column>& columns = table.schema->columns;
+  const auto marked = [&](const Column& column) { return place_of(column) > 0; };
+  if (std::ranges::count_if(columns, marked) != std::ssize(numbers)) return;
+  for (Column& column : columns) column.primary_key = place_of(column);
+}
+
 }  // namespace
 
 absl::Status ReadColumns(Connection& connection, const std::string& oids,
@@ -89,11 +103,12 @@ absl::Status ReadKeys(Connection& connection, const std::string& oids,
               oids),
           stop));
   for (int row = 0; row < keys.row_count(); ++row) {
-    std::optional<PrimaryKey>& key =
-        tables.at(static_cast<Oid>(keys.integer(row, 0))).definition.primary_key;
+    TableParts& table = tables.at(static_cast<Oid>(keys.integer(row, 0)));
+    std::optional<PrimaryKey>& key = table.definition.primary_key;
     if (!key.has_value()) key = PrimaryKey{keys.text(row, 1), {}, keys.boolean(row, 2)};
     key->attribute_numbers.push_back(static_cast<int16_t>(keys.integer(row, 3)));
   }
+  for (auto& [oid, table] : tables) MarkPrimaryKey(table);
   PGFLOW_ASSIGN_OR_RETURN(
       const Result indexes,
       connection.Execute(

@@ -77,6 +77,9 @@ TEST_F(CatalogTest, ReadsColumnsKeysAndIdentity) {
   EXPECT_EQ(schema.columns[2].type_name, "numeric");
   EXPECT_TRUE(schema.columns[0].identity && schema.columns[1].identity);
   EXPECT_FALSE(schema.columns[2].identity);
+  EXPECT_EQ(schema.columns[0].primary_key, 2);
+  EXPECT_EQ(schema.columns[1].primary_key, 1);
+  EXPECT_EQ(schema.columns[2].primary_key, 0);
   EXPECT_TRUE(table.has_primary_key);
   EXPECT_TRUE(table.binary_obstacle.empty());
   EXPECT_NE(table.filenode, 0U);

@@ -43,4 +43,10 @@ bool TableSchema::HasKey() const {
          std::ranges::any_of(columns, [](const Column& column) { return column.identity; });
 }
 
+void TableSchema::KeepWholePrimaryKey(const std::vector<Column>& all) {
+  const auto marked = [](const Column& column) { return column.primary_key > 0; };
+  if (std::ranges::count_if(columns, marked) == std::ranges::count_if(all, marked)) return;
+  for (Column& column : columns) column.primary_key = 0;
+}
+
 }  // namespace pgflow::schemas

@@ -37,6 +37,8 @@ struct Column {
   int16_t attribute_number = 0;
   // Part of the replica identity: what a before image of kind kKey holds.
   bool identity = false;
+  // Its place in the primary key, from 1, where the catalog was read; 0: it is not part of it.
+  int16_t primary_key = 0;
   // format_type(type, NULL): schema-qualified unless it is in pg_catalog. May be empty in tests.
   std::string type_name;
   // The built-in type whose binary form the values have, where that is not `type` itself: the base
@@ -57,6 +59,14 @@ struct TableSchema {
   std::optional<size_t> FindColumn(std::string_view name) const;
   // True when some column is marked identity and the identity is not all of the row.
   bool HasKey() const;
+  // Part of a primary key names no row: unmarks it when a key column of `all` is missing here.
+  void KeepWholePrimaryKey(const std::vector<Column>& all);
+  // Whether the column is part of what names a row in an event: of the identity, or of the primary
+  // key where the identity is all of the row.
+  bool IsKey(const Column& column) const {
+    return replica_identity == ReplicaIdentity::kFull ? column.primary_key > 0
+                                                      : HasKey() && column.identity;
+  }
 };
 
 using TableSchemaPtr = std::shared_ptr<const TableSchema>;

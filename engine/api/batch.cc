@@ -55,6 +55,13 @@ schemas::TableSchemaPtr Batch::OwnerOf(const schemas::TableSchema* schema) const
   PGFLOW_CHECK(false, "an event's schema must be kept alive by its batch");
 }
 
+void Batch::ReplaceRawRows(std::string bytes) {
+  PGFLOW_CHECK(raw_, "the rows are as received");
+  rows_.bytes = std::move(bytes);
+  events_.clear();
+  indexed_ = false;
+}
+
 void Batch::ReplaceSnapshotSchema(schemas::TableSchemaPtr schema) {
   for (ChangeEvent& event : events_) event.schema = schema.get();
   KeepAlive(std::exchange(rows_.schema, std::move(schema)));

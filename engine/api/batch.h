@@ -62,6 +62,8 @@ class Batch {
   // The same, to change or remove: a snapshot batch loses its raw rows.
   absl::StatusOr<std::vector<ChangeEvent>*> MutableEvents();
 
+  // The same rows with other values in them, in the same format. Needs raw_rows().
+  void ReplaceRawRows(std::string bytes);
   // Replaces the schema of a snapshot batch and keeps the raw rows: same columns, other names.
   void ReplaceSnapshotSchema(schemas::TableSchemaPtr schema);
   const schemas::TableSchemaPtr& snapshot_schema() const { return rows_.schema; }

@@ -35,7 +35,8 @@ inline constexpr std::string_view kNeedsOthersPayload = "pgflow/needs-others";
 
 struct SinkContext {
   std::string pipeline;
-  std::string sink;  // Unique in the pipeline.
+  std::string sink;      // Unique in the pipeline.
+  std::string database;  // The source's; empty where nobody asked the source.
 };
 
 // One table of a snapshot, as this sink is to see it.

@@ -89,7 +89,9 @@ Json EncodeSchema(const schemas::TableSchema& schema) {
                        {"type_modifier", column.type_modifier},
                        {"type_name", column.type_name},
                        {"attribute_number", column.attribute_number},
-                       {"identity", column.identity}});
+                       {"identity", column.identity},
+                       {"primary_key", column.primary_key},
+                       {"wire_type", column.wire_type}});
   }
   return {{"schema", schema.table.schema},
           {"name", schema.table.name},
@@ -105,9 +107,15 @@ schemas::TableSchemaPtr DecodeSchema(const Json& json) {
   schema->replica_identity =
       static_cast<schemas::ReplicaIdentity>(json.at("replica_identity").get<std::string>().at(0));
   for (const Json& column : json.at("columns")) {
-    schema->columns.push_back({column.at("name"), column.at("type"), column.at("type_modifier"),
-                               column.at("attribute_number"), column.at("identity"),
-                               column.at("type_name")});
+    // Files of earlier versions do not have the last two.
+    schema->columns.push_back({.name = column.at("name"),
+                               .type = column.at("type"),
+                               .type_modifier = column.at("type_modifier"),
+                               .attribute_number = column.at("attribute_number"),
+                               .identity = column.at("identity"),
+                               .primary_key = column.value("primary_key", int16_t{0}),
+                               .type_name = column.at("type_name"),
+                               .wire_type = column.value("wire_type", postgres::Oid{0})});
   }
   return schema;
 }
@@ -268,6 +276,8 @@ absl::StatusOr<ReplayResult> ReplayDeadLetters(const std::string& path, const Si
     result.refused.push_back(
         fmt::format("{}: {}", letter.position.ToString(), base::Message(refusal)));
   }
+  // A sink may take what it has not made durable yet.
+  if (open) PGFLOW_RETURN_IF_ERROR(sink.Close(stop));
   PGFLOW_RETURN_IF_ERROR(RewriteFile(path, kept));
   return result;
 }

@@ -64,7 +64,7 @@ absl::Status Pipeline::Destroy(std::stop_token stop) {
   note(state.status(), "state");
   for (SinkNode& node : nodes_) {
     const auto forget = [&](Sink& sink, const std::string& name) {
-      absl::Status status = sink.Open({options_.name, name}, stop);
+      absl::Status status = sink.Open({options_.name, name, ""}, stop);
       if (status.ok() && sink.checkpoint_store() != nullptr) {
         status = sink.checkpoint_store()->Forget();
       } else if (status.ok() && state.ok()) {

@@ -282,7 +282,7 @@ TEST_F(PipelineTest, ReplayPutsADeadLetterBack) {
   EXPECT_TRUE(Drain().ok()) << result_;
   target_.RefuseNothing();
   FakeSink sink(target_);
-  auto replayed = ReplayDeadLetters(dead_letter_, {"test", "sink0"}, sink, {});
+  auto replayed = ReplayDeadLetters(dead_letter_, {"test", "sink0", ""}, sink, {});
   ASSERT_TRUE(replayed.ok()) << replayed.status();
   EXPECT_EQ(replayed->replayed, 1u);
   EXPECT_THAT(replayed->refused, IsEmpty());

@@ -88,7 +88,8 @@ absl::Status SinkLane::Attempt(std::stop_token stop) {
   if (!node_.dead_letter_path.empty() && dead_letter_ == nullptr) {
     PGFLOW_ASSIGN_OR_RETURN(dead_letter_, DeadLetterFile::Open(node_.dead_letter_path));
   }
-  PGFLOW_RETURN_IF_ERROR(node_.sink->Open({context_.pipeline, node_.name}, stop));
+  PGFLOW_RETURN_IF_ERROR(
+      node_.sink->Open({context_.pipeline, node_.name, context_.identity.database}, stop));
   store_ = node_.sink->checkpoint_store();
   if (store_ == nullptr) store_ = &own_store_;
   PGFLOW_ASSIGN_OR_RETURN(SinkCheckpoint checkpoint, LoadCheckpoint(stop));
@@ -170,7 +171,7 @@ absl::Status SinkLane::CopySnapshot(SinkCheckpoint& checkpoint, std::stop_token 
   SnapshotRunner runner(
       {.sink = *node_.sink,
        .store = *store_,
-       .names = {context_.pipeline, node_.name},
+       .names = {context_.pipeline, node_.name, context_.identity.database},
        .transformers = context_.transformers,
        .open_session = context_.open_session,
        .statistics = statistics_,

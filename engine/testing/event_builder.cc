@@ -154,6 +154,7 @@ TableSchemaPtr EventBuilder::Table(std::string_view declaration) {
   table->table.name = dot == std::string::npos ? line[0].text : line[0].text.substr(dot + 1);
   size_t at = 1;
   std::vector<ScriptToken> columns = Parenthesised(line, at);
+  int16_t keys = 0;
   for (size_t i = 0; i < columns.size(); ++i) {
     Column column;
     column.name = columns[i].text;
@@ -164,6 +165,7 @@ TableSchemaPtr EventBuilder::Table(std::string_view declaration) {
     for (; i + 1 < columns.size() && columns[i + 1].text != ","; ++i) {
       if (columns[i + 1].text != "key") ScriptError("only `key` may follow a type", column.name);
       column.identity = true;
+      column.primary_key = ++keys;
     }
     ++i;  // The comma.
     table->columns.push_back(std::move(column));

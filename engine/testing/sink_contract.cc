@@ -18,7 +18,7 @@ class Play {
   explicit Play(const SinkContractSubject& subject) : subject_(subject) {
     plan_.schema = builder_.Table("contract.items (id int4 key, name text)");
     plan_.source_table = plan_.schema->table;
-    context_ = {"contract", "subject"};
+    context_ = {"contract", "subject", "contract"};
   }
 
   std::vector<std::string> Run() {

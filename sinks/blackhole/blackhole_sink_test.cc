@@ -11,7 +11,7 @@ TEST(BlackholeSink, CountsAndMovesItsFrontier) {
   absl::StatusOr<std::unique_ptr<engine::Sink>> made = BlackholeSink::Make({});
   ASSERT_TRUE(made.ok());
   auto& sink = static_cast<BlackholeSink&>(**made);
-  ASSERT_TRUE(sink.Open({"pipeline", "blackhole"}, {}).ok());
+  ASSERT_TRUE(sink.Open({"pipeline", "blackhole", "shop"}, {}).ok());
   EXPECT_EQ(sink.checkpoint_store(), nullptr);
 
   engine::EventBuilder builder;

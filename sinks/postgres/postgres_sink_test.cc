@@ -371,8 +371,8 @@ TEST_F(PostgresSinkTest, KeepsTheCheckpoint) {
   EXPECT_EQ((*loaded)->tables[0].finished.size(), 2U);
   EXPECT_EQ((*loaded)->tables[0].snapshot_lsn, postgres::Lsn(77));
   PostgresSink peek(config_);
-  EXPECT_TRUE((*peek.PeekCheckpoint({"test", "target"}, {})).has_value());
-  EXPECT_FALSE((*peek.PeekCheckpoint({"test", "other"}, {})).has_value());
+  EXPECT_TRUE((*peek.PeekCheckpoint({"test", "target", "shop"}, {})).has_value());
+  EXPECT_FALSE((*peek.PeekCheckpoint({"test", "other", "shop"}, {})).has_value());
   ASSERT_EQ(store.Forget(), absl::OkStatus());
   EXPECT_FALSE((*store.Load()).has_value());
 }

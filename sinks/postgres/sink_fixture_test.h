@@ -62,7 +62,7 @@ class SinkFixture : public testing::Test {
   std::unique_ptr<engine::Sink> OpenSink() {
     auto sink = PostgresSink::Make(config_);
     EXPECT_TRUE(sink.ok()) << sink.status();
-    const absl::Status opened = (*sink)->Open({"test", "target"}, {});
+    const absl::Status opened = (*sink)->Open({"test", "target", ""}, {});
     EXPECT_TRUE(opened.ok()) << opened;
     return *std::move(sink);
   }
@@ -75,7 +75,7 @@ class SinkFixture : public testing::Test {
     ASSERT_TRUE(begun.ok()) << begun;
   }
   void Reopen() {
-    const absl::Status status = sink_->Open({"test", "target"}, {});
+    const absl::Status status = sink_->Open({"test", "target", ""}, {});
     ASSERT_TRUE(status.ok()) << status;
   }
 

@@ -191,7 +191,10 @@ absl::StatusOr<TableSchemaPtr> RelationCache::Build(const RelationMessage& messa
     // The older version first: a name may have been dropped and given to another column since.
     const Column* same = FindByName(before, from.name);
     if (same == nullptr) same = FindByName(now, from.name);
-    if (same != nullptr) column.attribute_number = same->attribute_number;
+    if (same != nullptr) {
+      column.attribute_number = same->attribute_number;
+      column.primary_key = same->primary_key;
+    }
     types.insert(from.type);
     schema->columns.push_back(std::move(column));
   }

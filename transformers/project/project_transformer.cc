@@ -108,6 +108,7 @@ absl::StatusOr<ProjectTransformer::Plan> ProjectTransformer::Derive(
                             name);
   }
   if (plan.columns.size() == schema->columns.size()) return Plan{schema, {}};
+  derived->KeepWholePrimaryKey(schema->columns);
   plan.schema = std::move(derived);
   return plan;
 }
