@@ -6,10 +6,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <optional>
 #include <random>
 
@@ -108,6 +111,28 @@ absl::Status CopyTemplateCluster(const std::string& bin, const RunAs& run_as,
                             "{} belongs to somebody else: remove it", place);
   }
   return RunProgram({"/bin/cp", "-a", place, data_directory}, run_as).status();
+}
+
+absl::StatusOr<std::string> MakeScratchDirectory(std::string_view prefix, const RunAs& run_as) {
+  const char* temporary = std::getenv("TMPDIR");
+  std::string directory =
+      fmt::format("{}/{}XXXXXX", temporary == nullptr ? "/tmp" : temporary, prefix);
+  if (mkdtemp(directory.data()) == nullptr) {
+    return base::MakeStatus(absl::StatusCode::kInternal, "make {}: {}", directory,
+                            std::strerror(errno));
+  }
+  if (run_as.switch_user && chown(directory.c_str(), run_as.uid, run_as.gid) != 0) {
+    return base::MakeStatus(absl::StatusCode::kInternal, "chown {}: {}", directory,
+                            std::strerror(errno));
+  }
+  return directory;
+}
+
+std::string TailOfFile(const std::string& path) {
+  constexpr size_t kTailBytes = 4000;
+  std::ifstream file(path);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  return text.size() > kTailBytes ? text.substr(text.size() - kTailBytes) : text;
 }
 
 absl::StatusOr<int> FindFreePort() {

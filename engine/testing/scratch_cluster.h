@@ -1,9 +1,11 @@
-// What a scratch server is made of: binaries, a data directory, a port. For ScratchPostgres only.
+// What a scratch server is made of: binaries, a data directory, a port. For the Scratch* classes
+// only.
 #pragma once
 
 #include <sys/types.h>
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <absl/status/status.h>
@@ -19,6 +21,12 @@ absl::StatusOr<std::string> FindPostgresBinaries();
 // A new cluster at `data_directory`, copied from a template that initdb makes once a machine.
 absl::Status CopyTemplateCluster(const std::string& bin, const RunAs& run_as,
                                  const std::string& data_directory);
+
+// A new directory `prefix`XXXXXX under $TMPDIR (or /tmp) that `run_as` may write.
+absl::StatusOr<std::string> MakeScratchDirectory(std::string_view prefix, const RunAs& run_as);
+
+// The last few thousand bytes of a server's log.
+std::string TailOfFile(const std::string& path);
 
 // A port of 127.0.0.1 that is free now, below the range that outgoing connections are given.
 absl::StatusOr<int> FindFreePort();

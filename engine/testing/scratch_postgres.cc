@@ -90,19 +90,8 @@ absl::Status ScratchPostgres::MakeDirectory() {
   PGFLOW_ASSIGN_OR_RETURN(run_as_, RunAs::ForPostgres());
   PGFLOW_ASSIGN_OR_RETURN(bin_, FindPostgresBinaries());
   PGFLOW_ASSIGN_OR_RETURN(port_, FindFreePort());
-  const char* temporary = std::getenv("TMPDIR");
-  std::string directory =
-      std::string(temporary == nullptr ? "/tmp" : temporary) + "/pgscratch-XXXXXX";
-  if (mkdtemp(directory.data()) == nullptr) {
-    return base::MakeStatus(absl::StatusCode::kInternal, "make {}: {}", directory,
-                            std::strerror(errno));
-  }
-  directory_ = directory;
+  PGFLOW_ASSIGN_OR_RETURN(directory_, MakeScratchDirectory("pgscratch-", run_as_));
   data_directory_ = directory_ + "/data";
-  if (run_as_.switch_user && chown(directory_.c_str(), run_as_.uid, run_as_.gid) != 0) {
-    return base::MakeStatus(absl::StatusCode::kInternal, "chown {}: {}", directory_,
-                            std::strerror(errno));
-  }
   return absl::OkStatus();
 }
 
@@ -240,10 +229,7 @@ std::string ScratchPostgres::socket_url(std::string_view database) const {
   return fmt::format("host={} port={} user=postgres dbname={}", directory_, port_, database);
 }
 
-std::string ScratchPostgres::LogTail() const {
-  const std::string log = ReadFile(directory_ + "/server.log");
-  return log.size() > 4000 ? log.substr(log.size() - 4000) : log;
-}
+std::string ScratchPostgres::LogTail() const { return TailOfFile(directory_ + "/server.log"); }
 
 absl::StatusOr<std::unique_ptr<postgres::Connection>> ScratchPostgres::Connect(
     std::string_view database) const {

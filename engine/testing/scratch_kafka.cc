@@ -1,0 +1,193 @@
+#include "engine/testing/scratch_kafka.h"
+
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+#include <absl/time/clock.h>
+
+#include "base/status.h"
+#include "engine/testing/scratch_cluster.h"
+#include "kafka/admin.h"
+#include "kafka/producer.h"
+
+namespace pgflow::engine {
+namespace {
+
+constexpr absl::Duration kPatience = absl::Minutes(2);
+// Any will do; the same for all, as nothing is shared.
+constexpr const char* kClusterId = "cGdmbG93LXNjcmF0Y2gtMQ";
+constexpr const char* kReadyTopic = "scratch_ready";
+
+constexpr std::pair<const char*, const char*> kDefaults[] = {
+    {"process.roles", "broker,controller"},
+    {"node.id", "1"},
+    {"controller.listener.names", "CONTROLLER"},
+    {"listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"},
+    {"auto.create.topics.enable", "false"},
+    // The one controller waits that long for a broker that was killed before it takes its next
+    // life.
+    {"broker.session.timeout.ms", "2000"},
+    {"broker.heartbeat.interval.ms", "300"},
+    {"num.network.threads", "2"},
+    {"num.io.threads", "2"},
+    {"num.partitions", "1"},
+    {"default.replication.factor", "1"},
+    {"offsets.topic.replication.factor", "1"},
+    {"offsets.topic.num.partitions", "1"},
+    {"transaction.state.log.replication.factor", "1"},
+    {"transaction.state.log.min.isr", "1"},
+    {"transaction.state.log.num.partitions", "2"},
+    {"share.coordinator.state.topic.replication.factor", "1"},
+    {"share.coordinator.state.topic.min.isr", "1"},
+    {"group.initial.rebalance.delay.ms", "0"}};
+
+absl::Status ProduceOne(const std::string& bootstrap, absl::Duration patience) {
+  kafka::Settings settings = {{"bootstrap.servers", bootstrap}};
+  PGFLOW_ASSIGN_OR_RETURN(const std::unique_ptr<kafka::Admin> admin,
+                          kafka::Admin::Make({.settings = settings, .patience = patience}));
+  PGFLOW_RETURN_IF_ERROR(admin->CreateTopic(
+      {.name = kReadyTopic, .partitions = 1, .replication_factor = 1, .settings = {}}, {}));
+  PGFLOW_ASSIGN_OR_RETURN(
+      const std::unique_ptr<kafka::Producer> producer,
+      kafka::Producer::Make(
+          {.settings = std::move(settings), .transactional_id = "", .patience = patience}));
+  kafka::Message message;
+  PGFLOW_ASSIGN_OR_RETURN(message.topic, producer->TopicIndex(kReadyTopic));
+  message.has_value = true;
+  message.value = "ready";
+  PGFLOW_RETURN_IF_ERROR(producer->Send(message, {}));
+  return producer->Flush({});
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ScratchKafka>> ScratchKafka::Make(
+    const ScratchKafkaOptions& options) {
+  std::unique_ptr<ScratchKafka> server(new ScratchKafka());
+  const std::string script = std::string(PGFLOW_SOURCE_DIRECTORY) + "/scripts/install-servers";
+  PGFLOW_ASSIGN_OR_RETURN(std::string where, RunProgram({script, "--where", "kafka"}, RunAs()));
+  while (where.ends_with('\n')) where.pop_back();
+  server->archives_ = where + "/lib";
+  if (!std::filesystem::exists(server->archives_)) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "no Kafka at {}: run scripts/install-servers kafka", where);
+  }
+  PGFLOW_ASSIGN_OR_RETURN(server->port_, FindFreePort());
+  do {
+    PGFLOW_ASSIGN_OR_RETURN(server->controller_port_, FindFreePort());
+  } while (server->controller_port_ == server->port_);
+  PGFLOW_ASSIGN_OR_RETURN(server->directory_, MakeScratchDirectory("kafkascratch-", RunAs()));
+  PGFLOW_RETURN_IF_ERROR(server->WriteSettings(options));
+  PGFLOW_RETURN_IF_ERROR(
+      RunProgram(server->Java({"kafka.tools.StorageTool", "format", "--config",
+                               server->directory_ + "/server.properties", "--cluster-id",
+                               kClusterId, "--ignore-formatted"}),
+                 RunAs())
+          .status());
+  PGFLOW_RETURN_IF_ERROR(server->Start());
+  return server;
+}
+
+absl::Status ScratchKafka::WriteSettings(const ScratchKafkaOptions& options) const {
+  std::ofstream file(directory_ + "/server.properties");
+  for (const auto& [name, value] : kDefaults) file << name << '=' << value << '\n';
+  file << fmt::format(
+      "controller.quorum.voters=1@127.0.0.1:{0}\n"
+      "listeners=PLAINTEXT://127.0.0.1:{1},CONTROLLER://127.0.0.1:{0}\n"
+      "advertised.listeners=PLAINTEXT://127.0.0.1:{1}\n"
+      "log.dirs={2}/log\n",
+      controller_port_, port_, directory_);
+  for (const auto& [name, value] : options.settings) file << name << '=' << value << '\n';
+  file.close();
+  if (file) return absl::OkStatus();
+  return base::MakeStatus(absl::StatusCode::kInternal, "cannot write into {}", directory_);
+}
+
+std::vector<std::string> ScratchKafka::Java(std::vector<std::string> arguments) const {
+  std::vector<std::string> command = {"/usr/bin/java",           "-Xmx256m", "-XX:+UseSerialGC",
+                                      "-XX:TieredStopAtLevel=1", "-cp",      archives_ + "/*"};
+  // Its log goes to standard output.
+  command.insert(command.begin() + 1, "-Dlog4j2.level=WARN");
+  command.insert(command.end(), std::make_move_iterator(arguments.begin()),
+                 std::make_move_iterator(arguments.end()));
+  return command;
+}
+
+ScratchKafka::~ScratchKafka() {
+  if (frozen_) static_cast<void>(Thaw());
+  // It is thrown away: no need for it to say goodbye.
+  static_cast<void>(Kill9());
+  server_.reset();
+  std::error_code ignored;
+  if (!directory_.empty()) std::filesystem::remove_all(directory_, ignored);
+}
+
+absl::Status ScratchKafka::Start() {
+  if (running()) return absl::OkStatus();
+  PGFLOW_ASSIGN_OR_RETURN(
+      server_,
+      Subprocess::Start({.command = Java({"kafka.Kafka", directory_ + "/server.properties"}),
+                         .run_as = RunAs(),
+                         .output_file = directory_ + "/server.log",
+                         .death_signal = SIGKILL}));
+  return WaitUntilReady();
+}
+
+absl::Status ScratchKafka::WaitUntilReady() {
+  const absl::Time deadline = absl::Now() + kPatience;
+  absl::Status last;
+  while (absl::Now() < deadline && running()) {
+    last = ProduceOne(bootstrap(), absl::Seconds(10));
+    if (last.ok()) return absl::OkStatus();
+  }
+  return base::MakeStatus(absl::StatusCode::kUnavailable,
+                          "scratch broker at port {} did not start ({}); its log ends:\n{}", port_,
+                          base::Message(last), LogTail());
+}
+
+absl::Status ScratchKafka::Stop() {
+  if (!running()) return absl::OkStatus();
+  server_->Signal(SIGTERM);
+  if (server_->Wait(kPatience).has_value()) return absl::OkStatus();
+  return base::MakeStatus(absl::StatusCode::kDeadlineExceeded,
+                          "scratch broker at port {} does not stop; its log ends:\n{}", port_,
+                          LogTail());
+}
+
+absl::Status ScratchKafka::Kill9() {
+  if (!running()) return absl::OkStatus();
+  server_->Signal(SIGKILL);
+  server_->Wait(kPatience);
+  frozen_ = false;
+  return absl::OkStatus();
+}
+
+absl::Status ScratchKafka::Restart() {
+  PGFLOW_RETURN_IF_ERROR(Stop());
+  return Start();
+}
+
+absl::Status ScratchKafka::Freeze() {
+  if (!running()) return absl::Status(absl::StatusCode::kFailedPrecondition, "it does not run");
+  frozen_ = true;
+  server_->Signal(SIGSTOP);
+  return absl::OkStatus();
+}
+
+absl::Status ScratchKafka::Thaw() {
+  frozen_ = false;
+  if (!running()) return absl::Status(absl::StatusCode::kFailedPrecondition, "it does not run");
+  server_->Signal(SIGCONT);
+  return absl::OkStatus();
+}
+
+bool ScratchKafka::running() { return server_ != nullptr && server_->running(); }
+
+std::string ScratchKafka::bootstrap() const { return fmt::format("127.0.0.1:{}", port_); }
+
+std::string ScratchKafka::LogTail() const { return TailOfFile(directory_ + "/server.log"); }
+
+}  // namespace pgflow::engine
