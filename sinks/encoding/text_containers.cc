@@ -13,7 +13,6 @@ namespace pgflow::sinks {
 namespace {
 
 constexpr postgres::Oid kBoxType = 603;
-constexpr uint32_t kMaxDimensions = 6;  // MAXDIM of the server.
 
 bool IsSpace(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
@@ -37,16 +36,10 @@ bool NeedsRangeQuotes(std::string_view text) {
   return false;
 }
 
-struct Dimensions {
-  uint32_t count = 0;
-  std::array<int32_t, kMaxDimensions> sizes{};
-  std::array<int32_t, kMaxDimensions> lower_bounds{};
-};
-
 // Writes what array_out writes; reads each element where the text needs it, in one pass.
 class ArrayWriter {
  public:
-  ArrayWriter(base::ByteReader& reader, const Dimensions& dimensions, const TypeText& element,
+  ArrayWriter(base::ByteReader& reader, const ArrayHeader& dimensions, const TypeText& element,
               std::string& out)
       : reader_(reader), dimensions_(dimensions), element_(element), out_(out) {}
 
@@ -54,7 +47,8 @@ class ArrayWriter {
     out_.push_back('{');
     for (int32_t i = 0; i < dimensions_.sizes[dimension]; ++i) {
       if (i > 0) out_.push_back(delimiter());
-      const bool ok = dimension + 1 < dimensions_.count ? Write(dimension + 1) : WriteElement();
+      const bool ok =
+          dimension + 1 < dimensions_.dimensions ? Write(dimension + 1) : WriteElement();
       if (!ok) return false;
     }
     out_.push_back('}');
@@ -88,18 +82,15 @@ class ArrayWriter {
   }
 
   base::ByteReader& reader_;
-  const Dimensions& dimensions_;
+  const ArrayHeader& dimensions_;
   const TypeText& element_;
   std::string& out_;
   std::string text_;
 };
 
-bool AppendBound(base::ByteReader& reader, const TypeText& element, std::string& out) {
-  const int32_t size = reader.Read<int32_t>();
-  if (!reader.ok() || size < 0) return false;
-  const std::string_view bytes = reader.ReadBytes(static_cast<uint64_t>(size));
+bool AppendBound(std::string_view bytes, const TypeText& element, std::string& out) {
   std::string text;
-  if (!reader.ok() || !element.append(bytes, element, text)) return false;
+  if (!element.append(bytes, element, text)) return false;
   if (!NeedsRangeQuotes(text)) {
     out.append(text);
     return true;
@@ -115,60 +106,89 @@ bool AppendBound(base::ByteReader& reader, const TypeText& element, std::string&
 
 }  // namespace
 
-// array_send: dimension count, flags, element type, (size, lower bound) per dimension, elements.
+std::optional<ArrayHeader> ReadArrayHeader(base::ByteReader& reader) {
+  ArrayHeader header;
+  header.dimensions = reader.Read<uint32_t>();
+  reader.Read<int32_t>();  // Whether there are NULLs: each element says so itself.
+  header.element = reader.Read<postgres::Oid>();
+  if (!reader.ok() || header.dimensions > ArrayHeader::kDimensionsMax) return std::nullopt;
+  uint64_t elements = header.dimensions == 0 ? 0 : 1;
+  for (uint32_t i = 0; i < header.dimensions; ++i) {
+    header.sizes[i] = reader.Read<int32_t>();
+    header.lower_bounds[i] = reader.Read<int32_t>();
+    if (!reader.ok() || header.sizes[i] <= 0) return std::nullopt;
+    elements *= static_cast<uint64_t>(header.sizes[i]);
+    // Each element takes four bytes at least.
+    if (elements > reader.remaining() / 4 + 1) return std::nullopt;
+  }
+  return header;
+}
+
 bool AppendArray(std::string_view bytes, const TypeText& type, std::string& out) {
   base::ByteReader reader(bytes);
-  Dimensions dimensions;
-  dimensions.count = reader.Read<uint32_t>();
-  reader.Read<int32_t>();  // Whether there are NULLs: each element says so itself.
+  const std::optional<ArrayHeader> header = ReadArrayHeader(reader);
+  if (!header.has_value()) return false;
   // The column's element type is preferred: of an enum array the header has the enum's own OID.
-  const auto sent_element = reader.Read<postgres::Oid>();
-  const TypeText* element = FindTypeText(type.element != 0 ? type.element : sent_element);
-  if (!reader.ok() || element == nullptr || dimensions.count > kMaxDimensions) return false;
-  bool shifted = false;
-  uint64_t elements = dimensions.count == 0 ? 0 : 1;
-  for (uint32_t i = 0; i < dimensions.count; ++i) {
-    dimensions.sizes[i] = reader.Read<int32_t>();
-    dimensions.lower_bounds[i] = reader.Read<int32_t>();
-    if (!reader.ok() || dimensions.sizes[i] <= 0) return false;
-    elements *= static_cast<uint64_t>(dimensions.sizes[i]);
-    // Each element takes four bytes at least.
-    if (elements > reader.remaining() / 4 + 1) return false;
-    shifted = shifted || dimensions.lower_bounds[i] != 1;
-  }
-  if (dimensions.count == 0) {
+  const TypeText* element = FindTypeText(type.element != 0 ? type.element : header->element);
+  if (element == nullptr) return false;
+  if (header->dimensions == 0) {
     out.append("{}");
     return reader.remaining() == 0;
   }
+  bool shifted = false;
+  for (uint32_t i = 0; i < header->dimensions; ++i) {
+    shifted = shifted || header->lower_bounds[i] != 1;
+  }
   if (shifted) {
-    for (uint32_t i = 0; i < dimensions.count; ++i) {
-      const int64_t lower = dimensions.lower_bounds[i];
-      fmt::format_to(std::back_inserter(out), "[{}:{}]", lower, lower + dimensions.sizes[i] - 1);
+    for (uint32_t i = 0; i < header->dimensions; ++i) {
+      const int64_t lower = header->lower_bounds[i];
+      fmt::format_to(std::back_inserter(out), "[{}:{}]", lower, lower + header->sizes[i] - 1);
     }
     out.push_back('=');
   }
-  ArrayWriter writer(reader, dimensions, *element, out);
+  ArrayWriter writer(reader, *header, *element, out);
   return writer.Write(0) && reader.ok() && reader.remaining() == 0;
 }
 
-// range_send: flags, then the bounds that are finite.
-bool AppendRange(std::string_view bytes, const TypeText& type, std::string& out) {
+// range_send: flags, then the bounds that are finite, each with its size.
+std::optional<RangeParts> ReadRange(std::string_view bytes) {
   constexpr uint8_t kEmpty = 0x01, kLowerInclusive = 0x02, kUpperInclusive = 0x04,
                     kLowerInfinite = 0x08, kUpperInfinite = 0x10;
   base::ByteReader reader(bytes);
   const uint8_t flags = reader.Read<uint8_t>();
-  const TypeText* element = FindTypeText(type.element);
-  if (!reader.ok() || element == nullptr || flags > 0x1F) return false;
-  if ((flags & kEmpty) != 0) {
-    out.append("empty");
-    return reader.remaining() == 0;
+  if (!reader.ok() || flags > 0x1F) return std::nullopt;
+  RangeParts parts;
+  parts.empty = (flags & kEmpty) != 0;
+  parts.lower_inclusive = (flags & kLowerInclusive) != 0;
+  parts.upper_inclusive = (flags & kUpperInclusive) != 0;
+  const auto read_bound = [&reader](std::optional<std::string_view>& bound) {
+    const int32_t size = reader.Read<int32_t>();
+    if (!reader.ok() || size < 0) return false;
+    bound = reader.ReadBytes(static_cast<uint64_t>(size));
+    return reader.ok();
+  };
+  if (!parts.empty) {
+    if ((flags & kLowerInfinite) == 0 && !read_bound(parts.lower)) return std::nullopt;
+    if ((flags & kUpperInfinite) == 0 && !read_bound(parts.upper)) return std::nullopt;
   }
-  out.push_back((flags & kLowerInclusive) != 0 ? '[' : '(');
-  if ((flags & kLowerInfinite) == 0 && !AppendBound(reader, *element, out)) return false;
+  if (!reader.ok() || reader.remaining() != 0) return std::nullopt;
+  return parts;
+}
+
+bool AppendRange(std::string_view bytes, const TypeText& type, std::string& out) {
+  const TypeText* element = FindTypeText(type.element);
+  const std::optional<RangeParts> parts = ReadRange(bytes);
+  if (element == nullptr || !parts.has_value()) return false;
+  if (parts->empty) {
+    out.append("empty");
+    return true;
+  }
+  out.push_back(parts->lower_inclusive ? '[' : '(');
+  if (parts->lower.has_value() && !AppendBound(*parts->lower, *element, out)) return false;
   out.push_back(',');
-  if ((flags & kUpperInfinite) == 0 && !AppendBound(reader, *element, out)) return false;
-  out.push_back((flags & kUpperInclusive) != 0 ? ']' : ')');
-  return reader.ok() && reader.remaining() == 0;
+  if (parts->upper.has_value() && !AppendBound(*parts->upper, *element, out)) return false;
+  out.push_back(parts->upper_inclusive ? ']' : ')');
+  return true;
 }
 
 bool AppendMultirange(std::string_view bytes, const TypeText& type, std::string& out) {

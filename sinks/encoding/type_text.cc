@@ -4,6 +4,7 @@
 #include <array>
 
 #include "sinks/encoding/text_containers.h"
+#include "sinks/encoding/text_extensions.h"
 #include "sinks/encoding/text_floats.h"
 #include "sinks/encoding/text_geometry.h"
 #include "sinks/encoding/text_scalars.h"
@@ -112,7 +113,12 @@ const TypeText* FindTypeText(postgres::Oid type) {
 }
 
 const TypeText* FindTypeText(const schemas::Column& column) {
-  return FindTypeText(column.wire_type != 0 ? column.wire_type : column.type);
+  if (column.wire_type != 0) return FindTypeText(column.wire_type);
+  if (column.type < postgres::kFirstUserOid) return FindTypeText(column.type);
+  // Types of extensions have no OID of their own.
+  const std::string_view name = column.type_name;
+  const size_t dot = name.rfind('.');
+  return FindExtensionType(dot == std::string_view::npos ? name : name.substr(dot + 1));
 }
 
 }  // namespace pgflow::sinks

@@ -36,7 +36,8 @@ struct TypeText {
 // Null for a type whose binary form is not known here (money, composites, extensions' types).
 const TypeText* FindTypeText(postgres::Oid type);
 
-// The same for a column: a domain is read as its base type, an enum as text.
+// The same for a column: a domain is read as its base type, an enum as text, some types of
+// extensions by their name.
 const TypeText* FindTypeText(const schemas::Column& column);
 
 }  // namespace pgflow::sinks

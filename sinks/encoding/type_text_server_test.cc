@@ -8,7 +8,7 @@
 #include "base/bytes.h"
 #include "engine/testing/scratch_postgres.h"
 #include "postgres/client/connection.h"
-#include "sinks/encoding/json_encoder.h"
+#include "sinks/encoding/json_value.h"
 #include "sinks/encoding/type_text.h"
 
 namespace pgflow::sinks {
@@ -256,6 +256,24 @@ TEST_F(TypeTextServerTest, DomainsAndEnumsReadByTheirWireType) {
   Check({"mood", {"sad", "it's ok"}, ""}, FindTypeText(25));
   Check({"mood[]", {"{sad,\"it's ok\",NULL}"}, ""}, FindTypeText(1009));
   Check({"price", {"1.5"}, ""}, FindTypeText(1700));
+}
+
+TEST_F(TypeTextServerTest, TypesOfExtensions) {
+  Execute("CREATE EXTENSION hstore; CREATE EXTENSION ltree");
+  const auto extension = [](std::string name) {
+    schemas::Column column;
+    column.type = postgres::kFirstUserOid;
+    column.type_name = std::move(name);
+    return FindTypeText(column);
+  };
+  Check({"hstore", {"", "a=>1, b=>NULL", R"("q\"" => "back\\slash, comma")"}, ""},
+        extension("public.hstore"));
+  Check({"ltree", {"", "a.b.c"}, ""}, extension("ltree"));
+  Check({"lquery", {"a.*"}, ""}, extension("lquery"));
+  if (!connection_->Execute("CREATE EXTENSION postgis").ok()) return;
+  Check({"geometry", {"POINT(1 2)", "SRID=4326;LINESTRING(0 0,1 1)"}, ""},
+        extension("public.geometry"));
+  Check({"geography", {"POINT(1 2)"}, ""}, extension("geography"));
 }
 
 }  // namespace

@@ -8,7 +8,6 @@
 
 #include "base/bytes.h"
 #include "base/status.h"
-#include "sinks/encoding/json_encoder.h"
 
 namespace pgflow::sinks {
 namespace {
@@ -22,12 +21,13 @@ constexpr size_t kFlushBytes = 256 * base::kKiB;
 class StdoutSink::Lines {
  public:
   // `tables` must outlive this.
-  Lines(std::shared_ptr<LineWriter> writer, const std::vector<std::string>& tables)
-      : writer_(std::move(writer)), tables_(tables) {}
+  Lines(std::shared_ptr<LineWriter> writer, std::unique_ptr<EventEncoder> encoder,
+        const std::vector<std::string>& tables)
+      : writer_(std::move(writer)), encoder_(std::move(encoder)), tables_(tables) {}
 
   absl::Status Append(engine::Batch& batch, std::stop_token stop) {
     PGFLOW_ASSIGN_OR_RETURN(const std::span<const engine::ChangeEvent> events, batch.Events());
-    encoder_.StartBatch();
+    encoder_->StartBatch();
     const schemas::TableSchema* table = nullptr;
     bool wanted = false;
     for (const engine::ChangeEvent& event : events) {
@@ -36,14 +36,18 @@ class StdoutSink::Lines {
         wanted = Wants(table->table);
       }
       if (!wanted) continue;  // Not one of `tables`: another sink may take it.
-      absl::Status status = encoder_.AppendEvent(batch, event, buffer_);
-      if (!status.ok()) {
+      absl::StatusOr<std::span<const EncodedMessage>> messages = encoder_->Encode(batch, event);
+      if (!messages.ok()) {
+        absl::Status status = std::move(messages).status();
         if (!batch.is_snapshot()) {
           base::SetPayload(status, engine::kCulpritPayload, batch.PositionOf(event).ToString());
         }
         return status;
       }
-      buffer_.push_back('\n');
+      for (const EncodedMessage& message : *messages) {
+        buffer_.append(message.value);
+        buffer_.push_back('\n');
+      }
       if (buffer_.size() >= kFlushBytes) PGFLOW_RETURN_IF_ERROR(Flush(stop));
     }
     return absl::OkStatus();
@@ -65,22 +69,22 @@ class StdoutSink::Lines {
   }
 
   std::shared_ptr<LineWriter> writer_;
+  const std::unique_ptr<EventEncoder> encoder_;
   const std::vector<std::string>& tables_;
-  JsonEncoder encoder_;
   std::string buffer_;
 };
 
 class StdoutSink::Lane final : public engine::SnapshotLane {
  public:
-  Lane(std::shared_ptr<LineWriter> writer, const std::vector<std::string>& tables)
-      : writer_(writer), lines_(std::move(writer), tables) {}
+  Lane(std::shared_ptr<LineWriter> writer, std::unique_ptr<Lines> lines)
+      : writer_(std::move(writer)), lines_(std::move(lines)) {}
 
   absl::Status BeginRange(const engine::TablePlan&, engine::BlockRange, RangeOptions) override {
     return absl::OkStatus();
   }
   absl::StatusOr<engine::WriteResult> Write(engine::Batch& batch, std::stop_token stop) override {
-    PGFLOW_RETURN_IF_ERROR(lines_.Append(batch, stop));
-    PGFLOW_RETURN_IF_ERROR(lines_.Flush(stop));
+    PGFLOW_RETURN_IF_ERROR(lines_->Append(batch, stop));
+    PGFLOW_RETURN_IF_ERROR(lines_->Flush(stop));
     return engine::WriteResult();
   }
   absl::Status FinishRange(std::stop_token) override { return writer_->Sync(); }
@@ -90,7 +94,7 @@ class StdoutSink::Lane final : public engine::SnapshotLane {
 
  private:
   std::shared_ptr<LineWriter> writer_;
-  Lines lines_;
+  std::unique_ptr<Lines> lines_;
 };
 
 config::ConfigSpec<StdoutSinkConfig> StdoutSinkSpec() {
@@ -103,8 +107,13 @@ config::ConfigSpec<StdoutSinkConfig> StdoutSinkSpec() {
              "Only tables whose schema.name matches one of these patterns (* and ?); all when it "
              "is empty.")
       .Example("[\"public.orders\", \"sales.*\"]");
+  spec.Section("encoding", &StdoutSinkConfig::encoding, EncodingSpec(),
+               "How the changes are written.");
   return spec;
 }
+
+StdoutSink::StdoutSink(StdoutSinkConfig config) : config_(std::move(config)) {}
+StdoutSink::~StdoutSink() = default;
 
 absl::StatusOr<std::unique_ptr<engine::Sink>> StdoutSink::Make(StdoutSinkConfig config) {
   for (const std::string& pattern : config.tables) {
@@ -114,10 +123,20 @@ absl::StatusOr<std::unique_ptr<engine::Sink>> StdoutSink::Make(StdoutSinkConfig 
                               pattern, pattern, pattern);
     }
   }
+  PGFLOW_RETURN_IF_ERROR(EventEncoder::Make(config.encoding, {}).status());
   return std::make_unique<StdoutSink>(std::move(config));
 }
 
-absl::Status StdoutSink::Open(const engine::SinkContext&, std::stop_token) {
+absl::StatusOr<std::unique_ptr<StdoutSink::Lines>> StdoutSink::MakeLines() const {
+  PGFLOW_ASSIGN_OR_RETURN(std::unique_ptr<EventEncoder> encoder,
+                          EventEncoder::Make(config_.encoding, {.pipeline = context_.pipeline,
+                                                                .database = context_.database,
+                                                                .placement = Placement::kInOrder}));
+  return std::make_unique<Lines>(writer_, std::move(encoder), config_.tables);
+}
+
+absl::Status StdoutSink::Open(const engine::SinkContext& context, std::stop_token) {
+  context_ = context;
   if (config_.file.empty()) {
     writer_ = LineWriter::ForDescriptor(STDOUT_FILENO, "standard output");
   } else {
@@ -126,13 +145,14 @@ absl::Status StdoutSink::Open(const engine::SinkContext&, std::stop_token) {
     writer_.reset();
     PGFLOW_ASSIGN_OR_RETURN(writer_, LineWriter::OpenFile(config_.file));
   }
-  lines_ = std::make_shared<Lines>(writer_, config_.tables);
+  PGFLOW_ASSIGN_OR_RETURN(lines_, MakeLines());
   written_ = {};
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<engine::SnapshotLane>> StdoutSink::OpenLane(std::stop_token) {
-  return std::make_unique<Lane>(writer_, config_.tables);
+  PGFLOW_ASSIGN_OR_RETURN(std::unique_ptr<Lines> lines, MakeLines());
+  return std::make_unique<Lane>(writer_, std::move(lines));
 }
 
 // A window that ends within a transaction is written too: each line stands for itself, and the

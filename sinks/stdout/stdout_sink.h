@@ -1,5 +1,5 @@
-// StdoutSink: every change as one line of JSON (sinks/encoding/json_encoder.h), on standard output
-// or into a file. At least once: after a restart the changes since the last checkpoint come again,
+// StdoutSink: every change as one line (sinks/encoding/event_encoder.h), on standard output or into
+// a file. At least once: after a restart the changes since the last checkpoint come again,
 // with the same positions. Keeps no checkpoint of its own.
 //
 // Threads: as engine/api/sink.h says; lanes share the writer. Errors: those of LineWriter.
@@ -12,6 +12,7 @@
 #include "base/config/config_spec.h"
 #include "engine/api/registry.h"
 #include "engine/api/sink.h"
+#include "sinks/encoding/event_encoder.h"
 #include "sinks/stdout/line_writer.h"
 
 namespace pgflow::sinks {
@@ -19,6 +20,7 @@ namespace pgflow::sinks {
 struct StdoutSinkConfig {
   std::string file;
   std::vector<std::string> tables;
+  EncodingConfig encoding;
 };
 
 config::ConfigSpec<StdoutSinkConfig> StdoutSinkSpec();
@@ -27,7 +29,8 @@ class StdoutSink final : public engine::Sink {
  public:
   static absl::StatusOr<std::unique_ptr<engine::Sink>> Make(StdoutSinkConfig config);
 
-  explicit StdoutSink(StdoutSinkConfig config) : config_(std::move(config)) {}
+  explicit StdoutSink(StdoutSinkConfig config);
+  ~StdoutSink() override;
 
   absl::Status Open(const engine::SinkContext& context, std::stop_token stop) override;
   // Lanes must not outlive the sink, nor be used across an Open.
@@ -40,9 +43,12 @@ class StdoutSink final : public engine::Sink {
   class Lines;
   class Lane;
 
+  absl::StatusOr<std::unique_ptr<Lines>> MakeLines() const;
+
   const StdoutSinkConfig config_;
+  engine::SinkContext context_;
   std::shared_ptr<LineWriter> writer_;  // Shared with lanes of an earlier Open.
-  std::shared_ptr<Lines> lines_;
+  std::unique_ptr<Lines> lines_;
   engine::StreamPoint written_;
 };
 

@@ -23,9 +23,9 @@ class StdoutSinkTest : public testing::Test {
   void TearDown() override { std::filesystem::remove(path_); }
 
   std::unique_ptr<engine::Sink> Open(std::vector<std::string> tables = {}) {
-    auto sink = StdoutSink::Make({.file = path_, .tables = std::move(tables)});
+    auto sink = StdoutSink::Make({.file = path_, .tables = std::move(tables), .encoding = {}});
     EXPECT_TRUE(sink.ok());
-    EXPECT_TRUE((*sink)->Open({"pipeline", "stdout"}, {}).ok());
+    EXPECT_TRUE((*sink)->Open({"pipeline", "stdout", "shop"}, {}).ok());
     return *std::move(sink);
   }
 
@@ -78,14 +78,14 @@ TEST_F(StdoutSinkTest, WritesSnapshotRowsFromLanes) {
 }
 
 TEST_F(StdoutSinkTest, RefusesAPatternWithoutSchema) {
-  EXPECT_EQ(StdoutSink::Make({.file = {}, .tables = {"orders"}}).status().code(),
+  EXPECT_EQ(StdoutSink::Make({.file = {}, .tables = {"orders"}, .encoding = {}}).status().code(),
             absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(StdoutSinkTest, DescribesItsOptions) {
   const engine::ComponentType<engine::Sink> type = StdoutSinkType();
   EXPECT_EQ(type.name, "stdout");
-  EXPECT_EQ(type.describe().fields.size(), 2U);
+  EXPECT_EQ(type.describe().fields.size(), 3U);
 }
 
 }  // namespace

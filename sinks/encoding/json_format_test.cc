@@ -1,10 +1,12 @@
-#include "sinks/encoding/json_encoder.h"
+#include "sinks/encoding/json_format.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
 #include "base/bytes.h"
 #include "engine/testing/event_builder.h"
+#include "sinks/encoding/event_encoder.h"
+#include "sinks/encoding/json_value.h"
 
 namespace pgflow::sinks {
 namespace {
@@ -12,29 +14,33 @@ namespace {
 using engine::Batch;
 using engine::EventBuilder;
 
-std::vector<std::string> Encode(JsonEncoder& encoder, Batch& batch) {
+std::vector<std::string> Encode(EventEncoder& encoder, Batch& batch) {
   std::vector<std::string> lines;
   encoder.StartBatch();
   const std::span<const engine::ChangeEvent> events = *batch.Events();
   for (const engine::ChangeEvent& event : events) {
-    std::string line;
-    EXPECT_TRUE(encoder.AppendEvent(batch, event, line).ok());
+    const auto messages = encoder.Encode(batch, event);
+    EXPECT_TRUE(messages.ok()) << messages.status();
+    EXPECT_EQ(messages->size(), 1U);
+    const std::string line((*messages)[0].value);
     EXPECT_FALSE(nlohmann::json::parse(line, nullptr, false).is_discarded()) << line;
     lines.push_back(line);
   }
   return lines;
 }
 
+std::unique_ptr<EventEncoder> JsonEncoder() { return *EventEncoder::Make({}, {}); }
+
 // Without position and transaction.
 std::string Tail(const std::string& line) { return line.substr(line.find("\"operation\"")); }
 
-TEST(JsonEncoder, WritesWholeEvents) {
+TEST(JsonFormat, WritesWholeEvents) {
   EventBuilder builder;
   builder.Table("shop.items (id int4 key, name text, note text)");
   Batch batch =
       builder.StreamBatch("begin xid=7 lsn=0/500\n insert items 1 'a \"b\"' null\n commit");
-  JsonEncoder encoder;
-  const std::string line = Encode(encoder, batch)[0];
+  const auto encoder = JsonEncoder();
+  const std::string line = Encode(*encoder, batch)[0];
   std::string time;
   const nlohmann::json json = nlohmann::json::parse(line);
   time = json["transaction"]["commit_time"];
@@ -47,7 +53,7 @@ TEST(JsonEncoder, WritesWholeEvents) {
   EXPECT_EQ(time.size(), 27U);
 }
 
-TEST(JsonEncoder, ShowsUpdatesDeletesAndTruncates) {
+TEST(JsonFormat, ShowsUpdatesDeletesAndTruncates) {
   EventBuilder builder;
   builder.Table("t (id int4 key, name text, note text)");
   Batch batch = builder.StreamBatch(R"(
@@ -57,8 +63,8 @@ TEST(JsonEncoder, ShowsUpdatesDeletesAndTruncates) {
       delete t 2
       truncate t cascade
       commit)");
-  JsonEncoder encoder;
-  const std::vector<std::string> lines = Encode(encoder, batch);
+  const auto encoder = JsonEncoder();
+  const std::vector<std::string> lines = Encode(*encoder, batch);
   ASSERT_EQ(lines.size(), 4U);
   EXPECT_EQ(Tail(lines[0]),
             R"("operation":"update","schema":"public","table":"t","key":{"id":1},)"
@@ -73,24 +79,24 @@ TEST(JsonEncoder, ShowsUpdatesDeletesAndTruncates) {
   EXPECT_NE(lines[3].find("\"ordinal\":3}"), std::string::npos);
 }
 
-TEST(JsonEncoder, TakesUnchangedValuesFromAFullBeforeImage) {
+TEST(JsonFormat, TakesUnchangedValuesFromAFullBeforeImage) {
   EventBuilder builder;
   builder.Table("t (id int4 key, note text) full");
   Batch batch = builder.StreamBatch("begin\n update t full(1 long) 2 unchanged\n commit");
-  JsonEncoder encoder;
-  EXPECT_EQ(Tail(Encode(encoder, batch)[0]),
-            R"("operation":"update","schema":"public","table":"t","key":null,)"
+  const auto encoder = JsonEncoder();
+  EXPECT_EQ(Tail(Encode(*encoder, batch)[0]),
+            R"("operation":"update","schema":"public","table":"t","key":{"id":2},)"
             R"("before":{"id":1,"note":"long"},"after":{"id":2,"note":"long"},"unchanged":[]})");
 }
 
-TEST(JsonEncoder, WritesSnapshotRows) {
+TEST(JsonFormat, WritesSnapshotRows) {
   EventBuilder builder;
   builder.Table("t (id int8 key, name text, ok bool)");
   for (const auto format : {engine::CopyFormat::kText, engine::CopyFormat::kBinary}) {
     Batch batch = builder.Snapshot("t", "9007199254740993 'a\tb' t\n -2 null f", format);
     batch.set_snapshot_lsn(postgres::Lsn(0x5A0));
-    JsonEncoder encoder;
-    const std::vector<std::string> lines = Encode(encoder, batch);
+    const auto encoder = JsonEncoder();
+    const std::vector<std::string> lines = Encode(*encoder, batch);
     EXPECT_EQ(lines[0],
               R"({"position":"0/5A0:0","transaction":null,"operation":"read","schema":"public",)"
               R"("table":"t","key":{"id":9007199254740993},"before":null,)"
@@ -106,22 +112,22 @@ schemas::Column MakeColumn(std::string name, postgres::Oid type) {
   return column;
 }
 
-TEST(JsonEncoder, SeesAnotherSchemaAtTheSameAddress) {
-  JsonEncoder encoder;
+TEST(JsonFormat, SeesAnotherSchemaAtTheSameAddress) {
+  const auto encoder = JsonEncoder();
   schemas::TableSchema schema;
   schema.table = {"public", "t"};
   schema.columns = {MakeColumn("a", 23)};
   const std::string bytes = std::string("\0\1t\0\0\0\1", 7) + "7";
-  std::string out;
-  ASSERT_TRUE(encoder.AppendRow(schema, schemas::RowView::Tuple(bytes), out).ok());
+  engine::ChangeEvent event;
+  event.schema = &schema;
+  event.after = schemas::RowView::Tuple(bytes);
+  Batch batch(nullptr, {event}, {engine::TransactionSpan()});
+  EXPECT_NE(Encode(*encoder, batch)[0].find(R"("after":{"a":7}})"), std::string::npos);
   schema.columns[0] = MakeColumn("b", 25);
-  encoder.StartBatch();
-  ASSERT_TRUE(encoder.AppendRow(schema, schemas::RowView::Tuple(bytes), out).ok());
-  EXPECT_EQ(out, R"({"a":7}{"b":"7"})");
+  EXPECT_NE(Encode(*encoder, batch)[0].find(R"("after":{"b":"7"}})"), std::string::npos);
   schema.columns.push_back(MakeColumn("c", 25));
-  encoder.StartBatch();
-  EXPECT_EQ(encoder.AppendRow(schema, schemas::RowView::Tuple(bytes), out).code(),
-            absl::StatusCode::kDataLoss);
+  encoder->StartBatch();
+  EXPECT_EQ(encoder->Encode(batch, event).status().code(), absl::StatusCode::kDataLoss);
 }
 
 std::string Json(postgres::Oid type, schemas::ValueKind kind, std::string_view bytes) {
@@ -131,7 +137,7 @@ std::string Json(postgres::Oid type, schemas::ValueKind kind, std::string_view b
   return out;
 }
 
-TEST(JsonEncoder, ChoosesTheFormOfAValue) {
+TEST(JsonFormat, ChoosesTheFormOfAValue) {
   constexpr auto kText = schemas::ValueKind::kText;
   constexpr auto kBinary = schemas::ValueKind::kBinary;
   EXPECT_EQ(Json(1700, kText, "1.500"), "1.500");

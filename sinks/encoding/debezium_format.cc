@@ -1,0 +1,256 @@
+#include "sinks/encoding/debezium_format.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <absl/time/clock.h>
+#include <fmt/format.h>
+
+#include "base/status.h"
+#include "sinks/encoding/debezium_value.h"
+#include "sinks/encoding/json_value.h"
+
+namespace pgflow::sinks {
+
+using engine::Operation;
+
+namespace {
+
+// Of the source block and what follows it, as that connector declares them.
+constexpr std::string_view kSourceSchema =
+    R"({"type":"struct","fields":[{"type":"string","optional":false,"field":"version"},)"
+    R"({"type":"string","optional":false,"field":"connector"},)"
+    R"({"type":"string","optional":false,"field":"name"},)"
+    R"({"type":"int64","optional":false,"field":"ts_ms"},)"
+    R"({"type":"string","optional":true,"default":"false","field":"snapshot"},)"
+    R"({"type":"string","optional":false,"field":"db"},)"
+    R"({"type":"string","optional":true,"field":"sequence"},)"
+    R"({"type":"int64","optional":true,"field":"ts_us"},)"
+    R"({"type":"int64","optional":true,"field":"ts_ns"},)"
+    R"({"type":"string","optional":false,"field":"schema"},)"
+    R"({"type":"string","optional":false,"field":"table"},)"
+    R"({"type":"int64","optional":true,"field":"txId"},)"
+    R"({"type":"int64","optional":true,"field":"lsn"},)"
+    R"({"type":"int64","optional":true,"field":"xmin"}],"optional":false,)"
+    R"("name":"io.debezium.connector.postgresql.Source","version":1,"field":"source"})";
+constexpr std::string_view kEndSchema =
+    R"({"type":"struct","fields":[{"type":"string","optional":false,"field":"id"},)"
+    R"({"type":"int64","optional":false,"field":"total_order"},)"
+    R"({"type":"int64","optional":false,"field":"data_collection_order"}],"optional":true,)"
+    R"("name":"event.block","version":1,"field":"transaction"},)"
+    R"({"type":"string","optional":false,"field":"op"},)"
+    R"({"type":"int64","optional":true,"field":"ts_ms"},)"
+    R"({"type":"int64","optional":true,"field":"ts_us"},)"
+    R"({"type":"int64","optional":true,"field":"ts_ns"}],"optional":false,)";
+
+std::string Json(std::string_view text) {
+  std::string json;
+  AppendJsonName(text, json);
+  return json;
+}
+
+std::string_view LetterOf(Operation operation) {
+  switch (operation) {
+    case Operation::kRead:
+      return "r";
+    case Operation::kInsert:
+      return "c";
+    case Operation::kUpdate:
+      return "u";
+    case Operation::kDelete:
+      return "d";
+    case Operation::kTruncate:
+      return "t";
+    case Operation::kSchemaChange:
+      return "m";
+  }
+  return "";
+}
+
+}  // namespace
+
+config::ConfigSpec<DebeziumConfig> DebeziumSpec() {
+  config::ConfigSpec<DebeziumConfig> spec;
+  spec.Field("name", &DebeziumConfig::name,
+             "The connector's name in `source` and in schemas (its topic.prefix); the pipeline's "
+             "when it is empty.")
+      .Example("shop");
+  spec.Field("schemas", &DebeziumConfig::schemas,
+             "Whether each message carries its schema, as with schemas.enable of the JSON "
+             "converter.");
+  spec.Field("decimals", &DebeziumConfig::decimals,
+             "How numeric is written (decimal.handling.mode). `precise` cannot hold NaN and "
+             "infinities; `double` rounds.")
+      .Choice({{"precise", DebeziumDecimals::kPrecise},
+               {"string", DebeziumDecimals::kString},
+               {"double", DebeziumDecimals::kDouble}});
+  spec.Field("unavailable_value", &DebeziumConfig::unavailable_value,
+             "What stands for a TOASTed value that an update did not touch, in columns that can "
+             "hold it; in others, and when it is empty, the field is left out.");
+  return spec;
+}
+
+DebeziumFormat::DebeziumFormat(DebeziumConfig config, std::string database)
+    : config_(std::move(config)), database_json_(Json(database)) {
+  source_start_ = fmt::format(R"("source":{{"version":"{}","connector":"postgresql","name":{},)",
+                              PGFLOW_VERSION, Json(config_.name));
+}
+
+void DebeziumFormat::StartBatch() {
+  plans_.StartBatch();
+  now_micros_ = absl::ToUnixMicros(absl::Now());
+}
+
+absl::StatusOr<const DebeziumFormat::Plan*> DebeziumFormat::PlanOf(
+    const schemas::TableSchema& schema) {
+  return plans_.Get(schema, [this](const schemas::TableSchema& table) { return Derive(table); });
+}
+
+absl::StatusOr<DebeziumFormat::Plan> DebeziumFormat::Derive(
+    const schemas::TableSchema& schema) const {
+  Plan plan;
+  plan.source_json =
+      fmt::format(R"("schema":{},"table":{},)", Json(schema.table.schema), Json(schema.table.name));
+  plan.columns.reserve(schema.columns.size());
+  for (const schemas::Column& column : schema.columns) {
+    plan.columns.push_back({.name_json = Json(column.name) + ":",
+                            .type = DebeziumTypeOf(column, config_.decimals),
+                            .identity = column.identity});
+  }
+  return plan;
+}
+
+std::string DebeziumFormat::StructSchema(const schemas::TableSchema& schema, const Plan& plan,
+                                         const std::vector<size_t>& key_columns,
+                                         std::string_view suffix) const {
+  const bool key = suffix == "Key";
+  std::vector<size_t> columns = key_columns;
+  if (!key) {
+    columns.resize(plan.columns.size());
+    for (size_t i = 0; i < columns.size(); ++i) columns[i] = i;
+  }
+  std::string json = R"({"type":"struct","fields":[)";
+  for (const size_t i : columns) {
+    const bool required = std::ranges::find(key_columns, i) != key_columns.end();
+    const std::string& name = plan.columns[i].name_json;
+    json += fmt::format(R"({}{{{},"optional":{},"field":{}}})", i == columns[0] ? "" : ",",
+                        plan.columns[i].type.schema_json, !required,
+                        std::string_view(name).substr(0, name.size() - 1));
+  }
+  return json +
+         fmt::format(R"(],"optional":{},"name":{})", !key,
+                     Json(fmt::format("{}.{}.{}", config_.name, schema.table.ToString(), suffix)));
+}
+
+absl::Status DebeziumFormat::AppendKey(const Change& change, const std::vector<size_t>& columns,
+                                       std::string& out) {
+  PGFLOW_ASSIGN_OR_RETURN(const Plan* plan, PlanOf(*change.schema));
+  if (config_.schemas) {
+    out += "{\"schema\":" + StructSchema(*change.schema, *plan, columns, "Key") + "},\"payload\":";
+  }
+  char separator = '{';
+  for (const size_t i : columns) {
+    out.push_back(separator);
+    separator = ',';
+    out += plan->columns[i].name_json;
+    PGFLOW_RETURN_IF_ERROR(
+        AppendDebeziumValue(plan->columns[i].type, (*change.keyed_row())[i], out));
+  }
+  out.push_back('}');
+  if (config_.schemas) out.push_back('}');
+  return absl::OkStatus();
+}
+
+absl::Status DebeziumFormat::AppendRow(const Plan& plan, const Change& change,
+                                       const RowValues* values, bool identity_only,
+                                       std::string& out) const {
+  if (values == nullptr) {
+    out += "null";
+    return absl::OkStatus();
+  }
+  const size_t start = out.size();
+  out.push_back('{');
+  for (size_t i = 0; i < plan.columns.size(); ++i) {
+    const ColumnPlan& column = plan.columns[i];
+    const schemas::Value& value = (*values)[i];
+    const size_t before = out.size();
+    if (before > start + 1) out.push_back(',');
+    out += column.name_json;
+    if (value.is_unchanged()) {
+      const bool stands = !config_.unavailable_value.empty() &&
+                          AppendDebeziumPlaceholder(column.type, config_.unavailable_value, out);
+      if (!stands) out.resize(before);
+    } else if (identity_only && !column.identity) {
+      out += "null";
+    } else {
+      const absl::Status status = AppendDebeziumValue(column.type, value, out);
+      if (!status.ok()) {
+        return base::Annotate(status,
+                              fmt::format("table {}, column {}", change.schema->table.ToString(),
+                                          change.schema->columns[i].name));
+      }
+    }
+  }
+  out.push_back('}');
+  return absl::OkStatus();
+}
+
+void DebeziumFormat::AppendSource(const engine::Batch& batch, const engine::ChangeEvent& event,
+                                  std::string_view table_json, std::string& out) const {
+  const engine::TransactionSpan* span =
+      batch.is_snapshot() ? nullptr : &batch.transactions()[event.transaction];
+  const engine::Position position = batch.PositionOf(event);
+  const int64_t micros = span == nullptr ? now_micros_ : absl::ToUnixMicros(span->commit_time);
+  out += source_start_;
+  out += fmt::format(R"("ts_ms":{},)", micros / 1000);
+  out += fmt::format(
+      R"("snapshot":"{}","db":{},"sequence":"[\"{}\",\"{}\"]","ts_us":{},"ts_ns":{}000,)",
+      span == nullptr, database_json_, position.commit_lsn.value(), position.ordinal, micros,
+      micros);
+  out += table_json;
+  out += R"("txId":)";
+  out += span == nullptr ? "null" : fmt::format("{}", span->xid);
+  out += fmt::format(R"(,"lsn":{},"xmin":null}},"transaction":null,)", position.commit_lsn.value());
+}
+
+void DebeziumFormat::AppendEnd(std::string_view operation, std::string& out) const {
+  out += fmt::format(R"("op":"{}","ts_ms":{},"ts_us":{},"ts_ns":{}000}})", operation,
+                     now_micros_ / 1000, now_micros_, now_micros_);
+}
+
+absl::Status DebeziumFormat::AppendValue(const engine::Batch& batch,
+                                         const engine::ChangeEvent& event, const Change& change,
+                                         const std::vector<size_t>& key_columns, std::string& out) {
+  PGFLOW_ASSIGN_OR_RETURN(const Plan* plan, PlanOf(*change.schema));
+  if (config_.schemas) {
+    const std::string row = StructSchema(*change.schema, *plan, key_columns, "Value");
+    out += fmt::format(
+        R"({{"schema":{{"type":"struct","fields":[{0},"field":"before"}},{0},"field":"after"}},)"
+        R"({1},{2}"name":{3},"version":2}},"payload":)",
+        row, kSourceSchema, kEndSchema,
+        Json(fmt::format("{}.{}.Envelope", config_.name, change.schema->table.ToString())));
+  }
+  out += "{\"before\":";
+  PGFLOW_RETURN_IF_ERROR(AppendRow(*plan, change, change.before, !change.before_is_whole, out));
+  out += ",\"after\":";
+  PGFLOW_RETURN_IF_ERROR(AppendRow(*plan, change, change.after, false, out));
+  out.push_back(',');
+  AppendSource(batch, event, plan->source_json, out);
+  AppendEnd(LetterOf(change.operation), out);
+  if (config_.schemas) out.push_back('}');
+  return absl::OkStatus();
+}
+
+absl::Status DebeziumFormat::AppendSchemaChange(const engine::Batch& batch,
+                                                const engine::ChangeEvent& event,
+                                                std::string& out) {
+  out.push_back('{');
+  AppendSource(batch, event, R"("schema":"","table":"",)", out);
+  out += R"("message":{"prefix":"pgflow","content":)";
+  out += event.ddl;
+  out += "},";
+  AppendEnd(LetterOf(event.operation), out);
+  return absl::OkStatus();
+}
+
+}  // namespace pgflow::sinks

@@ -1,0 +1,81 @@
+// DebeziumFormat: changes in the envelope of Debezium's connector for PostgreSQL, as Kafka
+// Connect's JSON converter writes it, so that its consumers work unchanged.
+//
+//   {"before":null,"after":{"id":7,"total":"BOI="},
+//    "source":{"version":"0.1.0","connector":"postgresql","name":"shop","ts_ms":1795379252500,
+//              "snapshot":"false","db":"shop","sequence":"[\"23823224\",\"0\"]",
+//              "ts_us":1795379252500808,"ts_ns":1795379252500808000,"schema":"public",
+//              "table":"orders","txId":727,"lsn":23823224,"xmin":null},
+//    "transaction":null,"op":"c","ts_ms":1795379253008}
+//
+// With schemas, {"schema":{...},"payload":{...}}. `op` is c, u, d, r (a snapshot row) or t. What
+// differs from that connector: `lsn` is the transaction's commit LSN and `sequence` that and the
+// change's number in it, which order all changes of a slot; a before image by key has null in the
+// other columns, whatever their default; in the schema every column but those of the key is
+// optional. A schema change has "op":"m" (a message) with the captured definition in "message".
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/config/config_spec.h"
+#include "sinks/encoding/debezium_type.h"
+#include "sinks/encoding/event_format.h"
+#include "sinks/encoding/schema_plans.h"
+
+namespace pgflow::sinks {
+
+struct DebeziumConfig {
+  std::string name;
+  bool schemas = false;
+  DebeziumDecimals decimals = DebeziumDecimals::kPrecise;
+  std::string unavailable_value = "__debezium_unavailable_value";
+};
+
+config::ConfigSpec<DebeziumConfig> DebeziumSpec();
+
+class DebeziumFormat final : public EventFormat {
+ public:
+  // `name` of the configuration is filled in.
+  DebeziumFormat(DebeziumConfig config, std::string database);
+
+  void StartBatch() override;
+  absl::Status AppendKey(const Change& change, const std::vector<size_t>& columns,
+                         std::string& out) override;
+  absl::Status AppendValue(const engine::Batch& batch, const engine::ChangeEvent& event,
+                           const Change& change, const std::vector<size_t>& key_columns,
+                           std::string& out) override;
+  absl::Status AppendSchemaChange(const engine::Batch& batch, const engine::ChangeEvent& event,
+                                  std::string& out) override;
+
+ private:
+  struct ColumnPlan {
+    std::string name_json;  // "name":
+    DebeziumType type;
+    bool identity = false;
+  };
+  struct Plan {
+    std::vector<ColumnPlan> columns;
+    std::string source_json;  // ,"schema":"...","table":"..."
+  };
+
+  absl::StatusOr<Plan> Derive(const schemas::TableSchema& schema) const;
+  absl::StatusOr<const Plan*> PlanOf(const schemas::TableSchema& schema);
+  // {"type":"struct","fields":[...],...} of a whole row, or of the key's columns.
+  std::string StructSchema(const schemas::TableSchema& schema, const Plan& plan,
+                           const std::vector<size_t>& key_columns, std::string_view suffix) const;
+  absl::Status AppendRow(const Plan& plan, const Change& change, const RowValues* values,
+                         bool identity_only, std::string& out) const;
+  void AppendSource(const engine::Batch& batch, const engine::ChangeEvent& event,
+                    std::string_view table_json, std::string& out) const;
+  void AppendEnd(std::string_view operation, std::string& out) const;
+
+  const DebeziumConfig config_;
+  std::string source_start_;  // "source":{"version":...,"connector":...,"name":...
+  std::string database_json_;
+  int64_t now_micros_ = 0;  // Of the batch's start, since 1970.
+  SchemaPlans<Plan> plans_;
+};
+
+}  // namespace pgflow::sinks

@@ -1,0 +1,165 @@
+#include "sinks/encoding/debezium_format.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "engine/testing/event_builder.h"
+#include "sinks/encoding/event_encoder.h"
+
+namespace pgflow::sinks {
+namespace {
+
+using engine::EventBuilder;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using Json = nlohmann::ordered_json;
+
+struct Sent {
+  std::string key;
+  Json value;
+};
+
+std::unique_ptr<EventEncoder> MakeEncoder(DebeziumConfig debezium = {}) {
+  EncodingConfig config;
+  config.format = Encoding::kDebezium;
+  config.debezium = std::move(debezium);
+  return *EventEncoder::Make(
+      config, {.pipeline = "shop", .database = "db", .placement = Placement::kByKeyWithTombstones});
+}
+
+std::vector<Sent> Send(EventEncoder& encoder, engine::Batch batch) {
+  std::vector<Sent> sent;
+  encoder.StartBatch();
+  const std::span<const engine::ChangeEvent> events = *batch.Events();
+  for (const engine::ChangeEvent& event : events) {
+    const auto messages = encoder.Encode(batch, event);
+    EXPECT_TRUE(messages.ok()) << messages.status();
+    for (const EncodedMessage& message : *messages) {
+      sent.push_back({std::string(message.keyed ? message.key : "none"),
+                      message.tombstone ? Json() : Json::parse(message.value)});
+    }
+  }
+  return sent;
+}
+
+TEST(DebeziumFormat, WritesTheEnvelope) {
+  EventBuilder builder;
+  builder.Table("shop.items (id int4 key, name text)");
+  const auto encoder = MakeEncoder();
+  const std::vector<Sent> sent = Send(
+      *encoder,
+      builder.StreamBatch(
+          "begin xid=7 lsn=0/500\n insert items 1 a\n update items 1 b\n delete items 1\n commit"));
+  ASSERT_EQ(sent.size(), 4U);
+  const Json& value = sent[0].value;
+  EXPECT_EQ(sent[0].key, R"({"id":1})");
+  EXPECT_EQ(value["before"], Json());
+  EXPECT_EQ(value["after"].dump(), R"({"id":1,"name":"a"})");
+  EXPECT_EQ(value["op"], "c");
+  const Json& source = value["source"];
+  EXPECT_EQ(source["connector"], "postgresql");
+  EXPECT_EQ(source["name"], "shop");
+  EXPECT_EQ(source["db"], "db");
+  EXPECT_EQ(source["schema"], "shop");
+  EXPECT_EQ(source["table"], "items");
+  EXPECT_EQ(source["txId"], 7);
+  EXPECT_EQ(source["lsn"], 0x500);
+  EXPECT_EQ(source["snapshot"], "false");
+  EXPECT_EQ(source["sequence"], R"(["1280","0"])");
+  EXPECT_EQ(source["ts_us"].get<int64_t>() / 1000, source["ts_ms"].get<int64_t>());
+  EXPECT_TRUE(value["ts_ms"].is_number());
+  EXPECT_EQ(sent[1].value["op"], "u");
+  EXPECT_EQ(sent[1].value["source"]["sequence"], R"(["1280","1"])");
+  EXPECT_EQ(sent[2].value["op"], "d");
+  EXPECT_EQ(sent[2].value["before"].dump(), R"({"id":1,"name":null})");
+  EXPECT_EQ(sent[2].value["after"], Json());
+  EXPECT_EQ(sent[3].key, R"({"id":1})");
+  EXPECT_TRUE(sent[3].value.is_null());
+}
+
+TEST(DebeziumFormat, AKeyChangeIsADeleteATombstoneAndACreate) {
+  EventBuilder builder;
+  builder.Table("t (id int4 key, name text)");
+  const auto encoder = MakeEncoder();
+  const std::vector<Sent> sent =
+      Send(*encoder, builder.StreamBatch("begin\n update t old(1) 2 b\n commit"));
+  ASSERT_EQ(sent.size(), 3U);
+  EXPECT_EQ(sent[0].value["op"], "d");
+  EXPECT_EQ(sent[0].key, R"({"id":1})");
+  EXPECT_TRUE(sent[1].value.is_null());
+  EXPECT_EQ(sent[2].value["op"], "c");
+  EXPECT_EQ(sent[2].key, R"({"id":2})");
+  EXPECT_EQ(sent[2].value["before"], Json());
+}
+
+TEST(DebeziumFormat, SchemasDescribeKeyAndValue) {
+  EventBuilder builder;
+  builder.Table("t (id int8 key, name text)");
+  const auto encoder =
+      MakeEncoder({.name = "old", .schemas = true, .decimals = {}, .unavailable_value = ""});
+  const std::vector<Sent> sent = Send(*encoder, builder.Snapshot("t", "1 a"));
+  EXPECT_EQ(
+      sent[0].key,
+      R"({"schema":{"type":"struct","fields":[{"type":"int64","optional":false,"field":"id"}],)"
+      R"("optional":false,"name":"old.public.t.Key"},"payload":{"id":1}})");
+  const Json& schema = sent[0].value["schema"];
+  EXPECT_EQ(schema["name"], "old.public.t.Envelope");
+  EXPECT_EQ(schema["fields"][1]["field"], "after");
+  EXPECT_EQ(schema["fields"][1]["fields"].dump(),
+            R"([{"type":"int64","optional":false,"field":"id"},)"
+            R"({"type":"string","optional":true,"field":"name"}])");
+  EXPECT_EQ(sent[0].value["payload"]["op"], "r");
+  EXPECT_EQ(sent[0].value["payload"]["source"]["snapshot"], "true");
+  EXPECT_EQ(sent[0].value["payload"]["source"]["txId"], Json());
+}
+
+TEST(DebeziumFormat, UntouchedValuesHaveAPlaceholderOrAreLeftOut) {
+  EventBuilder builder;
+  builder.Table("t (id int4 key, note text, total numeric)");
+  const std::string script = "begin\n update t 1 unchanged unchanged\n commit";
+  EXPECT_EQ(Send(*MakeEncoder(), builder.StreamBatch(script))[0].value["after"].dump(),
+            R"({"id":1,"note":"__debezium_unavailable_value"})");
+  const auto without =
+      MakeEncoder({.name = "", .schemas = false, .decimals = {}, .unavailable_value = ""});
+  EXPECT_EQ(Send(*without, builder.StreamBatch(script))[0].value["after"].dump(), R"({"id":1})");
+}
+
+TEST(DebeziumFormat, DecimalsAsWished) {
+  EventBuilder builder;
+  builder.Table("t (id int4 key, total numeric)");
+  const std::string script = "begin\n insert t 1 12.50\n commit";
+  const auto total = [&](DebeziumDecimals decimals) {
+    const auto encoder =
+        MakeEncoder({.name = "", .schemas = false, .decimals = decimals, .unavailable_value = ""});
+    return Send(*encoder, builder.StreamBatch(script))[0].value["after"]["total"].dump();
+  };
+  EXPECT_EQ(total(DebeziumDecimals::kPrecise), R"({"scale":2,"value":"BOI="})");
+  EXPECT_EQ(total(DebeziumDecimals::kString), R"("12.50")");
+  EXPECT_EQ(total(DebeziumDecimals::kDouble), "12.5");
+}
+
+TEST(DebeziumFormat, RefusesWhatADecimalCannotHold) {
+  EventBuilder builder;
+  builder.Table("t (id int4 key, total numeric)");
+  engine::Batch batch = builder.StreamBatch("begin\n insert t 1 NaN\n commit");
+  const auto encoder = MakeEncoder();
+  encoder->StartBatch();
+  const auto refused = encoder->Encode(batch, (*batch.Events())[0]);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("decimals: string"));
+  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("column total"));
+}
+
+TEST(DebeziumFormat, TruncatesHaveNoRows) {
+  EventBuilder builder;
+  builder.Table("t (id int4 key)");
+  const std::vector<Sent> sent =
+      Send(*MakeEncoder(), builder.StreamBatch("begin\n truncate t\n commit"));
+  EXPECT_EQ(sent[0].key, "none");
+  EXPECT_EQ(sent[0].value["op"], "t");
+  EXPECT_EQ(sent[0].value["after"], Json());
+}
+
+}  // namespace
+}  // namespace pgflow::sinks

@@ -1,0 +1,28 @@
+// Column values in the forms of Debezium's events, as Kafka Connect's JSON converter writes them.
+// Pure; one thread for each.
+//
+// Values lose nothing but what the form cannot hold: an interval becomes microseconds with months
+// of 30.4375 days (as Debezium has it), `double` rounds. A value that has no such form at all (NaN
+// in a Decimal) is kInvalidArgument. An infinite date is the largest or smallest int32, an infinite
+// timestamp the largest or smallest int64. A binary value of a type that is not known here is a
+// string of its bytes, "\\x...".
+#pragma once
+
+#include <string>
+
+#include <absl/status/status.h>
+
+#include "schemas/value.h"
+#include "sinks/encoding/debezium_type.h"
+
+namespace pgflow::sinks {
+
+// Not for unchanged values. On an error `out` may have got a part.
+absl::Status AppendDebeziumValue(const DebeziumType& type, const schemas::Value& value,
+                                 std::string& out);
+
+// What stands for a value that the source did not send, where `type` can hold it; else false.
+bool AppendDebeziumPlaceholder(const DebeziumType& type, std::string_view placeholder,
+                               std::string& out);
+
+}  // namespace pgflow::sinks

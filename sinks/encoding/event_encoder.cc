@@ -1,0 +1,141 @@
+#include "sinks/encoding/event_encoder.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/status.h"
+#include "sinks/encoding/cloud_events_format.h"
+#include "sinks/encoding/json_format.h"
+
+namespace pgflow::sinks {
+
+using engine::Operation;
+
+config::ConfigSpec<EncodingConfig> EncodingSpec() {
+  config::ConfigSpec<EncodingConfig> spec;
+  spec.Field("format", &EncodingConfig::format, "How a change is written.")
+      .Choice({{"json", Encoding::kJson},
+               {"debezium", Encoding::kDebezium},
+               {"cloudevents", Encoding::kCloudEvents}});
+  spec.Section("keys", &EncodingConfig::keys, KeySpec(),
+               "Other key columns than the primary key or replica identity. The first rule that "
+               "matches a table counts. Columns that are not in the replica identity need REPLICA "
+               "IDENTITY FULL once rows are updated or deleted.");
+  spec.Section("debezium", &EncodingConfig::debezium, DebeziumSpec(),
+               "Of the format `debezium`: what its connector for PostgreSQL sends to Kafka.");
+  return spec;
+}
+
+absl::StatusOr<std::unique_ptr<EventEncoder>> EventEncoder::Make(const EncodingConfig& config,
+                                                                 const EncoderOptions& options) {
+  PGFLOW_ASSIGN_OR_RETURN(KeyChoice keys, KeyChoice::Make(config.keys));
+  std::unique_ptr<EventFormat> format;
+  switch (config.format) {
+    case Encoding::kJson:
+      format = std::make_unique<JsonFormat>();
+      break;
+    case Encoding::kCloudEvents:
+      format = std::make_unique<CloudEventsFormat>("/pgflow/" + options.pipeline);
+      break;
+    case Encoding::kDebezium: {
+      DebeziumConfig debezium = config.debezium;
+      if (debezium.name.empty()) debezium.name = options.pipeline;
+      format = std::make_unique<DebeziumFormat>(std::move(debezium), options.database);
+      break;
+    }
+  }
+  return std::make_unique<EventEncoder>(std::move(format), std::move(keys), options.placement);
+}
+
+absl::StatusOr<std::span<const EncodedMessage>> EventEncoder::Encode(
+    const engine::Batch& batch, const engine::ChangeEvent& event) {
+  buffer_.clear();
+  pieces_.clear();
+  if (event.operation == Operation::kSchemaChange) {
+    PGFLOW_RETURN_IF_ERROR(format_->AppendSchemaChange(batch, event, buffer_));
+    pieces_.push_back({.key = 0,
+                       .value = 0,
+                       .end = buffer_.size(),
+                       .operation = event.operation,
+                       .keyed = false,
+                       .tombstone = false});
+  } else {
+    PGFLOW_RETURN_IF_ERROR(EncodeRow(batch, event));
+  }
+  messages_.clear();
+  const std::string_view bytes = buffer_;
+  for (const Piece& piece : pieces_) {
+    messages_.push_back({.key = bytes.substr(piece.key, piece.value - piece.key),
+                         .value = bytes.substr(piece.value, piece.end - piece.value),
+                         .operation = piece.operation,
+                         .keyed = piece.keyed,
+                         .tombstone = piece.tombstone});
+  }
+  return messages_;
+}
+
+absl::Status EventEncoder::EncodeRow(const engine::Batch& batch, const engine::ChangeEvent& event) {
+  PGFLOW_ASSIGN_OR_RETURN(
+      const KeyPlan* plan,
+      key_plans_.Get(*event.schema,
+                     [this](const schemas::TableSchema& schema) -> absl::StatusOr<KeyPlan> {
+                       KeyPlan made;
+                       PGFLOW_ASSIGN_OR_RETURN(made.columns, keys_.ColumnsOf(schema));
+                       made.in_identity = std::ranges::all_of(
+                           made.columns, [&](size_t i) { return schema.columns[i].identity; });
+                       return made;
+                     }));
+  PGFLOW_RETURN_IF_ERROR(rows_.Decode(event));
+  const Change& change = rows_.change();
+  const bool old_row_matters =
+      event.operation == Operation::kDelete ||
+      (event.operation == Operation::kUpdate && placement_ != Placement::kInOrder);
+  // Without it the old key is not known, and whoever holds it would not hear that it ended.
+  if (old_row_matters && !plan->in_identity && !change.before_is_whole) {
+    return base::MakeStatus(
+        absl::StatusCode::kFailedPrecondition,
+        "table {}: `keys` names columns that are not in its replica identity, so the key of a row "
+        "before an UPDATE or DELETE is not known; ALTER TABLE {} REPLICA IDENTITY FULL",
+        event.schema->table.ToString(), schemas::QuoteTable(event.schema->table));
+  }
+  const bool ends_a_key = event.operation == Operation::kDelete && !plan->columns.empty();
+  if (placement_ == Placement::kInOrder || event.operation != Operation::kUpdate ||
+      !rows_.Differs(plan->columns)) {
+    PGFLOW_RETURN_IF_ERROR(Append(batch, event, change, *plan));
+    if (ends_a_key) AppendTombstone();
+    return absl::OkStatus();
+  }
+  PGFLOW_RETURN_IF_ERROR(Append(batch, event, rows_.OldKeyDeleted(), *plan));
+  AppendTombstone();
+  return Append(batch, event, rows_.NewKeyInserted(), *plan);
+}
+
+absl::Status EventEncoder::Append(const engine::Batch& batch, const engine::ChangeEvent& event,
+                                  const Change& change, const KeyPlan& plan) {
+  Piece piece{.key = buffer_.size(),
+              .value = 0,
+              .end = 0,
+              .operation = change.operation,
+              .keyed = change.keyed_row() != nullptr && !plan.columns.empty(),
+              .tombstone = false};
+  if (piece.keyed) PGFLOW_RETURN_IF_ERROR(format_->AppendKey(change, plan.columns, buffer_));
+  piece.value = buffer_.size();
+  PGFLOW_RETURN_IF_ERROR(format_->AppendValue(batch, event, change, plan.columns, buffer_));
+  piece.end = buffer_.size();
+  pieces_.push_back(piece);
+  return absl::OkStatus();
+}
+
+// For the key of the message before it: a compacted log forgets the key altogether.
+void EventEncoder::AppendTombstone() {
+  if (placement_ != Placement::kByKeyWithTombstones) return;
+  Piece piece = pieces_.back();
+  const std::string key = buffer_.substr(piece.key, piece.value - piece.key);
+  piece.key = buffer_.size();
+  buffer_ += key;
+  piece.value = piece.end = buffer_.size();
+  piece.tombstone = true;
+  pieces_.push_back(piece);
+}
+
+}  // namespace pgflow::sinks

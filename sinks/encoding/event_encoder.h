@@ -1,0 +1,106 @@
+// EventEncoder: the messages that an event becomes, in the encoding that the user chose. What all
+// sinks that send messages share.
+//
+// One thread; each lane of a sink has its own. Errors: kDataLoss when a row does not fit its
+// schema; those of EventFormat.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <absl/status/statusor.h>
+
+#include "base/config/config_spec.h"
+#include "engine/api/batch.h"
+#include "sinks/encoding/change_rows.h"
+#include "sinks/encoding/debezium_format.h"
+#include "sinks/encoding/event_format.h"
+#include "sinks/encoding/key_choice.h"
+#include "sinks/encoding/schema_plans.h"
+
+namespace pgflow::sinks {
+
+enum class Encoding { kJson, kDebezium, kCloudEvents };
+
+struct EncodingConfig {
+  Encoding format = Encoding::kJson;
+  std::vector<KeyConfig> keys;
+  DebeziumConfig debezium;
+};
+
+config::ConfigSpec<EncodingConfig> EncodingSpec();
+
+// How messages find their place where they go to.
+enum class Placement {
+  kInOrder,              // One after the other: an event is one message.
+  kByKey,                // By key: an update whose key changed ends the old one and begins the new.
+  kByKeyWithTombstones,  // The same, and a message without value follows what ends a key.
+};
+
+struct EncoderOptions {
+  std::string pipeline;
+  std::string database;  // The source's; empty when it is not known.
+  Placement placement = Placement::kInOrder;
+};
+
+struct EncodedMessage {
+  std::string_view key;                                      // Meaningless unless `keyed`.
+  std::string_view value;                                    // Empty for a tombstone.
+  engine::Operation operation = engine::Operation::kInsert;  // What the value says.
+  bool keyed = false;
+  bool tombstone = false;
+};
+
+class EventEncoder {
+ public:
+  // kInvalidArgument: a mistake in the configuration.
+  static absl::StatusOr<std::unique_ptr<EventEncoder>> Make(const EncodingConfig& config,
+                                                            const EncoderOptions& options);
+
+  EventEncoder(std::unique_ptr<EventFormat> format, KeyChoice keys, Placement placement)
+      : format_(std::move(format)), keys_(std::move(keys)), placement_(placement) {}
+
+  // Before the first event of each batch.
+  void StartBatch() {
+    key_plans_.StartBatch();
+    format_->StartBatch();
+  }
+
+  // One message; up to four by key. Views into this encoder: valid until its next call.
+  absl::StatusOr<std::span<const EncodedMessage>> Encode(const engine::Batch& batch,
+                                                         const engine::ChangeEvent& event);
+
+ private:
+  struct KeyPlan {
+    std::vector<size_t> columns;
+    bool in_identity = true;  // A before image of kind kKey has all of them.
+  };
+  // Where a message is in buffer_.
+  struct Piece {
+    size_t key = 0;
+    size_t value = 0;
+    size_t end = 0;
+    engine::Operation operation = engine::Operation::kInsert;
+    bool keyed = false;
+    bool tombstone = false;
+  };
+
+  absl::Status EncodeRow(const engine::Batch& batch, const engine::ChangeEvent& event);
+  absl::Status Append(const engine::Batch& batch, const engine::ChangeEvent& event,
+                      const Change& change, const KeyPlan& plan);
+  void AppendTombstone();
+
+  const std::unique_ptr<EventFormat> format_;
+  const KeyChoice keys_;
+  const Placement placement_;
+  SchemaPlans<KeyPlan> key_plans_;
+  ChangeRows rows_;
+  std::string buffer_;
+  std::vector<Piece> pieces_;
+  std::vector<EncodedMessage> messages_;
+};
+
+}  // namespace pgflow::sinks
