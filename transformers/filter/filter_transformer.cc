@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "base/status.h"
-#include "transformers/filter/row_decision.h"
 
 namespace pgflow::transformers {
 
@@ -104,6 +103,15 @@ config::ConfigSpec<FilterConfig> FilterSpec() {
                "Conditions on the row, which must all hold. For a delete they see the old row: "
                "all of it with REPLICA IDENTITY FULL, else its key (a delete that they cannot "
                "judge passes).");
+  spec.Field("when", &FilterConfig::when,
+             "A condition in SQL, beside `where`: columns of the row as `name`, of the new row as "
+             "`new.name`, of the old one as `old.name`, and `operation`. One that uses `old` or "
+             "`operation` lets the change pass as it is, or not (and when the source did not send "
+             "what it needs); any other is on the row, as `where` is. It knows and, or, not, "
+             "comparisons, is [not] distinct from, is [not] null, in, between, like, ilike, case, "
+             "coalesce, nullif, + - * (exactly), ||, lower, upper, length, trim, substring, left, "
+             "right, replace, concat, abs, and casts that lose nothing.")
+      .Example("new.total > 100 and old.status is distinct from new.status");
   return spec;
 }
 
@@ -124,10 +132,18 @@ absl::StatusOr<std::unique_ptr<engine::Transformer>> FilterTransformer::Make(Fil
   for (const ConditionConfig& condition : config.where) {
     PGFLOW_RETURN_IF_ERROR(RowCondition::Validate(condition));
   }
-  return std::make_unique<FilterTransformer>(std::move(config));
+  std::optional<expressions::Expression> when;
+  if (config.when.has_value()) {
+    absl::StatusOr<expressions::Expression> parsed = expressions::Expression::Parse(*config.when);
+    if (!parsed.ok()) return base::Annotate(parsed.status(), "when");
+    when = *std::move(parsed);
+  }
+  return std::make_unique<FilterTransformer>(std::move(config), std::move(when));
 }
 
-FilterTransformer::FilterTransformer(FilterConfig config) : config_(std::move(config)) {
+FilterTransformer::FilterTransformer(FilterConfig config,
+                                     std::optional<expressions::Expression> when)
+    : config_(std::move(config)), when_(std::move(when)) {
   for (const Operation operation : kOperations) {
     const std::string name(engine::OperationName(operation));
     const auto& wanted = config_.operations;
@@ -154,9 +170,14 @@ absl::StatusOr<FilterTransformer::Plan> FilterTransformer::Derive(
   if (!config_.for_tables.empty() && !MatchesAny(config_.for_tables, name)) return plan;
   for (const ConditionConfig& condition : config_.where) {
     PGFLOW_ASSIGN_OR_RETURN(RowCondition bound, RowCondition::Bind(condition, schema));
-    plan.conditions.push_back(std::move(bound));
+    plan.test.conditions.push_back(std::move(bound));
   }
-  plan.examined = !plan.conditions.empty() || !config_.operations.empty();
+  if (when_.has_value()) {
+    absl::StatusOr<expressions::Expression> bound = when_->BindCondition(schema);
+    if (!bound.ok()) return base::Annotate(bound.status(), "filter: when");
+    plan.test.when = *std::move(bound);
+  }
+  plan.examined = !plan.test.conditions.empty() || when_.has_value() || !config_.operations.empty();
   for (const schemas::Column& column : schema.columns) plan.identity.push_back(column.identity);
   return plan;
 }
@@ -193,7 +214,7 @@ absl::Status FilterTransformer::Transform(engine::Batch& batch) {
     if (event.schema != schema) {
       schema = event.schema;
       PGFLOW_ASSIGN_OR_RETURN(plan, PlanOf(batch.OwnerOf(schema)));
-      decision.emplace(batch, plan->conditions, plan->identity);
+      decision.emplace(batch, plan->test, plan->identity);
     }
     const size_t before = passed.size();
     if (!plan->dropped && !plan->examined) {

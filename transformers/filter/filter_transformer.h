@@ -9,11 +9,15 @@
 //   - a delete passes, and may find no row;
 //   - an update that matches but leaves out unchanged TOASTed values stays an update: if the target
 //     does not have the row, it says so. REPLICA IDENTITY FULL avoids that.
+// A `when` that looks at one row is such a condition on the row. One that compares the old row
+// with the new one, or looks at the operation, is about the change instead: it lets the change pass
+// as it is, or not, and lets it pass when it cannot tell.
 //
 // Thread-safe. Errors: kInvalidArgument when a table lacks a column of a condition.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,7 +25,9 @@
 #include "engine/api/registry.h"
 #include "engine/api/schema_cache.h"
 #include "engine/api/transformer.h"
+#include "expressions/expression.h"
 #include "transformers/filter/row_condition.h"
+#include "transformers/filter/row_decision.h"
 
 namespace pgflow::transformers {
 
@@ -35,6 +41,7 @@ struct FilterConfig {
   std::vector<std::string> for_tables;
   std::vector<std::string> operations;
   std::vector<ConditionConfig> where;
+  std::optional<std::string> when;
 };
 
 config::ConfigSpec<FilterConfig> FilterSpec();
@@ -43,7 +50,7 @@ class FilterTransformer final : public engine::Transformer {
  public:
   static absl::StatusOr<std::unique_ptr<engine::Transformer>> Make(FilterConfig config);
 
-  explicit FilterTransformer(FilterConfig config);
+  FilterTransformer(FilterConfig config, std::optional<expressions::Expression> when);
 
   absl::StatusOr<schemas::TableSchemaPtr> TransformSchema(
       const schemas::TableSchemaPtr& schema) override;
@@ -54,7 +61,7 @@ class FilterTransformer final : public engine::Transformer {
   struct Plan {
     bool dropped = false;
     bool examined = false;  // `operations` and `where` apply.
-    std::vector<RowCondition> conditions;
+    RowTest test;
     std::vector<bool> identity;
   };
   using PlanPtr = engine::SchemaCache<Plan>::PlanPtr;
@@ -64,6 +71,7 @@ class FilterTransformer final : public engine::Transformer {
   absl::StatusOr<PlanPtr> PlanOf(const schemas::TableSchemaPtr& schema);
 
   const FilterConfig config_;
+  const std::optional<expressions::Expression> when_;
   unsigned operations_ = 0;  // A bit for each that passes.
   engine::SchemaCache<Plan> plans_;
 };

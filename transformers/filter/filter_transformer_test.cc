@@ -162,7 +162,64 @@ TEST_F(FilterTest, RefusesWhatItCannotDo) {
             absl::StatusCode::kInvalidArgument);
 }
 
-TEST_F(FilterTest, DescribesItsOptions) { EXPECT_EQ(FilterType().describe().fields.size(), 4U); }
+TEST_F(FilterTest, DescribesItsOptions) { EXPECT_EQ(FilterType().describe().fields.size(), 5U); }
+
+TEST_F(FilterTest, WhenOnOneRowIsMembership) {
+  FilterConfig config;
+  config.when = "new.status = 'paid' and id < 10";
+  EXPECT_THAT(Stream(config, R"(
+      insert orders 1 paid x
+      insert orders 2 open x
+      insert orders 3 null x
+      update orders 4 paid x
+      update orders 5 open x
+      update full_orders full(6 open x) 6 paid x
+      update full_orders full(7 paid x) 7 open x
+      update full_orders full(8 open x) 8 null x
+      delete orders 9
+      delete orders 10
+      delete full_orders full(9 open x)
+      delete full_orders full(9 paid x)
+      update orders 1 unchanged y)"),
+              ElementsAre("insert public.orders 1 paid x", "insert public.orders 4 paid x",
+                          "delete public.orders 5", "insert public.full_orders 6 paid x",
+                          "delete public.full_orders full(7 paid x)", "delete public.orders 9",
+                          "delete public.full_orders full(9 paid x)",
+                          "update public.orders 1 unchanged y"));
+  EXPECT_THAT(Lenient(), ElementsAre(false, true, true, false, false, true, false, true));
+}
+
+TEST_F(FilterTest, WhenOnTheChangeLetsItPassOrNot) {
+  FilterConfig config;
+  config.when = "old.status is distinct from new.status and operation <> 'delete'";
+  EXPECT_THAT(
+      Stream(config, R"(
+      insert orders 1 paid x
+      insert orders 2 null x
+      update orders 3 paid x
+      update full_orders full(4 open x) 4 paid x
+      update full_orders full(5 open x) 5 open y
+      update full_orders full(6 open x) 6 unchanged y
+      delete full_orders full(7 open x)
+      truncate orders)"),
+      ElementsAre("insert public.orders 1 paid x", "update public.orders 3 paid x",
+                  "update public.full_orders full(4 open x) 4 paid x", "truncate public.orders"));
+  config.when = "old.status = 'open' and operation = 'delete'";
+  EXPECT_THAT(Stream(config, "delete orders 1\nupdate orders 2 open x"),
+              ElementsAre("delete public.orders 1"));
+  EXPECT_THAT(Lenient(), ElementsAre(true));
+}
+
+TEST_F(FilterTest, WhenIsChecked) {
+  FilterConfig config;
+  config.when = "status =";
+  EXPECT_THAT(FilterTransformer::Make(config).status().ToString(),
+              testing::HasSubstr("when: 'status =': at character 9: syntax error"));
+  config.when = "state = 'x'";
+  auto filter = *FilterTransformer::Make(config);
+  EXPECT_THAT(filter->TransformSchema(builder_.FindTable("orders")).status().ToString(),
+              testing::HasSubstr("table public.orders has no column 'state'"));
+}
 
 }  // namespace
 }  // namespace pgflow::transformers

@@ -1,76 +1,19 @@
 #include "transformers/filter/row_condition.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cstdint>
 
 #include <fmt/ranges.h>
 
 #include "base/status.h"
-#include "sinks/encoding/json_encoder.h"
+#include "expressions/decimal.h"
+#include "sinks/encoding/json_value.h"
 
 namespace pgflow::transformers {
 namespace {
 
+using expressions::CompareNumbers;
+using expressions::IsNumber;
 using sinks::JsonForm;
-
-// A decimal number as +-0.d1d2d3... * 10^exponent, without zeros at either end of the digits.
-struct Decimal {
-  int rank = 0;  // -2: -Infinity, -1: negative, 0: zero, 1: positive, 2: Infinity, 3: NaN.
-  int64_t exponent = 0;
-  std::string digits;
-};
-
-std::optional<Decimal> ParseSpecial(std::string_view text) {
-  Decimal decimal;
-  if (text == "NaN") {
-    decimal.rank = 3;
-  } else if (text == "Infinity") {
-    decimal.rank = 2;
-  } else if (text == "-Infinity") {
-    decimal.rank = -2;
-  } else {
-    return std::nullopt;
-  }
-  return decimal;
-}
-
-std::optional<Decimal> ParseDecimal(std::string_view text) {
-  if (std::optional<Decimal> special = ParseSpecial(text)) return special;
-  Decimal decimal;
-  bool negative = false;
-  if (!text.empty() && (text.front() == '-' || text.front() == '+')) {
-    negative = text.front() == '-';
-    text.remove_prefix(1);
-  }
-  const size_t e = text.find_first_of("eE");
-  std::string_view mantissa = text.substr(0, e);
-  if (e != std::string_view::npos) {
-    std::string_view exponent = text.substr(e + 1);
-    if (!exponent.empty() && exponent.front() == '+') exponent.remove_prefix(1);
-    int32_t value = 0;
-    const auto [end, error] =
-        std::from_chars(exponent.data(), exponent.data() + exponent.size(), value);
-    if (error != std::errc() || end != exponent.data() + exponent.size()) return std::nullopt;
-    decimal.exponent = value;
-  }
-  const size_t point = mantissa.find('.');
-  const std::string_view whole = mantissa.substr(0, point);
-  const std::string_view fraction =
-      point == std::string_view::npos ? std::string_view() : mantissa.substr(point + 1);
-  decimal.digits.append(whole).append(fraction);
-  if (decimal.digits.empty() ||
-      decimal.digits.find_first_not_of("0123456789") != std::string::npos) {
-    return std::nullopt;
-  }
-  decimal.exponent += static_cast<int64_t>(whole.size());
-  const size_t first = std::min(decimal.digits.find_first_not_of('0'), decimal.digits.size());
-  decimal.exponent -= static_cast<int64_t>(first);
-  decimal.digits.erase(0, first);
-  decimal.digits.erase(decimal.digits.find_last_not_of('0') + 1);
-  decimal.rank = decimal.digits.empty() ? 0 : negative ? -1 : 1;
-  return decimal;
-}
 
 std::string_view ComparisonSymbol(Comparison comparison) {
   switch (comparison) {
@@ -104,22 +47,6 @@ std::string_view BoolText(std::string_view text) {
 }
 
 }  // namespace
-
-bool IsNumber(std::string_view text) { return ParseDecimal(text).has_value(); }
-
-int CompareNumbers(std::string_view a, std::string_view b) {
-  const Decimal x = ParseDecimal(a).value_or(Decimal());
-  const Decimal y = ParseDecimal(b).value_or(Decimal());
-  if (x.rank != y.rank) return x.rank < y.rank ? -1 : 1;
-  if (x.rank != 1 && x.rank != -1) return 0;
-  int magnitude = 0;
-  if (x.exponent != y.exponent) {
-    magnitude = x.exponent < y.exponent ? -1 : 1;
-  } else {
-    magnitude = x.digits.compare(y.digits);
-  }
-  return x.rank < 0 ? -magnitude : magnitude;
-}
 
 absl::Status RowCondition::Validate(const ConditionConfig& config) {
   const std::string_view symbol = ComparisonSymbol(config.comparison);

@@ -39,11 +39,6 @@ struct ConditionConfig {
 
 enum class Truth { kFalse, kTrue, kUnknown };
 
-// Negative, zero or positive, as `a` is less than, equal to or greater than `b`. Both are numbers
-// as the server prints them; NaN equals itself and is greater than all others, as in the server.
-int CompareNumbers(std::string_view a, std::string_view b);
-bool IsNumber(std::string_view text);
-
 class RowCondition {
  public:
   // What the configuration alone shows to be wrong.

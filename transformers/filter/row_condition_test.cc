@@ -2,8 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include "expressions/decimal.h"
+
 namespace pgflow::transformers {
 namespace {
+
+using expressions::CompareNumbers;
+using expressions::IsNumber;
 
 TEST(CompareNumbers, IsExact) {
   EXPECT_EQ(CompareNumbers("1", "1.000"), 0);

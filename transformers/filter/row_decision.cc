@@ -10,9 +10,43 @@ using engine::BeforeImage;
 using engine::ChangeEvent;
 using engine::Operation;
 
-absl::StatusOr<Truth> RowDecision::Matches(const Values& values, bool key_only) const {
+absl::StatusOr<Truth> RowDecision::Evaluate(const expressions::Rows& rows) {
+  workspace_.Clear();
+  PGFLOW_ASSIGN_OR_RETURN(const expressions::Datum datum, test_.when->Evaluate(rows, workspace_));
+  if (datum.has_value()) return datum.boolean ? Truth::kTrue : Truth::kFalse;
+  return datum.is_null() ? Truth::kFalse : Truth::kUnknown;
+}
+
+absl::StatusOr<Truth> RowDecision::MatchesChange(const ChangeEvent& event) {
+  expressions::Rows rows;
+  rows.operation = engine::OperationName(event.operation);
+  if (event.before.exists()) event.before.Decode(before_);
+  if (event.after.exists()) {
+    event.after.Decode(after_);
+    rows.new_row = after_;
+  }
+  rows.old_is_key = event.before_image != BeforeImage::kFull;
+  if (event.before.exists()) {
+    rows.old_row = before_;
+    for (size_t i = 0; i < rows.new_row.size(); ++i) {
+      if (after_[i].is_unchanged() && (!rows.old_is_key || identity_[i])) after_[i] = before_[i];
+    }
+  } else if (event.operation == Operation::kUpdate) {
+    rows.old_row = after_;  // The key did not change; nothing else of it is looked at.
+  }
+  return Evaluate(rows);
+}
+
+absl::StatusOr<Truth> RowDecision::Matches(const Values& values, bool key_only) {
   Truth all = Truth::kTrue;
-  for (const RowCondition& condition : conditions_) {
+  if (test_.when.has_value() && test_.when->is_of_one_row()) {
+    expressions::Rows rows;
+    rows.new_row = values;
+    rows.new_is_key = key_only;
+    PGFLOW_ASSIGN_OR_RETURN(all, Evaluate(rows));
+    if (all == Truth::kFalse) return all;
+  }
+  for (const RowCondition& condition : test_.conditions) {
     if (key_only && !identity_[condition.column()]) {
       all = Truth::kUnknown;
       continue;
@@ -25,6 +59,20 @@ absl::StatusOr<Truth> RowDecision::Matches(const Values& values, bool key_only) 
 }
 
 absl::Status RowDecision::Decide(const ChangeEvent& event, std::vector<ChangeEvent>& out) {
+  const bool about_change = test_.when.has_value() && !test_.when->is_of_one_row();
+  if (!about_change || event.operation == Operation::kTruncate) return DecideRow(event, out);
+  PGFLOW_ASSIGN_OR_RETURN(const Truth truth, MatchesChange(event));
+  if (truth == Truth::kFalse) return absl::OkStatus();
+  const size_t begin = out.size();
+  PGFLOW_RETURN_IF_ERROR(DecideRow(event, out));
+  // The delete of a row that may not have passed.
+  for (size_t i = begin; truth == Truth::kUnknown && i < out.size(); ++i) {
+    if (out[i].operation == Operation::kDelete) out[i].catch_up = true;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RowDecision::DecideRow(const ChangeEvent& event, std::vector<ChangeEvent>& out) {
   switch (event.operation) {
     case Operation::kTruncate:
     case Operation::kSchemaChange:
@@ -123,10 +171,14 @@ ChangeEvent RowDecision::InsertOf(const ChangeEvent& update) {
 }
 
 bool RowDecision::MembershipIsUnchanged(const ChangeEvent& event) const {
-  return std::all_of(conditions_.begin(), conditions_.end(), [&](const RowCondition& condition) {
-    const size_t column = condition.column();
+  const auto unchanged = [&](size_t column) {
     return after_[column].is_unchanged() || (identity_[column] && !event.before.exists());
-  });
+  };
+  const bool when = !test_.when.has_value() || !test_.when->is_of_one_row() ||
+                    std::ranges::all_of(test_.when->columns(), unchanged);
+  return when && std::ranges::all_of(test_.conditions, [&](const RowCondition& condition) {
+           return unchanged(condition.column());
+         });
 }
 
 bool RowDecision::HasUnchanged() const {
