@@ -1,0 +1,265 @@
+#include "sinks/kafka/message_writer.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "base/status.h"
+#include "sinks/encoding/json_value.h"
+#include "sinks/encoding/type_text.h"
+
+namespace pgflow::sinks {
+namespace {
+
+using engine::ChangeEvent;
+using engine::Operation;
+
+// What a batch of one message has besides its key and value, at most: headers and framing.
+constexpr uint64_t kOverheadBytes = 300;
+// A tag has the transaction in its upper bits and the change's number within it in the lower ones.
+constexpr int kOrdinalBits = 40;
+constexpr uint64_t kOrdinalMask = (uint64_t{1} << kOrdinalBits) - 1;
+
+bool IsSnapshotOf(const ChangeEvent& event) { return event.operation == Operation::kRead; }
+
+}  // namespace
+
+MessageWriter::MessageWriter(const KafkaSinkConfig& config, TopicBook& topics,
+                             kafka::Producer& producer, schemas::TableFilter filter,
+                             std::unique_ptr<EventEncoder> encoder, uint64_t batch_bytes_max)
+    : config_(config),
+      topics_(topics),
+      producer_(producer),
+      filter_(std::move(filter)),
+      encoder_(std::move(encoder)),
+      batch_bytes_max_(batch_bytes_max) {
+  headers_.reserve(3);
+}
+
+absl::StatusOr<std::unique_ptr<MessageWriter>> MessageWriter::Make(
+    const KafkaSinkConfig& config, const engine::SinkContext& context, TopicBook& topics,
+    kafka::Producer& producer, uint64_t batch_bytes_max) {
+  PGFLOW_ASSIGN_OR_RETURN(schemas::TableFilter filter,
+                          schemas::TableFilter::Make(config.tables, {}));
+  PGFLOW_ASSIGN_OR_RETURN(
+      std::unique_ptr<EventEncoder> encoder,
+      EventEncoder::Make(
+          config.encoding,
+          {.pipeline = context.pipeline,
+           .database = context.database,
+           .placement = config.tombstones ? Placement::kByKeyWithTombstones : Placement::kByKey}));
+  return std::unique_ptr<MessageWriter>(new MessageWriter(
+      config, topics, producer, std::move(filter), std::move(encoder), batch_bytes_max));
+}
+
+absl::Status MessageWriter::Append(engine::Batch& batch, std::vector<engine::Rejection>* rejections,
+                                   std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const std::span<const ChangeEvent> events, batch.Events());
+  encoder_->StartBatch();
+  last_schema_ = nullptr;
+  snapshot_ = batch.is_snapshot();
+  for (size_t row = 0; row < events.size(); ++row) {
+    const ChangeEvent& event = events[row];
+    absl::Status status = Send(batch, event, TagOf(batch, event, row), rejections != nullptr, stop);
+    if (status.ok()) continue;
+    const bool refused =
+        status.code() == absl::StatusCode::kInvalidArgument && !producer_.failure().has_value();
+    if (refused && rejections != nullptr) {
+      rejections->push_back({batch.PositionOf(event), row, std::move(status)});
+      continue;
+    }
+    if (refused && !snapshot_) {
+      base::SetPayload(status, engine::kCulpritPayload, batch.PositionOf(event).ToString());
+    }
+    return status;
+  }
+  return absl::OkStatus();
+}
+
+uint64_t MessageWriter::TagOf(const engine::Batch& batch, const ChangeEvent& event, size_t row) {
+  if (snapshot_) return row;
+  const postgres::Lsn commit = batch.transactions()[event.transaction].commit_lsn;
+  if (commits_.empty() || commits_.back() != commit) commits_.push_back(commit);
+  return (uint64_t{commits_.size() - 1} << kOrdinalBits) | (event.ordinal & kOrdinalMask);
+}
+
+std::string MessageWriter::PlaceOf(uint64_t tag) const {
+  const size_t transaction = tag >> kOrdinalBits;
+  if (snapshot_ || transaction >= commits_.size()) return "";
+  return engine::Position{commits_[transaction], tag & kOrdinalMask}.ToString();
+}
+
+void MessageWriter::SetHeaders(const engine::Batch& batch, const ChangeEvent& event) {
+  headers_.clear();
+  if (!config_.headers) return;
+  position_.clear();
+  const engine::Position position = batch.PositionOf(event);
+  fmt::format_to(std::back_inserter(position_), "{}:{}", position.commit_lsn, position.ordinal);
+  headers_.push_back({"pgflow.position", position_});
+  if (!batch.is_snapshot()) {
+    transaction_.clear();
+    fmt::format_to(std::back_inserter(transaction_), "{}",
+                   batch.transactions()[event.transaction].xid);
+    headers_.push_back({"pgflow.transaction", transaction_});
+  }
+  headers_.push_back({"pgflow.operation", ""});
+}
+
+absl::StatusOr<MessageWriter::Route> MessageWriter::MakeRoute(const std::string& topic) {
+  Route route;
+  route.wanted = true;
+  route.name = topic;
+  PGFLOW_ASSIGN_OR_RETURN(route.topic, producer_.TopicIndex(topic));
+  return route;
+}
+
+absl::StatusOr<std::string> MessageWriter::ColumnValue(const ChangeEvent& event) {
+  const std::string& name = config_.topic_by_column;
+  const std::optional<size_t> column = event.schema->FindColumn(name);
+  const auto refuse = [&](absl::StatusCode code, std::string_view why) {
+    return base::MakeStatus(code, "table {}: topic_by_column {}: {}",
+                            event.schema->table.ToString(), name, why);
+  };
+  if (!column.has_value()) {
+    return refuse(absl::StatusCode::kFailedPrecondition,
+                  "there is no such column; leave the table out with `tables`");
+  }
+  const bool by_key = !event.after.exists() && event.before_image == engine::BeforeImage::kKey;
+  if (by_key && !event.schema->columns[*column].identity) {
+    return refuse(absl::StatusCode::kFailedPrecondition,
+                  "a DELETE does not tell its value: set REPLICA IDENTITY FULL");
+  }
+  const schemas::RowView& row = event.after.exists() ? event.after : event.before;
+  row.Decode(values_);
+  if (*column >= values_.size()) return refuse(absl::StatusCode::kDataLoss, "the row is short");
+  std::string text;
+  if (!AppendValueText(values_[*column], FindTypeText(event.schema->columns[*column]), text)) {
+    return refuse(absl::StatusCode::kInvalidArgument, "the value cannot be read");
+  }
+  if (text.empty()) return refuse(absl::StatusCode::kInvalidArgument, "the row has no value there");
+  return text;
+}
+
+absl::StatusOr<MessageWriter::Route*> MessageWriter::RouteOf(const ChangeEvent& event,
+                                                             const std::stop_token& stop) {
+  if (event.operation == Operation::kSchemaChange) {
+    Route& route = by_topic_[""];
+    if (config_.ddl_topic.empty() || route.wanted) return &route;
+    PGFLOW_ASSIGN_OR_RETURN(const std::string topic, topics_.DdlTopic());
+    PGFLOW_RETURN_IF_ERROR(topics_.Ensure(topics_.DdlSpecOf(topic), stop).status());
+    PGFLOW_ASSIGN_OR_RETURN(route, MakeRoute(topic));
+    return &route;
+  }
+  if (event.schema == last_schema_) return last_route_;
+  const auto [found, added] = tables_.try_emplace(event.schema->table);
+  Route& route = found->second;
+  if (!filter_.Matches(found->first)) return &route;
+  if (!config_.topic_by_column.empty()) {
+    if (event.operation == Operation::kTruncate) {
+      return base::MakeStatus(absl::StatusCode::kInvalidArgument,
+                              "table {}: a TRUNCATE has no row whose {} would name a topic",
+                              found->first.ToString(), config_.topic_by_column);
+    }
+    PGFLOW_ASSIGN_OR_RETURN(const std::string value, ColumnValue(event));
+    PGFLOW_ASSIGN_OR_RETURN(const std::string topic, topics_.NameOf(found->first, value));
+    Route& by_value = by_topic_[topic];
+    if (by_value.wanted) return &by_value;
+    PGFLOW_RETURN_IF_ERROR(topics_.Resolve(found->first, value, stop).status());
+    PGFLOW_ASSIGN_OR_RETURN(by_value, MakeRoute(topic));
+    return &by_value;
+  }
+  if (!route.wanted) {
+    PGFLOW_ASSIGN_OR_RETURN(const std::string topic, topics_.Resolve(found->first, "", stop));
+    PGFLOW_ASSIGN_OR_RETURN(route, MakeRoute(topic));
+  }
+  last_schema_ = event.schema;
+  last_route_ = &route;
+  return &route;
+}
+
+absl::Status MessageWriter::Send(const engine::Batch& batch, const ChangeEvent& event, uint64_t tag,
+                                 bool careful, const std::stop_token& stop) {
+  PGFLOW_ASSIGN_OR_RETURN(Route* const route, RouteOf(event, stop));
+  if (!route->wanted) return absl::OkStatus();  // Not one of `tables`: another sink may take it.
+  PGFLOW_ASSIGN_OR_RETURN(const std::span<const EncodedMessage> messages,
+                          encoder_->Encode(batch, event));
+  SetHeaders(batch, event);
+  kafka::Message message;
+  message.topic = route->topic;
+  message.tag = tag;
+  message.headers = headers_;
+  if (event.operation == Operation::kSchemaChange) message.partition = 0;
+  for (const EncodedMessage& encoded : messages) {
+    message.has_key = encoded.keyed;
+    message.key = encoded.keyed ? encoded.key : std::string_view();
+    message.has_value = !encoded.tombstone;
+    message.value = encoded.value;
+    if (!headers_.empty()) headers_.back().value = engine::OperationName(encoded.operation);
+    const uint64_t size = message.key.size() + message.value.size();
+    if (careful) PGFLOW_RETURN_IF_ERROR(CheckSize(*route, size, stop));
+    const absl::Status sent = event.operation == Operation::kTruncate
+                                  ? SendEverywhere(*route, message, stop)
+                                  : producer_.Send(message, stop);
+    if (!sent.ok() && !producer_.failure().has_value() &&
+        !base::Payload(sent, kafka::kTooLargePayload).empty()) {
+      return TooLarge(route->name, IsSnapshotOf(event) ? "" : PlaceOf(tag), size,
+                      "message_bytes_max", config_.message_bytes_max.bytes);
+    }
+    PGFLOW_RETURN_IF_ERROR(sent);
+    bytes_ += size;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MessageWriter::SendEverywhere(const Route& route, kafka::Message message,
+                                           const std::stop_token& stop) {
+  // Asked anew: partitions may have been added.
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<int32_t> count, topics_.Count(route.name, stop));
+  for (message.partition = 0; message.partition < count.value_or(1); ++message.partition) {
+    PGFLOW_RETURN_IF_ERROR(producer_.Send(message, stop));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MessageWriter::CheckSize(Route& route, uint64_t bytes, const std::stop_token& stop) {
+  if (route.bytes_max == 0) {
+    PGFLOW_ASSIGN_OR_RETURN(route.bytes_max, topics_.BytesMax(route.name, stop));
+  }
+  if (bytes + kOverheadBytes <= route.bytes_max) return absl::OkStatus();
+  return TooLarge(route.name, "", bytes, "its max.message.bytes", route.bytes_max);
+}
+
+absl::Status MessageWriter::TooLarge(std::string_view topic, std::string_view place, uint64_t bytes,
+                                     std::string_view limit, uint64_t bytes_max) const {
+  absl::Status status = base::MakeStatus(
+      absl::StatusCode::kInvalidArgument,
+      "topic {}: a message of {} bytes{}{} is larger than {} ({} bytes); raise max.message.bytes "
+      "of the topic and message_bytes_max, or give the sink a dead letter",
+      topic, bytes, place.empty() ? "" : " at ", place, limit, bytes_max);
+  if (!place.empty()) base::SetPayload(status, engine::kCulpritPayload, place);
+  return status;
+}
+
+absl::Status MessageWriter::ExplainRefusal(const absl::Status& status, std::stop_token stop) {
+  if (status.code() != absl::StatusCode::kInvalidArgument || !producer_.failure().has_value()) {
+    return status;
+  }
+  const kafka::DeliveryFailure& failure = *producer_.failure();
+  const std::string place = PlaceOf(failure.tag);
+  if (base::Payload(failure.error, kafka::kTooLargePayload).empty()) {
+    absl::Status named = base::Annotate(status, place.empty() ? "a row" : place);
+    if (!place.empty()) base::SetPayload(named, engine::kCulpritPayload, place);
+    return named;
+  }
+  PGFLOW_ASSIGN_OR_RETURN(const uint64_t bytes_max, topics_.BytesMax(failure.topic, stop));
+  if (batch_bytes_max_ + kOverheadBytes <= bytes_max) {
+    return TooLarge(failure.topic, place, failure.bytes, "its max.message.bytes", bytes_max);
+  }
+  batch_bytes_max_ = bytes_max / 2;
+  return base::MakeStatus(
+      absl::StatusCode::kAborted,
+      "topic {} takes batches of {} bytes at most: from now on they are smaller", failure.topic,
+      bytes_max);
+}
+
+}  // namespace pgflow::sinks
