@@ -1,0 +1,54 @@
+// BulkBody: the body of one _bulk request, with what is needed to send parts of it again.
+//
+// A value that one thread owns. Version: external_gte, so that a write comes through unless the
+// document (or its deletion) has a later one.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pgflow::sinks {
+
+// Where documents go: the beginnings of their action lines.
+struct BulkTarget {
+  explicit BulkTarget(std::string_view index, bool is_alias);
+
+  std::string index_action;
+  std::string delete_action;
+};
+
+class BulkBody {
+ public:
+  struct Item {
+    size_t begin = 0;
+    size_t size = 0;
+    uint64_t tag = 0;  // The caller's.
+    bool is_delete = false;
+  };
+
+  // The caller appends the document to what this returns, without line breaks, and calls
+  // FinishIndex.
+  std::string& BeginIndex(const BulkTarget& target, std::string_view id, uint64_t version);
+  void FinishIndex(uint64_t tag);
+  // Takes back what BeginIndex began.
+  void DropIndex() { bytes_.resize(begin_); }
+  void Delete(const BulkTarget& target, std::string_view id, uint64_t version, uint64_t tag);
+  // An item of another body.
+  void Copy(const BulkBody& other, const Item& item);
+  void Clear();
+
+  const std::string& bytes() const { return bytes_; }
+  const std::vector<Item>& items() const { return items_; }
+  bool empty() const { return items_.empty(); }
+
+ private:
+  void AppendAction(std::string_view action, std::string_view id, uint64_t version);
+
+  std::string bytes_;
+  std::vector<Item> items_;
+  size_t begin_ = 0;
+};
+
+}  // namespace pgflow::sinks

@@ -1,0 +1,60 @@
+// FieldMapping: what a column becomes in an index (its mapping) and in a document (its form). Pure.
+//
+// The form of a type follows from its mapping, so that the server takes every value: what it cannot
+// index (NaN, infinity, a date beyond its range) stays in the document all the same.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "schemas/table_schema.h"
+#include "sinks/encoding/type_text.h"
+#include "sinks/opensearch/sink_config.h"
+
+namespace pgflow::sinks {
+
+// What the server is, as far as mappings depend on it.
+struct SearchProduct {
+  bool elasticsearch = false;
+  int major = 2;
+  int minor = 0;
+  bool knn_vectors = false;  // OpenSearch's k-NN plugin is there.
+
+  std::string ToString() const;
+};
+
+enum class FieldForm : uint8_t {
+  kScalar,      // A number, true or false; what JSON has no number for, as a string.
+  kString,      // The type's text output.
+  kTime,        // The same in ISO 8601: 2026-01-31T12:00:00Z, -0043-03-15, +12345-01-01.
+  kInlineJson,  // As it is.
+  kObjectJson,  // The same; what is no object, within one.
+  kArray,       // [...], nested for several dimensions.
+  kRange,       // {"gte":1,"lt":5}; an empty one is [].
+  kMultirange,  // A list of those.
+  kVector,      // pgvector's text is a JSON list.
+  kPoint,       // {"lat":y,"lon":x}
+};
+
+struct FieldPlan {
+  FieldForm form = FieldForm::kString;
+  const TypeText* type = nullptr;
+  std::shared_ptr<const FieldPlan> element;  // Of kArray, kRange, kMultirange.
+};
+
+struct FieldMapping {
+  nlohmann::json mapping;
+  FieldPlan plan;
+};
+
+// `chosen`: the user's mapping of this column; null (JSON) when there is none.
+FieldMapping MapColumn(const schemas::Column& column, const OpenSearchSinkConfig& config,
+                       const SearchProduct& product, const nlohmann::json& chosen);
+
+// A YAML value as JSON: a scalar without quotes may be a number, true, false or null.
+nlohmann::json ToJson(const config::Node& node);
+
+}  // namespace pgflow::sinks

@@ -1,0 +1,340 @@
+#include "sinks/opensearch/index_keeper.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "sinks/opensearch/index_scan.h"
+#include "sinks/opensearch/index_shape.h"
+
+namespace pgflow::sinks {
+
+using nlohmann::json;
+
+// An index as the server has it.
+struct IndexKeeper::State {
+  std::string name;   // What it was asked for by.
+  std::string index;  // What it is.
+  IndexMeta meta;
+  json properties;  // Of its mapping.
+
+  bool is_alias() const { return name != index; }
+};
+
+namespace {
+
+constexpr char kReplicas[] = "index.number_of_replicas";
+constexpr char kRefresh[] = "index.refresh_interval";
+
+std::vector<int16_t> KnownKey(const engine::TablePlan& table) {
+  if (table.definition == nullptr || !table.definition->primary_key.has_value()) return {};
+  return table.definition->primary_key->attribute_numbers;
+}
+
+absl::Status NotOurs(const std::string& index, std::string_view why) {
+  return base::MakeStatus(
+      absl::StatusCode::kFailedPrecondition,
+      "index {}: {}, which its mapping cannot follow; because the name is that of an index and no "
+      "alias, a rebuilt one cannot take its place: delete it and copy the table again (pgflow "
+      "refresh), then it becomes an alias",
+      index, why);
+}
+
+}  // namespace
+
+absl::Status ClaimIndexName(std::map<std::string, schemas::TableName>& owners,
+                            const std::string& name, const schemas::TableName& table) {
+  const auto [owner, added] = owners.try_emplace(name, table);
+  if (added || owner->second == table) return absl::OkStatus();
+  return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                          "tables {} and {} would both have the index {}; put {{table}} (and "
+                          "{{schema}}) into its name, or name one of them under tables",
+                          owner->second.ToString(), table.ToString(), name);
+}
+
+absl::StatusOr<std::string> IndexKeeper::NameOf(const schemas::TableName& table) const {
+  const SearchTableOptions* options = config_.OptionsOf(table);
+  const bool own = options != nullptr && !options->index.empty();
+  return IndexName(own ? options->index : config_.index, table);
+}
+
+TableIndexPtr IndexKeeper::MakeIndex(const State& state, IndexShape shape) {
+  return std::make_shared<const TableIndex>(
+      TableIndex{state.name, BulkTarget(state.name, state.is_alias()), std::move(shape.plan)});
+}
+
+absl::StatusOr<std::optional<IndexKeeper::State>> IndexKeeper::Find(const std::string& name,
+                                                                    std::stop_token stop) {
+  absl::StatusOr<json> found = cluster_.Read("GET", "/" + name, nullptr, std::move(stop));
+  if (absl::IsNotFound(found.status())) return std::nullopt;
+  PGFLOW_RETURN_IF_ERROR(found.status());
+  if (!found->is_object() || found->size() != 1) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "{} is an alias of {} indices; it must be of one, to be written to",
+                            name, found->size());
+  }
+  State state;
+  state.name = name;
+  state.index = found->begin().key();
+  const json& mapping = MemberOf(found->begin().value(), "mappings");
+  absl::StatusOr<IndexMeta> meta = IndexMeta::FromMapping(mapping);
+  if (!meta.ok()) return base::Annotate(meta.status(), "index " + state.index);
+  state.meta = *std::move(meta);
+  const json& properties = MemberOf(mapping, "properties");
+  state.properties = properties.is_object() ? properties : json::object();
+  return state;
+}
+
+absl::Status IndexKeeper::Create(const std::string& name, const std::string& index,
+                                 const IndexShape& shape, const IndexMeta& meta,
+                                 std::stop_token stop) {
+  json body = {{"settings", SettingsOf(config_, shape.plan.schema)},
+               {"mappings",
+                {{"dynamic", false}, {"_meta", meta.ToJson()}, {"properties", shape.properties}}}};
+  if (!name.empty()) body["aliases"] = {{name, json::object()}};
+  return base::Annotate(
+      cluster_.Call("PUT", "/" + index, body, std::move(stop)).status(),
+      fmt::format("table {}: create index {}", shape.plan.schema.table.ToString(), index));
+}
+
+absl::StatusOr<IndexKeeper::State> IndexKeeper::CreateFirst(const std::string& name,
+                                                            const IndexShape& shape,
+                                                            std::stop_token stop) {
+  State state{name, GenerationName(name, 1), shape.meta, shape.properties};
+  // A number that an abandoned rebuild left behind is passed over.
+  while (true) {
+    PGFLOW_ASSIGN_OR_RETURN(const std::optional<State> taken, Find(state.index, stop));
+    if (!taken.has_value()) break;
+    state.index = GenerationName(name, GenerationOf(name, state.index) + 1);
+  }
+  PGFLOW_RETURN_IF_ERROR(Create(name, state.index, shape, shape.meta, stop));
+  return state;
+}
+
+absl::Status IndexKeeper::PutMapping(const State& state, const json& properties,
+                                     const IndexMeta& meta, std::stop_token stop) {
+  json body = {{"_meta", meta.ToJson()}};
+  if (!properties.empty()) body["properties"] = properties;
+  return base::Annotate(
+      cluster_.Call("PUT", "/" + state.index + "/_mapping", body, std::move(stop)).status(),
+      fmt::format("index {}: change its mapping", state.index));
+}
+
+// Brings the mapping to the table's columns.
+absl::Status IndexKeeper::Fit(State& state, const IndexShape& shape, postgres::Lsn lsn,
+                              std::stop_token stop) {
+  IndexMeta meta = shape.meta;
+  meta.lsn = lsn;
+  meta.loading = state.meta.loading;
+  PGFLOW_ASSIGN_OR_RETURN(ShapeChange change, CompareShapes(state.meta, state.properties, shape));
+  if (change.kind == ShapeChange::Kind::kRemove && !state.is_alias()) {
+    base::LogWarning(
+        "index {}: {}, but its documents keep the field until they change, because "
+        "the name is that of an index and no alias",
+        state.index, change.reason);
+    change.kind = ShapeChange::Kind::kAdd;
+  }
+  if (change.kind == ShapeChange::Kind::kNone) return absl::OkStatus();
+  if (change.kind == ShapeChange::Kind::kAdd) {
+    const absl::Status put = PutMapping(state, change.added, meta, stop);
+    // kFailedPrecondition: the field was there once, with another type.
+    if (put.code() != absl::StatusCode::kFailedPrecondition || !state.is_alias()) {
+      PGFLOW_RETURN_IF_ERROR(put);
+      state.meta = std::move(meta);
+      state.properties.update(change.added);
+      return absl::OkStatus();
+    }
+    change.reason = base::Message(put);
+  }
+  if (!state.is_alias()) return NotOurs(state.index, change.reason);
+  base::LogInfo("index {}: rebuilt, because {}", state.index, change.reason);
+  return Rebuild(state, shape, change.edits, meta, std::move(stop));
+}
+
+// Into a new index, which then takes the name in one step. After a crash the half-made one is in
+// the way of nothing: it has no alias, and the next attempt removes it.
+absl::Status IndexKeeper::Rebuild(State& state, const IndexShape& shape, const FieldEdits& edits,
+                                  const IndexMeta& meta, std::stop_token stop) {
+  const std::string next = GenerationName(state.name, GenerationOf(state.name, state.index) + 1);
+  const absl::Status removed = cluster_.Call("DELETE", "/" + next, std::string(), stop).status();
+  if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
+  PGFLOW_RETURN_IF_ERROR(Create("", next, shape, meta, stop));
+  PGFLOW_RETURN_IF_ERROR(CopyDocuments(cluster_, state.index, next, edits, stop));
+  PGFLOW_RETURN_IF_ERROR(
+      cluster_.Call("POST", "/" + next + "/_refresh", std::string(), stop).status());
+  const json actions = {
+      {"actions", json::array({json{{"add", {{"index", next}, {"alias", state.name}}}},
+                               json{{"remove_index", {{"index", state.index}}}}})}};
+  PGFLOW_RETURN_IF_ERROR(cluster_.Call("POST", "/_aliases", actions, stop).status());
+  state.index = next;
+  state.meta = meta;
+  state.properties = shape.properties;
+  return absl::OkStatus();
+}
+
+absl::Status IndexKeeper::StartLoading(State& state, std::stop_token stop) {
+  if (state.meta.loading.is_null()) {
+    PGFLOW_ASSIGN_OR_RETURN(
+        const json answer,
+        cluster_.Read("GET", "/" + state.index + "/_settings?flat_settings=true", nullptr, stop));
+    const json& settings = MemberOf(MemberOf(answer, state.index), "settings");
+    state.meta.loading = {{kReplicas, MemberOf(settings, kReplicas)},
+                          {kRefresh, MemberOf(settings, kRefresh)}};
+    PGFLOW_RETURN_IF_ERROR(PutMapping(state, {}, state.meta, stop));
+  }
+  return cluster_
+      .Call("PUT", "/" + state.index + "/_settings", json{{kReplicas, 0}, {kRefresh, "-1"}},
+            std::move(stop))
+      .status();
+}
+
+absl::Status IndexKeeper::FinishLoading(State& state, std::stop_token stop) {
+  if (state.meta.loading.is_null()) return absl::OkStatus();
+  const json settings = std::exchange(state.meta.loading, nullptr);
+  PGFLOW_RETURN_IF_ERROR(
+      cluster_.Call("POST", "/" + state.index + "/_refresh", std::string(), stop).status());
+  PGFLOW_RETURN_IF_ERROR(
+      cluster_.Call("PUT", "/" + state.index + "/_settings", settings, stop).status());
+  return PutMapping(state, {}, state.meta, std::move(stop));
+}
+
+absl::Status IndexKeeper::FinishLoading(const schemas::TableName& table, std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(table));
+  PGFLOW_ASSIGN_OR_RETURN(std::optional<State> state, Find(name, stop));
+  if (!state.has_value()) return absl::OkStatus();
+  return FinishLoading(*state, std::move(stop));
+}
+
+absl::Status IndexKeeper::RemoveDocuments(State& state, const IndexShape& shape,
+                                          std::stop_token stop) {
+  if (!state.is_alias()) {
+    return DeleteDocuments(cluster_, state.index, BulkTarget(state.index, false), INT64_MAX, stop);
+  }
+  PGFLOW_RETURN_IF_ERROR(cluster_.Call("DELETE", "/" + state.index, std::string(), stop).status());
+  PGFLOW_ASSIGN_OR_RETURN(state, CreateFirst(state.name, shape, std::move(stop)));
+  return absl::OkStatus();
+}
+
+absl::Status IndexKeeper::Check(const engine::TablePlan& table) const {
+  PGFLOW_ASSIGN_OR_RETURN(const IndexShape shape,
+                          MakeIndexShape(*table.schema, KnownKey(table), config_, product_));
+  return CheckKey(shape.plan);
+}
+
+absl::Status IndexKeeper::Prepare(const engine::TablePlan& table, bool fresh,
+                                  std::stop_token stop) {
+  const schemas::TableSchema& schema = *table.schema;
+  PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(schema.table));
+  PGFLOW_ASSIGN_OR_RETURN(IndexShape shape,
+                          MakeIndexShape(schema, KnownKey(table), config_, product_));
+  PGFLOW_RETURN_IF_ERROR(CheckKey(shape.plan));
+  PGFLOW_ASSIGN_OR_RETURN(std::optional<State> state, Find(name, stop));
+  if (!state.has_value()) {
+    PGFLOW_ASSIGN_OR_RETURN(state, CreateFirst(name, shape, stop));
+    return StartLoading(*state, std::move(stop));
+  }
+  if (fresh) {
+    PGFLOW_ASSIGN_OR_RETURN(const json counted,
+                            cluster_.Read("GET", "/" + name + "/_count", nullptr, stop));
+    const json& documents = MemberOf(counted, "count");
+    const uint64_t count = documents.is_number_unsigned() ? documents.get<uint64_t>() : 0;
+    if (count > 0 && config_.on_existing_documents == ExistingDocuments::kRefuse) {
+      return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                              "table {}: index {} holds {} documents already; delete it, or set "
+                              "on_existing_documents to replace or append",
+                              schema.table.ToString(), name, count);
+    }
+    if (config_.on_existing_documents != ExistingDocuments::kAppend &&
+        (count > 0 || state->is_alias())) {
+      PGFLOW_RETURN_IF_ERROR(RemoveDocuments(*state, shape, stop));
+    }
+  }
+  PGFLOW_RETURN_IF_ERROR(Fit(*state, shape, state->meta.lsn, stop));
+  return StartLoading(*state, std::move(stop));
+}
+
+absl::Status IndexKeeper::Reset(const engine::TablePlan& table, std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(table.schema->table));
+  PGFLOW_ASSIGN_OR_RETURN(IndexShape shape,
+                          MakeIndexShape(*table.schema, KnownKey(table), config_, product_));
+  PGFLOW_ASSIGN_OR_RETURN(std::optional<State> state, Find(name, stop));
+  if (!state.has_value()) return absl::OkStatus();  // Prepare creates it.
+  return RemoveDocuments(*state, shape, std::move(stop));
+}
+
+absl::StatusOr<TableIndexPtr> IndexKeeper::Open(const engine::TablePlan& table,
+                                                std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(table.schema->table));
+  PGFLOW_ASSIGN_OR_RETURN(IndexShape shape,
+                          MakeIndexShape(*table.schema, KnownKey(table), config_, product_));
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<State> state, Find(name, std::move(stop)));
+  if (!state.has_value()) {
+    return base::MakeStatus(absl::StatusCode::kAborted,
+                            "index {} is gone in the middle of the snapshot", name);
+  }
+  return MakeIndex(*state, std::move(shape));
+}
+
+absl::StatusOr<TableIndexPtr> IndexKeeper::Bind(const schemas::TableSchema& schema,
+                                                postgres::Lsn lsn, std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(schema.table));
+  PGFLOW_ASSIGN_OR_RETURN(std::optional<State> state, Find(name, stop));
+  PGFLOW_ASSIGN_OR_RETURN(
+      IndexShape shape,
+      MakeIndexShape(schema, state.has_value() ? state->meta.key : std::vector<int16_t>(), config_,
+                     product_));
+  PGFLOW_RETURN_IF_ERROR(CheckKey(shape.plan));
+  if (!state.has_value()) {
+    base::LogInfo("table {}: index {} is created", schema.table.ToString(), name);
+    PGFLOW_ASSIGN_OR_RETURN(state, CreateFirst(name, shape, stop));
+  } else if (lsn >= state->meta.lsn) {
+    PGFLOW_RETURN_IF_ERROR(Fit(*state, shape, lsn, stop));
+  }
+  PGFLOW_RETURN_IF_ERROR(FinishLoading(*state, std::move(stop)));
+  return MakeIndex(*state, std::move(shape));
+}
+
+absl::Status IndexKeeper::AddDefaults(const schemas::TableName& table,
+                                      const std::map<int16_t, std::string>& defaults,
+                                      std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(table));
+  PGFLOW_ASSIGN_OR_RETURN(std::optional<State> state, Find(name, stop));
+  if (!state.has_value() || state->meta.columns.empty()) return absl::OkStatus();
+  if (!state->is_alias()) {
+    base::LogWarning(
+        "index {}: documents of older rows do not get the new column's default, "
+        "because the name is that of an index and no alias",
+        name);
+    return absl::OkStatus();
+  }
+  for (const auto& [attribute, text] : defaults) {
+    // Known: a replay.
+    if (!state->meta.columns.contains(attribute)) state->meta.defaults[attribute] = text;
+  }
+  return PutMapping(*state, {}, state->meta, std::move(stop));
+}
+
+absl::Status IndexKeeper::Rename(const schemas::TableName& from, const schemas::TableName& to,
+                                 std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const std::string old_name, NameOf(from));
+  PGFLOW_ASSIGN_OR_RETURN(const std::string new_name, NameOf(to));
+  if (old_name == new_name) return absl::OkStatus();
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<State> state, Find(old_name, stop));
+  if (!state.has_value()) return absl::OkStatus();  // Done before, or never copied.
+  if (!state->is_alias()) {
+    return NotOurs(old_name, fmt::format("table {} is {} now", from.ToString(), to.ToString()));
+  }
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<State> taken, Find(new_name, stop));
+  if (taken.has_value()) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "table {} is {} now, but index {} exists already; delete it",
+                            from.ToString(), to.ToString(), new_name);
+  }
+  const json actions = {
+      {"actions", json::array({json{{"add", {{"index", state->index}, {"alias", new_name}}}},
+                               json{{"remove", {{"index", state->index}, {"alias", old_name}}}}})}};
+  return cluster_.Call("POST", "/_aliases", actions, std::move(stop)).status();
+}
+
+}  // namespace pgflow::sinks

@@ -1,0 +1,100 @@
+// IndexKeeper: the indices behind the tables: created, loaded, kept to the tables' columns,
+// emptied, rebuilt.
+//
+// A table's documents are written to and found under one name. Where we made it, it is an alias of
+// one index ("orders" of "orders-000001"), so that a rebuilt index takes its place in one step; an
+// index that somebody else made under the very name is used as it is. What we must remember of a
+// table stands in the mapping's _meta.pgflow.
+//
+// Cheap to make; one thread. Errors: those of Cluster, with the table and what to do.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <nlohmann/json.hpp>
+
+#include "engine/api/sink.h"
+#include "sinks/opensearch/bulk_body.h"
+#include "sinks/opensearch/cluster.h"
+#include "sinks/opensearch/document_encoder.h"
+#include "sinks/opensearch/index_scan.h"
+#include "sinks/opensearch/index_shape.h"
+
+namespace pgflow::sinks {
+
+// A table version's way into its index. Immutable.
+struct TableIndex {
+  std::string name;
+  BulkTarget target;
+  DocumentPlan plan;
+};
+using TableIndexPtr = std::shared_ptr<const TableIndex>;
+
+// Two tables must not have one index. kFailedPrecondition: `name` is another table's.
+absl::Status ClaimIndexName(std::map<std::string, schemas::TableName>& owners,
+                            const std::string& name, const schemas::TableName& table);
+
+class IndexKeeper {
+ public:
+  // All must outlive this.
+  IndexKeeper(const OpenSearchSinkConfig& config, const SearchProduct& product, Cluster& cluster)
+      : config_(config), product_(product), cluster_(cluster) {}
+
+  absl::StatusOr<std::string> NameOf(const schemas::TableName& table) const;
+
+  // That the table can have an index, without asking the server.
+  absl::Status Check(const engine::TablePlan& table) const;
+  // For a snapshot: the index is there, fits the table, and takes rows fast (no replicas, no
+  // refresh). `fresh`: and is empty, or what on_existing_documents says.
+  absl::Status Prepare(const engine::TablePlan& table, bool fresh, std::stop_token stop);
+  // Removes all documents.
+  absl::Status Reset(const engine::TablePlan& table, std::stop_token stop);
+  // Undoes what Prepare did for the load.
+  absl::Status FinishLoading(const schemas::TableName& table, std::stop_token stop);
+
+  // As Prepare left it.
+  absl::StatusOr<TableIndexPtr> Open(const engine::TablePlan& table, std::stop_token stop);
+  // For rows of the stream: creates the index when it is not there, and brings it to the schema,
+  // unless it had a later one than at `lsn` already (a replay).
+  absl::StatusOr<TableIndexPtr> Bind(const schemas::TableSchema& schema, postgres::Lsn lsn,
+                                     std::stop_token stop);
+  // Columns that the table has now got, with what older rows have in them: written into documents
+  // with the first row of the new shape.
+  absl::Status AddDefaults(const schemas::TableName& table,
+                           const std::map<int16_t, std::string>& defaults, std::stop_token stop);
+  // The table's documents are found under its new name from now on.
+  absl::Status Rename(const schemas::TableName& from, const schemas::TableName& to,
+                      std::stop_token stop);
+
+ private:
+  struct State;
+
+  absl::StatusOr<std::optional<State>> Find(const std::string& name, std::stop_token stop);
+  // With `name` as its alias, unless that is empty.
+  absl::Status Create(const std::string& name, const std::string& index, const IndexShape& shape,
+                      const IndexMeta& meta, std::stop_token stop);
+  absl::StatusOr<State> CreateFirst(const std::string& name, const IndexShape& shape,
+                                    std::stop_token stop);
+  absl::Status Fit(State& state, const IndexShape& shape, postgres::Lsn lsn, std::stop_token stop);
+  absl::Status Rebuild(State& state, const IndexShape& shape, const FieldEdits& edits,
+                       const IndexMeta& meta, std::stop_token stop);
+  absl::Status PutMapping(const State& state, const nlohmann::json& properties,
+                          const IndexMeta& meta, std::stop_token stop);
+  absl::Status StartLoading(State& state, std::stop_token stop);
+  absl::Status FinishLoading(State& state, std::stop_token stop);
+  absl::Status RemoveDocuments(State& state, const IndexShape& shape, std::stop_token stop);
+  static TableIndexPtr MakeIndex(const State& state, IndexShape shape);
+
+  const OpenSearchSinkConfig& config_;
+  const SearchProduct& product_;
+  Cluster& cluster_;
+};
+
+}  // namespace pgflow::sinks

@@ -1,0 +1,175 @@
+#include "sinks/opensearch/index_shape.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/status.h"
+#include "sinks/encoding/json_string.h"
+
+namespace pgflow::sinks {
+namespace {
+
+using nlohmann::json;
+
+absl::StatusOr<std::vector<int16_t>> ConfiguredKey(const schemas::TableSchema& schema,
+                                                   const std::vector<std::string>& names) {
+  std::vector<int16_t> key;
+  for (const std::string& name : names) {
+    const std::optional<size_t> column = schema.FindColumn(name);
+    if (!column.has_value()) {
+      return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                              "tables: key: table {} has no column {}", schema.table.ToString(),
+                              name);
+    }
+    key.push_back(schema.columns[*column].attribute_number);
+  }
+  return key;
+}
+
+// Types between which ALTER TABLE computes values that the log does not bring again, other than by
+// writing the same digits or letters in another way.
+bool ComputesAnew(const IndexMeta::Field& from, const IndexMeta::Field& to) {
+  namespace oid = postgres::oid;
+  if (from.type == to.type && from.modifier == to.modifier) return false;
+  if (from.type == oid::kBpchar || to.type == oid::kBpchar) return true;
+  if (from.type != oid::kNumeric) return false;
+  if (to.type == oid::kNumeric) return to.modifier != -1;
+  return to.type == oid::kInt2 || to.type == oid::kInt4 || to.type == oid::kInt8;
+}
+
+// The value of a new column in rows that are older than it.
+std::optional<std::string> DefaultOf(const IndexMeta& meta, const IndexShape& shape,
+                                     int16_t attribute) {
+  const auto found = meta.defaults.find(attribute);
+  if (found == meta.defaults.end()) return std::nullopt;
+  const schemas::TableSchema& schema = shape.plan.schema;
+  const auto column =
+      std::ranges::find(schema.columns, attribute, &schemas::Column::attribute_number);
+  if (column == schema.columns.end()) return std::nullopt;
+  const std::string& text = found->second;
+  std::string value;
+  AppendField(shape.plan.columns[static_cast<size_t>(column - schema.columns.begin())].plan,
+              {text.data(), static_cast<uint32_t>(text.size()), schemas::ValueKind::kText}, value);
+  return value;
+}
+
+std::string Quoted(const std::string& field) {
+  std::string quoted;
+  AppendJsonString(field, quoted);
+  return quoted;
+}
+
+}  // namespace
+
+absl::StatusOr<IndexShape> MakeIndexShape(const schemas::TableSchema& schema,
+                                          const std::vector<int16_t>& known_key,
+                                          const OpenSearchSinkConfig& config,
+                                          const SearchProduct& product) {
+  const SearchTableOptions* options = config.OptionsOf(schema.table);
+  std::vector<int16_t> key = schema.HasKey() ? std::vector<int16_t>() : known_key;
+  json chosen = json::object();
+  if (options != nullptr) {
+    if (!options->key.empty()) {
+      PGFLOW_ASSIGN_OR_RETURN(key, ConfiguredKey(schema, options->key));
+    }
+    if (options->mapping.is_map()) chosen = ToJson(options->mapping);
+  }
+  // By position in the table, however the key was found.
+  std::ranges::sort(key);
+  std::vector<FieldMapping> mappings;
+  mappings.reserve(schema.columns.size());
+  for (const schemas::Column& column : schema.columns) {
+    mappings.push_back(
+        MapColumn(column, config, product, chosen.value(column.name, json(nullptr))));
+  }
+  IndexShape shape;
+  PGFLOW_ASSIGN_OR_RETURN(shape.plan, MakeDocumentPlan(schema, key, mappings));
+  shape.properties = json::object();
+  shape.meta.table = schema.table.ToString();
+  for (const KeyPart& part : shape.plan.key) {
+    shape.meta.key.push_back(schema.columns[part.column].attribute_number);
+  }
+  for (size_t i = 0; i < mappings.size(); ++i) {
+    const std::string& field = shape.plan.columns[i].name;
+    shape.properties[field] = mappings[i].mapping;
+    shape.meta.columns[schema.columns[i].attribute_number] = {
+        field, mappings[i].mapping, schema.columns[i].type, schema.columns[i].type_modifier};
+  }
+  return shape;
+}
+
+absl::Status CheckKey(const DocumentPlan& plan) {
+  if (!plan.key.empty()) return absl::OkStatus();
+  return base::MakeStatus(
+      absl::StatusCode::kFailedPrecondition,
+      "table {} has no key, so that its rows would have no document id and could not be written "
+      "just once; give it a primary key, or name columns that are unique under tables: key, or "
+      "leave it out (source tables: exclude)",
+      plan.schema.table.ToString());
+}
+
+json SettingsOf(const OpenSearchSinkConfig& config, const schemas::TableSchema& schema) {
+  json settings = {
+      {"index.gc_deletes", fmt::format("{}s", absl::ToInt64Seconds(config.deletes_remembered))}};
+  // Each text is two fields; the server's own limit is 1000.
+  const size_t fields = 3 * schema.columns.size();
+  if (fields > 1000) settings["index.mapping.total_fields.limit"] = fields;
+  if (config.settings.is_map()) settings.update(ToJson(config.settings));
+  const SearchTableOptions* options = config.OptionsOf(schema.table);
+  if (options != nullptr && options->settings.is_map()) {
+    settings.update(ToJson(options->settings), true);
+  }
+  return settings;
+}
+
+absl::StatusOr<ShapeChange> CompareShapes(const IndexMeta& meta, const json& properties,
+                                          const IndexShape& shape) {
+  using Kind = ShapeChange::Kind;
+  if (!meta.key.empty() && meta.key != shape.meta.key) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "table {}: its key has other columns now, of which its documents' ids "
+                            "are not made; copy it again (pgflow refresh)",
+                            shape.meta.table);
+  }
+  ShapeChange change;
+  change.added = json::object();
+  const auto becomes = [&change](Kind kind, std::string reason) {
+    if (kind > change.kind) change.reason = std::move(reason);
+    change.kind = std::max(change.kind, kind);
+  };
+  for (const auto& [attribute, field] : shape.meta.columns) {
+    const auto known = meta.columns.find(attribute);
+    if (known == meta.columns.end()) {
+      if (!properties.contains(field.name)) change.added[field.name] = field.mapping;
+      becomes(Kind::kAdd, "");
+      if (const auto value = DefaultOf(meta, shape, attribute); value.has_value()) {
+        change.edits.added.emplace_back(Quoted(field.name), *value);
+        becomes(Kind::kRebuild, fmt::format("{} is new and has a default", field.name));
+      }
+    } else if (known->second.name != field.name) {
+      change.edits.renamed.emplace_back(Quoted(known->second.name), Quoted(field.name));
+      becomes(Kind::kRebuild, fmt::format("{} is {} now", known->second.name, field.name));
+    } else if (known->second.mapping != field.mapping) {
+      becomes(Kind::kRebuild, fmt::format("{} has another type", field.name));
+      const json& type = MemberOf(field.mapping, "type");
+      if (type == "text" || type == "keyword") change.edits.texts.push_back(Quoted(field.name));
+    } else if (!(known->second == field)) {
+      becomes(Kind::kAdd, "");
+    }
+    if (known != meta.columns.end() && ComputesAnew(known->second, field)) {
+      return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                              "table {}: column {} has another type, and its values are computed "
+                              "anew without coming again; copy the table again (pgflow refresh)",
+                              shape.meta.table, field.name);
+    }
+  }
+  for (const auto& [attribute, field] : meta.columns) {
+    if (shape.meta.columns.contains(attribute)) continue;
+    change.edits.removed.push_back(Quoted(field.name));
+    becomes(Kind::kRemove, fmt::format("{} is gone", field.name));
+  }
+  if (change.kind == Kind::kNone && meta.key != shape.meta.key) change.kind = Kind::kAdd;
+  return change;
+}
+
+}  // namespace pgflow::sinks

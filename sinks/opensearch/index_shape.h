@@ -1,0 +1,57 @@
+// IndexShape: what an index must look like for one version of a table, and what a change of the
+// table means for it. Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <nlohmann/json.hpp>
+
+#include "sinks/opensearch/document_encoder.h"
+#include "sinks/opensearch/index_meta.h"
+#include "sinks/opensearch/index_scan.h"
+#include "sinks/opensearch/sink_config.h"
+
+namespace pgflow::sinks {
+
+struct IndexShape {
+  DocumentPlan plan;
+  nlohmann::json properties;  // Of the mapping, by field.
+  IndexMeta meta;
+};
+
+// `known_key`: the key's attribute numbers from elsewhere, for a table whose replica identity is
+// none. kFailedPrecondition: names collide, or a configured key names no column.
+absl::StatusOr<IndexShape> MakeIndexShape(const schemas::TableSchema& schema,
+                                          const std::vector<int16_t>& known_key,
+                                          const OpenSearchSinkConfig& config,
+                                          const SearchProduct& product);
+
+// kFailedPrecondition: the table has no key, and so its rows no ids.
+absl::Status CheckKey(const DocumentPlan& plan);
+
+// Of a new index for the table.
+nlohmann::json SettingsOf(const OpenSearchSinkConfig& config, const schemas::TableSchema& schema);
+
+struct ShapeChange {
+  enum class Kind : uint8_t {
+    kNone,
+    kAdd,      // The mapping takes it.
+    kRemove,   // Some fields are gone; the mapping may keep them.
+    kRebuild,  // A mapping cannot take it.
+  };
+
+  Kind kind = Kind::kNone;
+  nlohmann::json added;  // Properties that the mapping lacks.
+  std::string reason;
+  FieldEdits edits;
+};
+
+// `meta` and `properties`: what the index has. kFailedPrecondition: its documents' ids are made of
+// other columns.
+absl::StatusOr<ShapeChange> CompareShapes(const IndexMeta& meta, const nlohmann::json& properties,
+                                          const IndexShape& shape);
+
+}  // namespace pgflow::sinks

@@ -1,0 +1,94 @@
+#include "sinks/opensearch/opensearch_sink.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <absl/time/clock.h>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "sinks/opensearch/preflight.h"
+#include "sinks/opensearch/snapshot_lane.h"
+
+namespace pgflow::sinks {
+
+absl::StatusOr<std::unique_ptr<engine::Sink>> OpenSearchSink::Make(OpenSearchSinkConfig config) {
+  PGFLOW_RETURN_IF_ERROR(ValidateOpenSearchSinkConfig(config));
+  return std::make_unique<OpenSearchSink>(std::move(config));
+}
+
+absl::Status OpenSearchSink::Open(const engine::SinkContext& context, std::stop_token stop) {
+  if (writer_ != nullptr) sent_ = std::max(sent_, writer_->sent());
+  writer_ = nullptr;
+  keeper_ = nullptr;
+  owner_ = fmt::format("pgflow/{}/{}", context.pipeline, context.sink);
+  PGFLOW_ASSIGN_OR_RETURN(cluster_, Cluster::Make(config_, owner_));
+  PGFLOW_ASSIGN_OR_RETURN(product_, cluster_->ReadProduct(stop));
+  PGFLOW_RETURN_IF_ERROR(cluster_->AwaitOwnRequests(std::move(stop)));
+  if (started_ == absl::InfinitePast()) {
+    started_ = absl::Now();
+    base::LogInfo("sink {}: {} at {}", context.sink, product_.ToString(), config_.url);
+  }
+  keeper_ = std::make_unique<IndexKeeper>(config_, product_, *cluster_);
+  writer_ = std::make_unique<WindowWriter>(config_, *cluster_, *keeper_, owners_,
+                                           WindowWriter::Replay{started_, sent_});
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<engine::Finding>> OpenSearchSink::Check(
+    const schemas::DatabaseDefinition&, std::span<const engine::TablePlan> tables,
+    std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const std::unique_ptr<Cluster> cluster,
+                          Cluster::Make(config_, "pgflow/check"));
+  return CheckSearchTarget(config_, *cluster, tables, std::move(stop));
+}
+
+absl::Status OpenSearchSink::PrepareSnapshot(const schemas::DatabaseDefinition&,
+                                             std::span<const engine::TablePlan> tables,
+                                             std::span<const engine::TablePlan> resumed,
+                                             std::stop_token stop) {
+  // Names first: nothing is created when two tables would meet in one index.
+  for (const std::span<const engine::TablePlan> plans : {tables, resumed}) {
+    for (const engine::TablePlan& table : plans) {
+      PGFLOW_ASSIGN_OR_RETURN(const std::string name, keeper_->NameOf(table.schema->table));
+      PGFLOW_RETURN_IF_ERROR(ClaimIndexName(owners_, name, table.schema->table));
+    }
+  }
+  for (const engine::TablePlan& table : tables) {
+    // Leaves of one partitioned table may share an index; only the first finds it as it was.
+    const bool is_first = std::ranges::none_of(
+        std::span(tables.data(), &table),
+        [&](const engine::TablePlan& other) { return other.schema->table == table.schema->table; });
+    PGFLOW_RETURN_IF_ERROR(keeper_->Prepare(table, is_first, stop));
+  }
+  for (const engine::TablePlan& table : resumed) {
+    PGFLOW_RETURN_IF_ERROR(keeper_->Prepare(table, false, stop));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status OpenSearchSink::ResetTable(const engine::TablePlan& table, std::stop_token stop) {
+  return keeper_->Reset(table, std::move(stop));
+}
+
+absl::StatusOr<std::unique_ptr<engine::SnapshotLane>> OpenSearchSink::OpenLane(std::stop_token) {
+  PGFLOW_ASSIGN_OR_RETURN(std::unique_ptr<Cluster> cluster, Cluster::Make(config_, owner_));
+  return std::make_unique<SearchSnapshotLane>(config_, product_, std::move(cluster));
+}
+
+absl::StatusOr<engine::WriteResult> OpenSearchSink::Write(const engine::Window& window,
+                                                          std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(std::vector<engine::Rejection> rejections,
+                          writer_->Write(window, std::move(stop)));
+  if (window.ends_at_commit) written_ = window.end;
+  return engine::WriteResult{std::move(rejections)};
+}
+
+engine::ComponentType<engine::Sink> OpenSearchSinkType() {
+  return engine::MakeComponentType<engine::Sink, OpenSearchSinkConfig>(
+      "opensearch", "Keeps search indices of OpenSearch or Elasticsearch equal to the tables.",
+      "effectively once: a replay changes nothing (id from the key, version from the commit LSN)",
+      &OpenSearchSinkSpec, &OpenSearchSink::Make);
+}
+
+}  // namespace pgflow::sinks

@@ -1,0 +1,64 @@
+#include "sinks/opensearch/preflight.h"
+
+#include <map>
+#include <string>
+#include <utility>
+
+#include "base/status.h"
+#include "sinks/opensearch/index_keeper.h"
+
+namespace pgflow::sinks {
+namespace {
+
+using engine::Finding;
+using Severity = Finding::Severity;
+
+Finding Problem(std::string subject, const absl::Status& error, std::string remedy = "") {
+  return {Severity::kError, std::move(subject), std::string(base::Message(error)),
+          std::move(remedy)};
+}
+
+absl::Status CheckHealth(Cluster& cluster, std::vector<Finding>& findings, std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const nlohmann::json health,
+                          cluster.Read("GET", "/_cluster/health", nullptr, std::move(stop)));
+  const nlohmann::json& status = MemberOf(health, "status");
+  const std::string text = status.is_string() ? status.get<std::string>() : "unknown";
+  if (text == "red") {
+    findings.push_back({Severity::kError, "cluster health", "red: some indices cannot be written",
+                        "GET _cluster/allocation/explain says why"});
+  } else {
+    findings.push_back({Severity::kOk, "cluster health", text, ""});
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<Finding>> CheckSearchTarget(const OpenSearchSinkConfig& config,
+                                                       Cluster& cluster,
+                                                       std::span<const engine::TablePlan> tables,
+                                                       std::stop_token stop) {
+  std::vector<Finding> findings;
+  absl::StatusOr<SearchProduct> product = cluster.ReadProduct(stop);
+  if (absl::IsFailedPrecondition(product.status())) {
+    findings.push_back(Problem("search server", product.status()));
+    return findings;
+  }
+  PGFLOW_RETURN_IF_ERROR(product.status());
+  findings.push_back({Severity::kOk, "search server", product->ToString(), ""});
+  PGFLOW_RETURN_IF_ERROR(CheckHealth(cluster, findings, stop));
+  IndexKeeper keeper(config, *product, cluster);
+  std::map<std::string, schemas::TableName> owners;
+  for (const engine::TablePlan& table : tables) {
+    const std::string subject = "table " + table.schema->table.ToString();
+    const absl::StatusOr<std::string> name = keeper.NameOf(table.schema->table);
+    absl::Status status = name.status();
+    if (status.ok()) status = ClaimIndexName(owners, *name, table.schema->table);
+    if (status.ok()) status = keeper.Check(table);
+    findings.push_back(status.ok() ? Finding{Severity::kOk, subject, "index " + *name, ""}
+                                   : Problem(subject, status));
+  }
+  return findings;
+}
+
+}  // namespace pgflow::sinks

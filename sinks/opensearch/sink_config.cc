@@ -1,0 +1,133 @@
+#include "sinks/opensearch/sink_config.h"
+
+#include <fnmatch.h>
+
+#include "base/status.h"
+#include "sinks/opensearch/index_name.h"
+
+namespace pgflow::sinks {
+namespace {
+
+config::ConfigSpec<SearchTableOptions> TableSpec() {
+  config::ConfigSpec<SearchTableOptions> spec;
+  spec.Field("table", &SearchTableOptions::table,
+             "The tables that this is for: a pattern over schema.table (* and ?). The first entry "
+             "that matches counts.")
+      .Required()
+      .Example("public.products");
+  spec.Field("index", &SearchTableOptions::index, "The name of their index, in place of `index`.")
+      .Example("catalog");
+  spec.Field("key", &SearchTableOptions::key,
+             "The columns that make the document's id. Needed only for a table without primary key "
+             "and identity index; their values must be unique, never NULL, and in the replica "
+             "identity (REPLICA IDENTITY FULL has all columns).")
+      .Example("[tenant, number]");
+  spec.Field("mapping", &SearchTableOptions::mapping,
+             "Mapping of single fields, by column name, in place of what follows from the type: "
+             "{title: {type: text, analyzer: english}}. Of a point, type: geo_point makes a "
+             "location.");
+  spec.Field("settings", &SearchTableOptions::settings,
+             "Settings of their index, over the general ones.");
+  return spec;
+}
+
+void AddMappingFields(config::ConfigSpec<OpenSearchSinkConfig>& spec) {
+  spec.Field("strings", &OpenSearchSinkConfig::strings,
+             "How texts are indexed: for full-text search, as one keyword, or both (the keyword is "
+             "then the sub-field `keyword`).")
+      .Choice({{"text_and_keyword", StringMapping::kTextAndKeyword},
+               {"text", StringMapping::kText},
+               {"keyword", StringMapping::kKeyword}});
+  spec.Field("numerics", &OpenSearchSinkConfig::numerics,
+             "How numeric is indexed. The document has every digit in either case.")
+      .Choice({{"double", NumericMapping::kDouble}, {"keyword", NumericMapping::kKeyword}});
+  spec.Field("json", &OpenSearchSinkConfig::json,
+             "How json and jsonb are indexed. flattened: every leaf as a keyword, without new "
+             "fields in the mapping; a value that is no object becomes {\"_json\": value}. object: "
+             "each key becomes a field, whose first value chooses its type. stored: not at all.")
+      .Choice({{"flattened", JsonMapping::kFlattened},
+               {"object", JsonMapping::kObject},
+               {"stored", JsonMapping::kStored}});
+}
+
+}  // namespace
+
+const SearchTableOptions* OpenSearchSinkConfig::OptionsOf(const schemas::TableName& table) const {
+  const std::string name = table.ToString();
+  for (const SearchTableOptions& options : tables) {
+    if (fnmatch(options.table.c_str(), name.c_str(), 0) == 0) return &options;
+  }
+  return nullptr;
+}
+
+config::ConfigSpec<OpenSearchSinkConfig> OpenSearchSinkSpec() {
+  config::ConfigSpec<OpenSearchSinkConfig> spec;
+  spec.Field("url", &OpenSearchSinkConfig::url,
+             "The cluster's address. User and password belong to connection.auth.")
+      .Required()
+      .Example("https://search.example.com:9200");
+  spec.Field("index", &OpenSearchSinkConfig::index,
+             "The name under which a table's documents are found, with {schema} and {table} for "
+             "the table's. It is an alias; the index behind it has a number added, so that it can "
+             "be rebuilt and switched.")
+      .Example("shop-{table}");
+  spec.Field("api_key", &OpenSearchSinkConfig::api_key,
+             "An API key in its encoded form, in place of user and password.")
+      .Example("${OPENSEARCH_API_KEY}");
+  spec.Section("connection", &OpenSearchSinkConfig::connection, http::ConnectionSpec(),
+               "TLS, authentication and time-outs.");
+  AddMappingFields(spec);
+  spec.Field("settings", &OpenSearchSinkConfig::settings,
+             "Settings of every index that is created: {number_of_shards: 3, analysis: ...}.");
+  spec.Section("tables", &OpenSearchSinkConfig::tables, TableSpec(),
+               "What is particular to some tables.");
+  spec.Field("on_existing_documents", &OpenSearchSinkConfig::on_existing_documents,
+             "What to do at the first snapshot when an index holds documents already. replace: "
+             "remove them all.")
+      .Choice({{"refuse", ExistingDocuments::kRefuse},
+               {"append", ExistingDocuments::kAppend},
+               {"replace", ExistingDocuments::kReplace}});
+  spec.Field("refresh", &OpenSearchSinkConfig::refresh,
+             "When written documents become visible to searches. auto: at once while changes are "
+             "few, by the index's refresh_interval under load. interval: always by that. always: "
+             "at once, whatever it costs.")
+      .Choice({{"auto", RefreshMode::kAuto},
+               {"interval", RefreshMode::kInterval},
+               {"always", RefreshMode::kAlways}});
+  spec.Field("deletes_remembered", &OpenSearchSinkConfig::deletes_remembered,
+             "How long the cluster knows the version of a deleted document (index.gc_deletes): a "
+             "write that is late by less cannot bring the document back. Each deletion takes about "
+             "100 bytes of heap that long.")
+      .Range(absl::Minutes(1), absl::Hours(24));
+  spec.Field("bulk_size", &OpenSearchSinkConfig::bulk_size, "Size of a bulk request, about.")
+      .Range({64 * base::kKiB}, {64 * base::kMiB});
+  spec.Field("connections", &OpenSearchSinkConfig::connections,
+             "Bulk requests of the stream that are under way at once. A snapshot has one for each "
+             "of its workers.")
+      .Range(1, 16);
+  return spec;
+}
+
+absl::Status ValidateOpenSearchSinkConfig(const OpenSearchSinkConfig& config) {
+  if (config.url.starts_with("http://") || config.url.starts_with("https://")) {
+    if (config.url.find('?') != std::string::npos || config.url.find('#') != std::string::npos) {
+      return absl::InvalidArgumentError("url must have no query");
+    }
+  } else {
+    return absl::InvalidArgumentError("url must begin with http:// or https://");
+  }
+  PGFLOW_RETURN_IF_ERROR(http::Validate(config.connection));
+  PGFLOW_RETURN_IF_ERROR(ValidateIndexTemplate("index", config.index));
+  for (const SearchTableOptions& table : config.tables) {
+    if (table.index.empty()) continue;
+    PGFLOW_RETURN_IF_ERROR(ValidateIndexTemplate("tables: index", table.index));
+  }
+  if (config.deletes_remembered < 2 * config.connection.request_timeout) {
+    return absl::InvalidArgumentError(
+        "deletes_remembered must be at least twice connection.request_timeout: a request that is "
+        "late by that must find the deletions");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace pgflow::sinks

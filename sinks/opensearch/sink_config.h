@@ -1,0 +1,57 @@
+// The options of the `opensearch` sink. Plain values.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <absl/status/status.h>
+#include <absl/time/time.h>
+
+#include "base/bytes.h"
+#include "base/config/config_spec.h"
+#include "http/connection_config.h"
+#include "schemas/table_schema.h"
+
+namespace pgflow::sinks {
+
+enum class StringMapping : uint8_t { kTextAndKeyword, kText, kKeyword };
+enum class NumericMapping : uint8_t { kDouble, kKeyword };
+enum class JsonMapping : uint8_t { kFlattened, kObject, kStored };
+enum class RefreshMode : uint8_t { kAuto, kInterval, kAlways };
+enum class ExistingDocuments : uint8_t { kRefuse, kAppend, kReplace };
+
+// What is particular to some tables.
+struct SearchTableOptions {
+  std::string table;             // A glob over schema.table.
+  std::string index;             // Empty: as for the others.
+  std::vector<std::string> key;  // Columns; empty: the replica identity.
+  config::Node mapping;          // Of fields, by column.
+  config::Node settings;         // Of the index.
+};
+
+struct OpenSearchSinkConfig {
+  std::string url;
+  std::string index = "{table}";
+  config::Secret api_key;
+  http::ConnectionConfig connection;
+  StringMapping strings = StringMapping::kTextAndKeyword;
+  NumericMapping numerics = NumericMapping::kDouble;
+  JsonMapping json = JsonMapping::kFlattened;
+  config::Node settings;
+  std::vector<SearchTableOptions> tables;
+  ExistingDocuments on_existing_documents = ExistingDocuments::kRefuse;
+  RefreshMode refresh = RefreshMode::kAuto;
+  absl::Duration deletes_remembered = absl::Minutes(10);
+  config::ByteSize bulk_size = {4 * base::kMiB};
+  uint64_t connections = 2;
+
+  // The first of `tables` that names it; null when none does.
+  const SearchTableOptions* OptionsOf(const schemas::TableName& table) const;
+};
+
+config::ConfigSpec<OpenSearchSinkConfig> OpenSearchSinkSpec();
+// What a single field cannot know. kInvalidArgument names the field.
+absl::Status ValidateOpenSearchSinkConfig(const OpenSearchSinkConfig& config);
+
+}  // namespace pgflow::sinks

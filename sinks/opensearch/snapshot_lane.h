@@ -1,0 +1,51 @@
+// SearchSnapshotLane: rows of a snapshot into their index, by bulk requests of one connection.
+//
+// Owned by a worker; one thread. Everything referred to must outlive it. Errors: those of
+// BulkSender; kInvalidArgument (fast mode): a row of the range is refused.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/api/sink.h"
+#include "sinks/opensearch/bulk_sender.h"
+#include "sinks/opensearch/index_keeper.h"
+
+namespace pgflow::sinks {
+
+class SearchSnapshotLane final : public engine::SnapshotLane {
+ public:
+  SearchSnapshotLane(const OpenSearchSinkConfig& config, const SearchProduct& product,
+                     std::unique_ptr<Cluster> cluster)
+      : config_(config),
+        cluster_(std::move(cluster)),
+        keeper_(config, product, *cluster_),
+        sender_(*cluster_, 1) {}
+
+  absl::Status BeginRange(const engine::TablePlan& table, engine::BlockRange range,
+                          RangeOptions options) override;
+  absl::StatusOr<engine::WriteResult> Write(engine::Batch& batch, std::stop_token stop) override;
+  absl::Status FinishRange(std::stop_token stop) override;
+  absl::Status FinishTable(const engine::TablePlan& table, std::stop_token stop) override;
+
+ private:
+  // What was refused; none in fast mode, where that is an error.
+  absl::StatusOr<std::vector<RefusedItem>> Flush(std::stop_token stop);
+  absl::Status ErrorOf(const RefusedItem& refused) const;
+
+  const OpenSearchSinkConfig& config_;
+  const std::unique_ptr<Cluster> cluster_;
+  IndexKeeper keeper_;
+  BulkSender sender_;
+
+  engine::TablePlan table_;
+  Mode mode_ = Mode::kFast;
+  TableIndexPtr index_;  // Of table_; null until its first row.
+  BulkBody body_;
+  std::vector<schemas::Value> values_;
+  std::string id_;
+};
+
+}  // namespace pgflow::sinks

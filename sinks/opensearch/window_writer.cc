@@ -1,0 +1,392 @@
+#include "sinks/opensearch/window_writer.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "schemas/ddl/ddl_script.h"
+#include "sinks/encoding/json_string.h"
+#include "sinks/opensearch/index_scan.h"
+#include "sinks/opensearch/json_scanner.h"
+
+namespace pgflow::sinks {
+
+using engine::Batch;
+using engine::BeforeImage;
+using engine::ChangeEvent;
+using engine::Operation;
+using engine::Position;
+
+namespace {
+
+// A window of so many rows is a sign of load: its rows become visible by the refresh interval.
+constexpr size_t kFewEntries = 500;
+constexpr size_t kFetchDocuments = 500;
+// Between the source's clock and ours.
+constexpr absl::Duration kClocksApart = absl::Minutes(1);
+
+bool SameShape(const schemas::TableSchema& a, const schemas::TableSchema& b) {
+  return a.table == b.table && a.replica_identity == b.replica_identity &&
+         std::equal(a.columns.begin(), a.columns.end(), b.columns.begin(), b.columns.end(),
+                    [](const schemas::Column& x, const schemas::Column& y) {
+                      return x.name == y.name && x.type == y.type && x.wire_type == y.wire_type &&
+                             x.type_modifier == y.type_modifier && x.identity == y.identity &&
+                             x.attribute_number == y.attribute_number;
+                    });
+}
+
+// Of a captured ALTER TABLE: the columns that rows older than them have a value in.
+std::map<int16_t, std::string> NewDefaults(std::string_view ddl) {
+  std::map<int16_t, std::string> defaults;
+  JsonScanner columns(FindJsonMember(FindJsonMember(ddl, "after"), "columns"));
+  while (columns.Next()) {
+    const std::string number(FindJsonMember(columns.value(), "number"));
+    const std::string_view missing = FindJsonMember(columns.value(), "missing");
+    if (missing.starts_with('"')) {
+      defaults[static_cast<int16_t>(std::atoi(number.c_str()))] = JsonText(missing);
+    }
+  }
+  return defaults;
+}
+
+bool HasUnchanged(std::span<const schemas::Value> values) {
+  return std::ranges::any_of(values, [](const schemas::Value& v) { return v.is_unchanged(); });
+}
+
+absl::Status Decode(const TableIndex& index, const schemas::RowView& row,
+                    std::vector<schemas::Value>& values) {
+  if (row.exists() && row.column_count() != index.plan.columns.size()) {
+    return base::MakeStatus(absl::StatusCode::kDataLoss, "table {}: row of {} columns, not {}",
+                            index.plan.schema.table.ToString(), row.column_count(),
+                            index.plan.columns.size());
+  }
+  row.Decode(values);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<engine::Rejection>> WindowWriter::Write(const engine::Window& window,
+                                                                   std::stop_token stop) {
+  rejections_.clear();
+  size_t events = 0;
+  for (Batch& batch : window.batches) {
+    last_schema_ = nullptr;
+    PGFLOW_ASSIGN_OR_RETURN(const std::span<const ChangeEvent> changes, batch.Events());
+    events += changes.size();
+    for (const ChangeEvent& event : changes) PGFLOW_RETURN_IF_ERROR(Add(batch, event, stop));
+  }
+  const bool few = events <= kFewEntries && window.ends_at_commit;
+  const bool at_once =
+      config_.refresh == RefreshMode::kAlways || (config_.refresh == RefreshMode::kAuto && few);
+  PGFLOW_RETURN_IF_ERROR(Flush(
+      at_once ? BulkSender::Visibility::kAtOnce : BulkSender::Visibility::kLater, std::move(stop)));
+  return std::exchange(rejections_, {});
+}
+
+bool WindowWriter::MayBeReplay(const Batch& batch, const ChangeEvent& event) const {
+  const engine::TransactionSpan& transaction = batch.transactions()[event.transaction];
+  return event.catch_up || transaction.commit_time < replay_.started + kClocksApart ||
+         transaction.commit_lsn <= replay_.sent_before;
+}
+
+absl::StatusOr<const TableIndex*> WindowWriter::IndexOf(const ChangeEvent& event, Position position,
+                                                        std::stop_token stop) {
+  if (event.schema == last_schema_) return last_index_;
+  const schemas::TableName& table = event.schema->table;
+  TableIndexPtr& bound = bound_[table];
+  if (bound == nullptr || !SameShape(bound->plan.schema, *event.schema)) {
+    // The rows before it are of the old shape.
+    PGFLOW_RETURN_IF_ERROR(Flush(BulkSender::Visibility::kLater, stop));
+    PGFLOW_ASSIGN_OR_RETURN(const std::string name, keeper_.NameOf(table));
+    PGFLOW_RETURN_IF_ERROR(ClaimIndexName(owners_, name, table));
+    PGFLOW_ASSIGN_OR_RETURN(bound, keeper_.Bind(*event.schema, position.commit_lsn, stop));
+  }
+  last_schema_ = event.schema;
+  last_index_ = bound.get();
+  return last_index_;
+}
+
+absl::Status WindowWriter::Add(const Batch& batch, const ChangeEvent& event, std::stop_token stop) {
+  if (event.operation == Operation::kSchemaChange) return OnSchemaChange(event, std::move(stop));
+  const Position position = batch.PositionOf(event);
+  PGFLOW_ASSIGN_OR_RETURN(const TableIndex* index, IndexOf(event, position, stop));
+  if (event.operation == Operation::kTruncate) return Truncate(*index, position, std::move(stop));
+  return AddRow(*index, event, position, MayBeReplay(batch, event), std::move(stop));
+}
+
+absl::Status WindowWriter::AddRow(const TableIndex& index, const ChangeEvent& event,
+                                  Position position, bool may_be_replay, std::stop_token stop) {
+  PGFLOW_RETURN_IF_ERROR(Decode(index, event.before, before_));
+  PGFLOW_RETURN_IF_ERROR(Decode(index, event.after, after_));
+  const bool has_before = event.before.exists();
+  Entry entry{.index = &index,
+              .id = {},
+              .values = nullptr,
+              .position = position,
+              .changes = 1,
+              .has_unchanged = false,
+              .may_be_replay = may_be_replay,
+              .existing = {}};
+  if (event.operation == Operation::kDelete) {
+    AppendDocumentId(index.plan.key, before_, entry.id);
+    Put(std::move(entry));
+    return absl::OkStatus();
+  }
+  if (has_before) {
+    // An unchanged value is the old one, which a before image may hold.
+    const bool full = event.before_image == BeforeImage::kFull;
+    for (size_t i = 0; i < after_.size(); ++i) {
+      if (!after_[i].is_unchanged() || before_[i].is_unchanged()) continue;
+      if (full || index.plan.schema.columns[i].identity) after_[i] = before_[i];
+    }
+  }
+  AppendDocumentId(index.plan.key, after_, entry.id);
+  std::string old_id;
+  if (has_before && event.operation == Operation::kUpdate) {
+    AppendDocumentId(index.plan.key, before_, old_id);
+  }
+  if (old_id.empty()) old_id = entry.id;
+  // What an earlier change of the row in this window brought.
+  if (HasUnchanged(after_)) {
+    const auto earlier = by_name_.find(DocumentName(&index, old_id));
+    if (earlier != by_name_.end() && entries_[earlier->second].values != nullptr) {
+      for (size_t i = 0; i < after_.size(); ++i) {
+        if (after_[i].is_unchanged()) after_[i] = entries_[earlier->second].values[i];
+      }
+    }
+  }
+  entry.has_unchanged = HasUnchanged(after_);
+  entry.values = Keep(after_);
+  if (old_id == entry.id) {
+    Put(std::move(entry));
+    return absl::OkStatus();
+  }
+  if (entry.has_unchanged) {
+    const std::string new_id = entry.id;
+    return ChangeKey(index, old_id, new_id, std::move(entry), std::move(stop));
+  }
+  Entry removed = entry;
+  removed.id = old_id;
+  removed.values = nullptr;
+  removed.has_unchanged = false;
+  Put(std::move(removed));
+  Put(std::move(entry));
+  return absl::OkStatus();
+}
+
+// The new document gets values of the old one, so it is there for good before the old one goes:
+// were both in one request, a crash could leave neither whole.
+absl::Status WindowWriter::ChangeKey(const TableIndex& index, const std::string& old_id,
+                                     const std::string& new_id, Entry entry, std::stop_token stop) {
+  const size_t columns = index.plan.columns.size();
+  Values values(entry.values, entry.values + columns);
+  PGFLOW_RETURN_IF_ERROR(Flush(BulkSender::Visibility::kLater, stop));
+  PGFLOW_ASSIGN_OR_RETURN(const std::vector<Found> found,
+                          Fetch({{&index, old_id}, {&index, new_id}}, stop));
+  const uint64_t version = entry.position.commit_lsn.value();
+  // A later version of either: this was done before, and more.
+  const bool done = (found[0].found && found[0].version > version) ||
+                    (found[1].found && found[1].version >= version && !found[0].found);
+  Entry removed = entry;
+  removed.id = old_id;
+  removed.values = nullptr;
+  removed.has_unchanged = false;
+  if (!done && !found[0].found) {
+    PGFLOW_RETURN_IF_ERROR(OnMissing(entry));
+  } else if (!done) {
+    entry.values = Keep(values);
+    entry.has_unchanged = false;
+    entry.existing = found[0].source;
+    Put(std::move(entry));
+    PGFLOW_RETURN_IF_ERROR(Flush(BulkSender::Visibility::kLater, std::move(stop)));
+  }
+  Put(std::move(removed));
+  return absl::OkStatus();
+}
+
+schemas::Value* WindowWriter::Keep(const Values& values) {
+  void* place = memory_.allocate(values.size() * sizeof(schemas::Value), alignof(schemas::Value));
+  std::memcpy(place, values.data(), values.size() * sizeof(schemas::Value));
+  return static_cast<schemas::Value*>(place);
+}
+
+void WindowWriter::Put(Entry entry) {
+  const auto [found, added] =
+      by_name_.try_emplace(DocumentName(entry.index, entry.id), entries_.size());
+  if (added) {
+    entries_.push_back(std::move(entry));
+    return;
+  }
+  Entry& earlier = entries_[found->second];
+  entry.changes += earlier.changes;
+  earlier = std::move(entry);
+}
+
+absl::Status WindowWriter::OnSchemaChange(const ChangeEvent& event, std::stop_token stop) {
+  PGFLOW_RETURN_IF_ERROR(Flush(BulkSender::Visibility::kLater, stop));
+  last_schema_ = nullptr;
+  const absl::StatusOr<schemas::DdlSubject> subject = schemas::ReadDdlSubject(event.ddl);
+  // What nobody knows of is seen with the table's next row.
+  if (!subject.ok() || !subject->is_table || event.ddl_transformed) return absl::OkStatus();
+  if (subject->name_before.name.empty() || subject->name.name.empty()) return absl::OkStatus();
+  if (subject->name == subject->name_before) {
+    const std::map<int16_t, std::string> defaults = NewDefaults(event.ddl);
+    if (defaults.empty()) return absl::OkStatus();
+    bound_.erase(subject->name);
+    return keeper_.AddDefaults(subject->name, defaults, std::move(stop));
+  }
+  bound_.erase(subject->name_before);
+  PGFLOW_ASSIGN_OR_RETURN(const std::string old_name, keeper_.NameOf(subject->name_before));
+  owners_.erase(old_name);
+  return keeper_.Rename(subject->name_before, subject->name, std::move(stop));
+}
+
+absl::Status WindowWriter::Truncate(const TableIndex& index, Position position,
+                                    std::stop_token stop) {
+  PGFLOW_RETURN_IF_ERROR(Flush(BulkSender::Visibility::kLater, stop));
+  sent_ = std::max(sent_, position.commit_lsn);
+  return DeleteDocuments(cluster_, index.name, index.target, position.commit_lsn.value(),
+                         std::move(stop));
+}
+
+absl::StatusOr<std::vector<WindowWriter::Found>> WindowWriter::Fetch(
+    const std::vector<DocumentName>& names, std::stop_token stop) {
+  std::string body = "{\"docs\":[";
+  for (const DocumentName& name : names) {
+    if (body.back() == '}') body.push_back(',');
+    body += "{\"_index\":\"" + name.first->name + "\",\"_id\":";
+    AppendJsonString(name.second, body);
+    body.push_back('}');
+  }
+  body += "]}";
+  // By id and in real time: what was written is found, visible to searches or not.
+  PGFLOW_ASSIGN_OR_RETURN(const std::string answer,
+                          cluster_.Call("POST", "/_mget", std::move(body), std::move(stop)));
+  std::vector<Found> all;
+  all.reserve(names.size());
+  JsonScanner documents(FindJsonMember(answer, "docs"));
+  while (documents.Next()) {
+    const std::string_view error = FindJsonMember(documents.value(), "error");
+    if (!error.empty()) {
+      return base::MakeStatus(absl::StatusCode::kUnavailable, "read of a document: {}",
+                              ErrorReason(error));
+    }
+    Found& found = all.emplace_back();
+    found.found = FindJsonMember(documents.value(), "found") == "true";
+    if (!found.found) continue;
+    const std::string version(FindJsonMember(documents.value(), "_version"));
+    found.version = std::strtoull(version.c_str(), nullptr, 10);
+    found.source = FindJsonMember(documents.value(), "_source");
+    if (found.source.empty()) {
+      return absl::FailedPreconditionError(
+          "an index keeps no _source, without which large values that an UPDATE does not touch "
+          "cannot be kept");
+    }
+  }
+  if (documents.ok() && all.size() == names.size()) return all;
+  return absl::UnavailableError("the answer to a read of documents is cut");
+}
+
+absl::Status WindowWriter::FetchExisting(std::stop_token stop) {
+  std::vector<size_t> wanted;
+  for (size_t i = 0; i < entries_.size(); ++i) {
+    if (entries_[i].has_unchanged) wanted.push_back(i);
+  }
+  for (size_t at = 0; at < wanted.size(); at += kFetchDocuments) {
+    const size_t end = std::min(wanted.size(), at + kFetchDocuments);
+    std::vector<DocumentName> names;
+    names.reserve(end - at);
+    for (size_t i = at; i < end; ++i) {
+      names.emplace_back(entries_[wanted[i]].index, entries_[wanted[i]].id);
+    }
+    PGFLOW_ASSIGN_OR_RETURN(std::vector<Found> found, Fetch(names, stop));
+    for (size_t i = at; i < end; ++i) {
+      Entry& entry = entries_[wanted[i]];
+      if (found[i - at].found) {
+        entry.existing = std::move(found[i - at].source);
+        continue;
+      }
+      PGFLOW_RETURN_IF_ERROR(OnMissing(entry));
+      entry.index = nullptr;
+    }
+  }
+  return absl::OkStatus();
+}
+
+// A change that was written before may find its row deleted by a later one, which then comes again,
+// too. Any other row is lost to the index.
+absl::Status WindowWriter::OnMissing(const Entry& entry) {
+  if (entry.may_be_replay) {
+    base::LogWarning(
+        "document {} of index {} is not there, and its change at {} does not bring "
+        "all of its values: passed over, as what was written before, and later "
+        "deleted, looks like that",
+        entry.id, entry.index->name, entry.position.ToString());
+    return absl::OkStatus();
+  }
+  absl::Status error = base::MakeStatus(
+      absl::StatusCode::kInvalidArgument,
+      "document {} of index {} is not there, and its change at {} does not bring all of its values "
+      "(large ones that an UPDATE does not touch); copy the table again (pgflow refresh)",
+      entry.id, entry.index->name, entry.position.ToString());
+  base::SetPayload(error, engine::kCulpritPayload, entry.position.ToString());
+  if (entry.changes > 1) return error;
+  Reject(entry, std::move(error));
+  return absl::OkStatus();
+}
+
+void WindowWriter::Reject(const Entry& entry, absl::Status error) {
+  rejections_.push_back({entry.position, 0, std::move(error)});
+}
+
+absl::Status WindowWriter::Flush(BulkSender::Visibility visibility, std::stop_token stop) {
+  if (!entries_.empty()) {
+    PGFLOW_RETURN_IF_ERROR(FetchExisting(stop));
+    std::vector<BulkBody> bodies(1);
+    for (size_t i = 0; i < entries_.size(); ++i) {
+      const Entry& entry = entries_[i];
+      if (entry.index == nullptr) continue;
+      if (bodies.back().bytes().size() >= config_.bulk_size.bytes) bodies.emplace_back();
+      sent_ = std::max(sent_, entry.position.commit_lsn);
+      const uint64_t version = entry.position.commit_lsn.value();
+      if (entry.values == nullptr) {
+        bodies.back().Delete(entry.index->target, entry.id, version, i);
+        continue;
+      }
+      std::string& bytes = bodies.back().BeginIndex(entry.index->target, entry.id, version);
+      AppendDocument(entry.index->plan, {entry.values, entry.index->plan.columns.size()},
+                     entry.existing, bytes);
+      bodies.back().FinishIndex(i);
+    }
+    PGFLOW_ASSIGN_OR_RETURN(const std::vector<RefusedItem> refused,
+                            sender_.Send(std::move(bodies), visibility, std::move(stop)));
+    PGFLOW_RETURN_IF_ERROR(OnRefused(refused));
+  }
+  entries_.clear();
+  by_name_.clear();
+  memory_.release();
+  return absl::OkStatus();
+}
+
+absl::Status WindowWriter::OnRefused(const std::vector<RefusedItem>& refused) {
+  for (const RefusedItem& item : refused) {
+    const Entry& entry = entries_[item.tag];
+    absl::Status error = base::MakeStatus(
+        absl::StatusCode::kInvalidArgument,
+        "index {} refused document {} ({} at {}): {}; change the mapping of the field (tables: "
+        "mapping), or give the sink a dead letter",
+        entry.index->name, entry.id, entry.index->plan.schema.table.ToString(),
+        entry.position.ToString(), item.reason);
+    base::SetPayload(error, engine::kCulpritPayload, entry.position.ToString());
+    // Only the last of its changes is at fault: without it the others are tried.
+    if (entry.changes > 1) return error;
+    Reject(entry, std::move(error));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace pgflow::sinks

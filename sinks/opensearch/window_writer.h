@@ -1,0 +1,115 @@
+// WindowWriter: the changes of a window as bulk requests, each document at most once in each.
+//
+// Owned by the sink; one thread. Changes of one row are reduced to what they come to; what cannot
+// wait (a truncate, a change of the schema, a changed key of a row whose large values were not
+// sent) is a barrier: everything before it is done first.
+//
+// Errors: those of BulkSender and IndexKeeper; kInvalidArgument with engine::kCulpritPayload: that
+// event's document is refused, and earlier changes of its row wait for it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory_resource>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <absl/container/flat_hash_map.h>
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <absl/time/time.h>
+
+#include "engine/api/sink.h"
+#include "sinks/opensearch/bulk_sender.h"
+#include "sinks/opensearch/index_keeper.h"
+
+namespace pgflow::sinks {
+
+class WindowWriter {
+ public:
+  // All must outlive this. Changes up to `sent_before`, and those that committed before
+  // `started`, may have been written by an earlier attempt.
+  struct Replay {
+    absl::Time started;
+    postgres::Lsn sent_before;
+  };
+  WindowWriter(const OpenSearchSinkConfig& config, Cluster& cluster, IndexKeeper& keeper,
+               std::map<std::string, schemas::TableName>& owners, Replay replay)
+      : config_(config),
+        cluster_(cluster),
+        keeper_(keeper),
+        owners_(owners),
+        replay_(replay),
+        sender_(cluster, config.connections) {}
+
+  absl::StatusOr<std::vector<engine::Rejection>> Write(const engine::Window& window,
+                                                       std::stop_token stop);
+  // Everything up to here was sent, or a part of it.
+  postgres::Lsn sent() const { return sent_; }
+
+ private:
+  // What remains of the changes of one row.
+  struct Entry {
+    const TableIndex* index = nullptr;
+    std::string id;
+    schemas::Value* values = nullptr;  // Null: it is deleted.
+    engine::Position position;         // Of the last change.
+    size_t changes = 0;
+    bool has_unchanged = false;
+    bool may_be_replay = false;
+    std::string existing;  // The document that unchanged values are taken from.
+  };
+  struct Found {
+    bool found = false;
+    uint64_t version = 0;
+    std::string source;
+  };
+  using DocumentName = std::pair<const TableIndex*, std::string>;
+  using Values = std::vector<schemas::Value>;
+
+  absl::StatusOr<const TableIndex*> IndexOf(const engine::ChangeEvent& event,
+                                            engine::Position position, std::stop_token stop);
+  absl::Status Add(const engine::Batch& batch, const engine::ChangeEvent& event,
+                   std::stop_token stop);
+  absl::Status AddRow(const TableIndex& index, const engine::ChangeEvent& event,
+                      engine::Position position, bool may_be_replay, std::stop_token stop);
+  absl::Status ChangeKey(const TableIndex& index, const std::string& old_id,
+                         const std::string& new_id, Entry entry, std::stop_token stop);
+  absl::Status OnSchemaChange(const engine::ChangeEvent& event, std::stop_token stop);
+  absl::Status Truncate(const TableIndex& index, engine::Position position, std::stop_token stop);
+  void Put(Entry entry);
+  schemas::Value* Keep(const Values& values);
+  absl::StatusOr<std::vector<Found>> Fetch(const std::vector<DocumentName>& names,
+                                           std::stop_token stop);
+  // Finds what the entries take unchanged values from; removes those that need not be written.
+  absl::Status FetchExisting(std::stop_token stop);
+  absl::Status Flush(BulkSender::Visibility visibility, std::stop_token stop);
+  absl::Status OnRefused(const std::vector<RefusedItem>& refused);
+  absl::Status OnMissing(const Entry& entry);
+  void Reject(const Entry& entry, absl::Status error);
+  bool MayBeReplay(const engine::Batch& batch, const engine::ChangeEvent& event) const;
+
+  const OpenSearchSinkConfig& config_;
+  Cluster& cluster_;
+  IndexKeeper& keeper_;
+  std::map<std::string, schemas::TableName>& owners_;  // By name of an index: whose it is.
+  const Replay replay_;
+  BulkSender sender_;
+
+  std::map<schemas::TableName, TableIndexPtr> bound_;
+  const schemas::TableSchema* last_schema_ = nullptr;  // Within one batch only.
+  const TableIndex* last_index_ = nullptr;
+
+  std::pmr::monotonic_buffer_resource memory_;
+  std::vector<Entry> entries_;
+  absl::flat_hash_map<DocumentName, size_t> by_name_;
+  std::vector<engine::Rejection> rejections_;
+  Values before_;
+  Values after_;
+  postgres::Lsn sent_;
+};
+
+}  // namespace pgflow::sinks
