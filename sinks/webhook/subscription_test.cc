@@ -1,0 +1,82 @@
+#include "sinks/webhook/subscription.h"
+
+#include <gtest/gtest.h>
+
+#include "engine/testing/event_builder.h"
+
+namespace pgflow::sinks {
+namespace {
+
+// What passes, described.
+std::vector<std::string> Passing(const SubscriptionConfig& config, engine::EventBuilder& builder,
+                                 std::string_view script) {
+  absl::StatusOr<Subscription> subscription = Subscription::Make(config);
+  EXPECT_TRUE(subscription.ok()) << subscription.status();
+  engine::Batch batch = builder.StreamBatch(script);
+  std::vector<std::string> passing;
+  const std::span<const engine::ChangeEvent> events = *batch.Events();
+  for (const engine::ChangeEvent& event : events) {
+    const absl::StatusOr<bool> wanted = subscription->Wants(event);
+    EXPECT_TRUE(wanted.ok());
+    if (*wanted) passing.push_back(engine::Describe(event));
+  }
+  return passing;
+}
+
+TEST(SubscriptionTest, ChoosesTablesAndOperations) {
+  engine::EventBuilder builder;
+  builder.Table("public.orders (id int4 key)");
+  builder.Table("audit.log (id int4 key)");
+  const std::string script =
+      "begin\n insert orders 1\n insert log 1\n delete orders 1\n truncate orders\n commit";
+  EXPECT_EQ(Passing({}, builder, script).size(), 4U);
+  SubscriptionConfig config;
+  config.tables = {"public.*"};
+  config.operations = {"insert", "truncate"};
+  EXPECT_EQ(Passing(config, builder, script).size(), 2U);
+}
+
+TEST(SubscriptionTest, PassesUpdatesOfTheChosenColumns) {
+  engine::EventBuilder builder;
+  builder.Table("public.orders (id int4, status text, note text) full");
+  SubscriptionConfig config;
+  config.changed_columns = {"status", "no_such_column"};
+  EXPECT_EQ(Passing(config, builder, R"(
+      begin
+      insert orders 1 new a
+      update orders full(1 new a) 1 paid a
+      update orders full(1 paid a) 1 paid b
+      update orders full(1 paid a) 1 null b
+      update orders full(1 paid a) 1 unchanged b
+      delete orders full(1 null b)
+      commit)")
+                .size(),
+            4U);
+}
+
+TEST(SubscriptionTest, PassesUpdatesWhoseOldRowIsNotKnown) {
+  engine::EventBuilder builder;
+  builder.Table("public.orders (id int4 key, status text)");
+  SubscriptionConfig config;
+  config.changed_columns = {"status"};
+  const std::string script =
+      "begin\n update orders 1 paid\n update orders 1 unchanged\n update orders old(1) 2 paid\n "
+      "commit";
+  EXPECT_EQ(Passing(config, builder, script).size(), 2U);
+  config.changed_columns = {"id"};
+  EXPECT_EQ(Passing(config, builder, script).size(), 1U) << "only the one that changed its key";
+}
+
+TEST(SubscriptionTest, RefusesWhatItDoesNotKnow) {
+  SubscriptionConfig tables;
+  tables.tables = {"orders"};
+  EXPECT_FALSE(Subscription::Make(tables).ok());
+  SubscriptionConfig operations;
+  operations.operations = {"upsert"};
+  EXPECT_FALSE(Subscription::Make(operations).ok());
+  operations.operations = {};
+  EXPECT_FALSE(Subscription::Make(operations).ok());
+}
+
+}  // namespace
+}  // namespace pgflow::sinks

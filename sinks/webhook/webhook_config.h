@@ -1,0 +1,49 @@
+// WebhookConfig: the configuration of one endpoint.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/config/config_spec.h"
+#include "http/client.h"
+#include "http/connection_config.h"
+#include "sinks/encoding/event_encoder.h"
+#include "sinks/webhook/delivery_options.h"
+#include "sinks/webhook/subscription.h"
+
+namespace pgflow::sinks {
+
+struct WebhookBatchConfig {
+  uint64_t events = 1;
+  config::ByteSize bytes{1 << 20};
+};
+
+struct WebhookRetryConfig {
+  absl::Duration initial = absl::Milliseconds(100);
+  absl::Duration max = absl::Seconds(30);
+  absl::Duration error_after = absl::Seconds(10);
+  uint64_t circuit_failures = 8;
+};
+
+enum class PrivateAddresses { kRefuse, kAllow };
+
+struct WebhookConfig {
+  config::Secret url;
+  std::vector<std::string> secrets;
+  SubscriptionConfig subscribe;
+  EncodingConfig encoding;
+  WebhookBatchConfig batch;
+  uint64_t requests = 16;
+  WebhookRetryConfig retry;
+  PrivateAddresses private_addresses = PrivateAddresses::kRefuse;
+  http::ConnectionConfig connection;
+};
+
+config::ConfigSpec<WebhookConfig> WebhookSpec();
+
+// kInvalidArgument, which shows neither the URL's path nor any secret.
+absl::StatusOr<DeliveryOptions> MakeDeliveryOptions(const WebhookConfig& config);
+
+http::Client::Options ClientOptions(const WebhookConfig& config);
+
+}  // namespace pgflow::sinks
