@@ -36,6 +36,7 @@ void AddStatus(CommandLine& line, const Invocation& invocation);
 void AddRefresh(CommandLine& line, const Invocation& invocation);
 void AddList(CommandLine& line, const Invocation& invocation);
 void AddDescribe(CommandLine& line, const Invocation& invocation);
+void AddTest(CommandLine& line, const Invocation& invocation);
 void AddReplay(CommandLine& line, const Invocation& invocation);
 
 // Nothing when the pipeline cannot be read or has problems; they are written to the console's error

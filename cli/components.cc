@@ -1,10 +1,14 @@
 #include "cli/components.h"
 
 #include "sinks/blackhole/blackhole_sink.h"
+#include "sinks/kafka/kafka_sink.h"
+#include "sinks/opensearch/opensearch_sink.h"
 #include "sinks/postgres/postgres_sink.h"
 #include "sinks/stdout/stdout_sink.h"
+#include "sinks/webhook/webhook_sink.h"
 #include "sources/postgres/postgres_source.h"
 #include "transformers/filter/filter_transformer.h"
+#include "transformers/mask/mask_transformer.h"
 #include "transformers/project/project_transformer.h"
 #include "transformers/rename/rename_transformer.h"
 
@@ -17,11 +21,15 @@ engine::Registry AllComponents() {
           "postgres", "The tables of a Postgres database, and every change of them.", "",
           &sources::PostgresSourceSpec, &sources::PostgresSource::Make));
   registry.transformers.push_back(transformers::FilterType());
+  registry.transformers.push_back(transformers::MaskType());
   registry.transformers.push_back(transformers::ProjectType());
   registry.transformers.push_back(transformers::RenameType());
   registry.sinks.push_back(sinks::PostgresSinkType());
+  registry.sinks.push_back(sinks::KafkaSinkType());
+  registry.sinks.push_back(sinks::OpenSearchSinkType());
   registry.sinks.push_back(sinks::StdoutSinkType());
   registry.sinks.push_back(sinks::BlackholeSinkType());
+  registry.sinks.push_back(sinks::WebhookSinkType());
   return registry;
 }
 

@@ -40,6 +40,7 @@ ExitCode RunProgram(const std::vector<std::string>& arguments, const engine::Reg
   AddInit(line, invocation);
   AddDestroy(line, invocation);
   AddValidate(line, invocation);
+  AddTest(line, invocation);
   AddCheck(line, invocation);
   AddStatus(line, invocation);
   AddRefresh(line, invocation);

@@ -90,6 +90,45 @@ TEST_F(ProgramTest, ValidatesAGoodFile) {
                             "postgres, events, blackhole\n");
 }
 
+TEST_F(ProgramTest, RunsTheTestsOfAFile) {
+  const std::string tests = R"(
+tests:
+  - name: a secret leaves as stars
+    tables: [{table: public.users, columns: {id: int4 key, name: text, note: text}}]
+    given:
+      - {operation: insert, table: public.users, after: {id: 1, name: Ann, note: null}}
+      - {operation: update, table: public.users, after: {id: 1, name: Eve}, unchanged: [note]}
+      - {operation: delete, table: public.users, before: {id: 1}}
+    expect:
+      - {operation: insert, table: public.users, after: {id: 1, name: "***"}}
+      - {operation: update, table: public.users, after: {id: 1, name: "***"}, unchanged: [note]}
+      - {operation: delete, table: public.users, before: {id: ID}}
+  - name: a column that is not there
+    tables: [{table: public.users, columns: {id: int4 key}}]
+    given: [{operation: insert, table: public.users, after: {id: 1}}]
+    error: has no column 'name'
+)";
+  const std::string file =
+      "source: {postgres: {url: x}}\nsinks: [{blackhole: }]\n"
+      "transformers: [{mask: {table: public.users, column: name, with: "
+      "partial}}]" +
+      tests;
+  const auto with_id = [&file](const std::string& id) {
+    std::string text = file;
+    return text.replace(text.find("{id: ID}") + 5, 2, id);
+  };
+  Answer answer = Ask({"test", Write(with_id("1"))});
+  EXPECT_EQ(answer.code, ExitCode::kDone) << answer.out << answer.error;
+  EXPECT_THAT(answer.out, HasSubstr("2 of 2 tests passed"));
+  answer = Ask({"test", Write(with_id("2"))});
+  EXPECT_EQ(answer.code, ExitCode::kDifference) << answer.error;
+  EXPECT_THAT(answer.out, HasSubstr("FAILED  a secret leaves as stars\n"
+                                    "          insert public.users after {id='1', name='***'}\n"));
+  EXPECT_THAT(answer.out, HasSubstr("        - delete public.users before {id='2'}\n"
+                                    "        + delete public.users before {id='1'}\n"));
+  EXPECT_EQ(Ask({"test", Write(kGood)}).code, ExitCode::kUsage);
+}
+
 TEST_F(ProgramTest, ShowsAllProblemsOfABadFile) {
   EXPECT_EQ(Problems("nmae: shop\n"
                      "source:\n"

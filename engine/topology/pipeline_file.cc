@@ -67,6 +67,10 @@ config::ConfigSpec<PipelineFile> PipelineFileSpec() {
                "Changes that a sink has not taken yet.");
   spec.Section("admin", &PipelineFile::admin, AdminSpec(),
                "The HTTP port for metrics and status; none unless it is written.");
+  spec.Field("tests", &PipelineFile::tests,
+             "Tests of `transformers`, which `pgflow test` runs without any network: a list of "
+             "{name, tables, given, expect} with changes {operation, table, before, after, "
+             "unchanged}; `error` in place of `expect` where the chain must stop.");
   return spec;
 }
 

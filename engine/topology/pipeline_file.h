@@ -38,6 +38,7 @@ struct PipelineFile {
   StateSection state;
   SpoolSection spool;
   std::optional<AdminSection> admin;
+  config::Node tests;  // For chain_test_runner.h.
 };
 
 // One entry under `sinks`: what the framework reads beside the component's own key.
