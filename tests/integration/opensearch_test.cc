@@ -1,0 +1,210 @@
+// The search sink as a user runs it: the real program between a real Postgres and OpenSearch.
+#include <csignal>
+#include <map>
+
+#include <absl/time/clock.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "engine/testing/scratch_opensearch.h"
+#include "tests/integration/system_test.h"
+
+namespace pgflow::tests {
+namespace {
+
+using engine::ScratchOpenSearch;
+using nlohmann::json;
+
+class OpenSearchTest : public SharedServerTest {
+ protected:
+  static ScratchOpenSearch& Search() {
+    static const std::unique_ptr<ScratchOpenSearch> server = [] {
+      auto made = ScratchOpenSearch::Make();
+      EXPECT_TRUE(made.ok()) << made.status();
+      return made.ok() ? *std::move(made) : nullptr;
+    }();
+    return *server;
+  }
+  void SetUp() override {
+    SharedServerTest::SetUp();
+    Search();
+    prefix_ = TestName() + "-";
+    std::erase(prefix_, '_');
+    pipeline_.sinks = {Sink()};
+  }
+  std::string Sink(const std::string& more = "") const {
+    return fmt::format("opensearch: {{url: \"{}\", index: \"{}{{table}}\"{}}}", Search().url(),
+                       prefix_, more);
+  }
+
+  uint64_t Count(const std::string& index, const std::string& query) const {
+    const auto answer = Search().Request("GET", "/" + index + "/_count?q=" + query);
+    return answer.ok() ? json::parse(*answer).value("count", uint64_t{0}) : 0;
+  }
+  // Documents by id, as the server keeps them.
+  std::map<std::string, std::string> Documents(const std::string& index) const {
+    std::map<std::string, std::string> found;
+    static_cast<void>(Search().Request("POST", "/" + index + "/_refresh"));
+    const auto answer = Search().Request("GET", "/" + index + "/_search?size=10000");
+    if (!answer.ok()) return found;
+    const json parsed = json::parse(*answer);
+    for (const json& hit : parsed["hits"]["hits"]) {
+      found[hit["_id"].get<std::string>()] = hit["_source"].dump();
+    }
+    return found;
+  }
+  std::map<std::string, std::string> Rows(const std::string& table, const std::string& key) const {
+    std::map<std::string, std::string> found;
+    const auto rows = source_.server->Query(
+        fmt::format("SELECT ({})::text, row_to_json(t)::text FROM {} t", key, table), source_.name);
+    EXPECT_TRUE(rows.ok()) << rows.status();
+    if (!rows.ok()) return found;
+    for (const auto& row : *rows) found[*row[0]] = json::parse(*row[1]).dump();
+    return found;
+  }
+  bool EqualSoon(const std::string& table, const std::string& key = "id") const {
+    const bool equal = Eventually([&] { return Documents(prefix_ + table) == Rows(table, key); });
+    if (!equal) {
+      EXPECT_EQ(Documents(prefix_ + table), Rows(table, key));
+    }
+    return equal;
+  }
+
+  std::string prefix_;
+};
+
+TEST_F(OpenSearchTest, TheCommandLineIsEnough) {
+  source_.Execute(
+      "CREATE TABLE products (id int PRIMARY KEY, title text);"
+      "INSERT INTO products SELECT i, 'product ' || i FROM generate_series(1, 100) i");
+  const std::string index = prefix_ + "products";
+  const auto process = PgflowProcess::Start(
+      {.arguments = {"run", "--postgres-url", source_.url(), "--sink-type", "opensearch",
+                     "--opensearch-url", Search().url(), "--opensearch-index", index,
+                     "--handle-ddl=true", "--state", directory_ / "state", "--name", "search"},
+       .output_file = directory_ / "log"});
+  ASSERT_TRUE(Eventually([&] { return Count(index, "title:product") == 100; }))
+      << process->Output();
+  source_.Execute("ALTER TABLE products ADD COLUMN color text");
+  source_.Execute("INSERT INTO products VALUES (101, 'lamp', 'red')");
+  EXPECT_TRUE(Eventually([&] { return Count(index, "color:red") == 1; })) << process->Output();
+  process->Signal(SIGINT);
+  EXPECT_EQ(process->WaitForExit(), 0) << process->Output();
+}
+
+TEST_F(OpenSearchTest, TheIndexFollowsTheTable) {
+  source_.Execute(
+      "CREATE TABLE items (id int PRIMARY KEY, name text, big text, flag bool, n int8);"
+      "ALTER TABLE items ALTER big SET STORAGE EXTERNAL;"
+      "CREATE TABLE pairs (a int, b text, v int, PRIMARY KEY (a, b));"
+      "INSERT INTO pairs SELECT i, 'b|' || i, i FROM generate_series(1, 50) i;"
+      "INSERT INTO items SELECT i, 'item ' || i, repeat('x' || i, 2000), i % 2 = 0, i "
+      "FROM generate_series(1, 300) i");
+  pipeline_.source_options = "    replication: {ddl: true}\n";
+  const auto process = Run();
+  ASSERT_TRUE(EqualSoon("items")) << process->Output();
+  source_.Execute("UPDATE items SET name = 'new' WHERE id % 3 = 0");     // Large: not sent.
+  source_.Execute("UPDATE items SET id = id + 1000 WHERE id % 10 = 1");  // Keys, too.
+  source_.Execute("DELETE FROM items WHERE id % 7 = 0");
+  source_.Execute(
+      "BEGIN; INSERT INTO items VALUES (5000, 'a'); UPDATE items SET id = 5001 WHERE "
+      "id = 5000; DELETE FROM items WHERE id = 5001; COMMIT");
+  source_.Execute("UPDATE pairs SET v = -v WHERE a < 20; DELETE FROM pairs WHERE a > 40");
+  ASSERT_TRUE(EqualSoon("items")) << process->Output();
+  ASSERT_TRUE(EqualSoon("pairs", "a || '|' || replace(b, '|', E'\\\\|')")) << process->Output();
+  source_.Execute("ALTER TABLE items RENAME COLUMN name TO label");
+  source_.Execute("ALTER TABLE items DROP COLUMN flag");
+  source_.Execute("ALTER TABLE items ADD COLUMN day date DEFAULT '2026-01-31'");
+  source_.Execute("INSERT INTO items VALUES (6000, 'six', 'thousand', 1)");
+  ASSERT_TRUE(EqualSoon("items")) << process->Output();
+  source_.Execute("ALTER TABLE items ALTER COLUMN n TYPE text USING 'n' || n");
+  source_.Execute("INSERT INTO items VALUES (6001, 'six', 'thousand', 'one')");
+  ASSERT_TRUE(EqualSoon("items")) << process->Output();
+  source_.Execute("TRUNCATE items; INSERT INTO items VALUES (1, 'first', 'again', 'x')");
+  ASSERT_TRUE(EqualSoon("items")) << process->Output();
+  process->Signal(SIGINT);
+  EXPECT_EQ(process->WaitForExit(), 0) << process->Output();
+}
+
+// One row of every kind of value, by the snapshot and by the stream: the same document, and each
+// value is found by a search.
+TEST_F(OpenSearchTest, EveryKindOfValueArrivesAndIsFound) {
+  const std::string values =
+      "9223372036854775807, 1234567890123456789012345678901234567890.5, 'NaN', 'Infinity', true, "
+      "'über \"text\"', '2026-01-31', '0044-03-15 BC', 'infinity', '2026-01-31 12:00:00.123456+02',"
+      " '{\"a\": {\"b\": [1, \"two\"]}}', '[1, 2]', '{1,NULL,3}', '{{a,b},{c,d}}', '[1,5)', "
+      "'empty',"
+      " '[2026-01-01,)', '10.0.0.7', '10.0.0.0/8', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', "
+      "'\\x00ff', 'ok', ROW('x', 1), '(1.5,2.5)', '1 day 02:00:00'";
+  source_.Execute(
+      "CREATE TYPE mood AS ENUM ('ok', 'sad'); CREATE TYPE pair AS (a text, b int);"
+      "CREATE TABLE kinds (id int PRIMARY KEY, i8 int8, n numeric, nan numeric, f float8, b bool, "
+      "t text, d date, bc date, inf date, ts timestamptz, j jsonb, jl jsonb, ia int[], ta text[], "
+      "r int4range, re int4range, dr daterange, ip inet, net cidr, u uuid, by bytea, m mood, c "
+      "pair,"
+      " p point, iv interval);"
+      "INSERT INTO kinds VALUES (1, " +
+      values + ")");
+  const auto process = Run();
+  const std::string index = prefix_ + "kinds";
+  ASSERT_TRUE(Eventually([&] { return Documents(index).contains("1"); })) << process->Output();
+  source_.Execute("INSERT INTO kinds VALUES (2, " + values + ")");
+  ASSERT_TRUE(Eventually([&] { return Documents(index).contains("2"); })) << process->Output();
+  const auto one = Search().Request("GET", "/" + index + "/_source/1");
+  const auto two = Search().Request("GET", "/" + index + "/_source/2");
+  ASSERT_TRUE(one.ok() && two.ok());
+  EXPECT_EQ(one->substr(one->find(',')), two->substr(two->find(',')));
+  EXPECT_EQ(*one,
+            R"({"id":1,"i8":9223372036854775807,"n":1234567890123456789012345678901234567890.5,)"
+            R"("nan":"NaN","f":"Infinity","b":true,"t":"über \"text\"","d":"2026-01-31",)"
+            R"("bc":"-0043-03-15","inf":"infinity","ts":"2026-01-31T10:00:00.123456Z",)"
+            R"("j":{"a": {"b": [1, "two"]}},"jl":{"_json":[1, 2]},"ia":[1,null,3],)"
+            R"("ta":[["a","b"],["c","d"]],"r":{"gte":1,"lt":5},"re":[],"dr":{"gte":"2026-01-01"},)"
+            R"("ip":"10.0.0.7","net":"10.0.0.0/8","u":"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",)"
+            R"("by":"\\x00ff","m":"ok",)"
+            R"("c":"\\x00000002000000190000000178000000170000000400000001",)"
+            R"x("p":"(1.5,2.5)","iv":"1 day 02:00:00"})x");
+  for (const char* query :
+       {R"({"term":{"i8":9223372036854775807}})", R"({"range":{"n":{"gt":1e39}}})",
+        R"({"term":{"b":true}})", R"({"match":{"t":"TEXT"}})", R"({"term":{"d":"2026-01-31"}})",
+        R"({"range":{"bc":{"lt":"0000-01-01"}}})",
+        R"({"range":{"ts":{"gte":"2026-01-31T10:00:00.123Z","lt":"2026-01-31T10:00:00.124Z"}}})",
+        R"({"term":{"j.a.b":"two"}})", R"({"term":{"jl._json":"2"}})", R"({"term":{"ia":3}})",
+        R"({"term":{"ta.keyword":"d"}})", R"({"term":{"r":4}})",
+        R"({"range":{"dr":{"gte":"2030-01-01"}}})", R"({"term":{"ip":"10.0.0.0/24"}})",
+        R"({"term":{"net":"10.9.9.9"}})",
+        R"({"term":{"u":"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"}})", R"({"term":{"by":"\\x00ff"}})",
+        R"({"term":{"m.keyword":"ok"}})"}) {
+    const auto found =
+        Search().Request("POST", "/" + index + "/_count", fmt::format("{{\"query\":{}}}", query));
+    EXPECT_TRUE(found.ok()) << found.status();
+    if (!found.ok()) continue;
+    EXPECT_EQ(json::parse(*found).value("count", 0), 2) << query;
+  }
+  process->Signal(SIGINT);
+  EXPECT_EQ(process->WaitForExit(), 0) << process->Output();
+}
+
+TEST_F(OpenSearchTest, WhatIsRefusedGoesToTheDeadLetter) {
+  source_.Execute(
+      "CREATE TABLE items (id int PRIMARY KEY, size text);"
+      "INSERT INTO items VALUES (1, '1'), (2, 'huge'), (3, '3')");
+  const std::string mapping = ", tables: [{table: \"*\", mapping: {size: {type: long}}}]";
+  pipeline_.sinks = {Sink(mapping) +
+                     fmt::format(", dead_letter: {{file: \"{}\"}}", directory_ / "dead.jsonl")};
+  const auto process = Run();
+  ASSERT_TRUE(Eventually([&] { return Documents(prefix_ + "items").size() == 2; }))
+      << process->Output();
+  source_.Execute("INSERT INTO items VALUES (4, '4'), (5, 'larger'), (6, '6')");
+  ASSERT_TRUE(Eventually([&] { return Documents(prefix_ + "items").size() == 4; }))
+      << process->Output();
+  // The documents beside a refused one are visible before it is written down.
+  EXPECT_TRUE(Eventually([&] { return CountOf(ReadFile(directory_ / "dead.jsonl"), "\n") == 2U; }))
+      << process->Output();
+  EXPECT_GE(CountOf(ReadFile(directory_ / "dead.jsonl"), "larger"), 1U);
+  process->Signal(SIGINT);
+  EXPECT_EQ(process->WaitForExit(), 0) << process->Output();
+}
+
+}  // namespace
+}  // namespace pgflow::tests
