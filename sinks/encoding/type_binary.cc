@@ -1,6 +1,7 @@
 #include "sinks/encoding/type_binary.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <charconv>
 #include <limits>
@@ -193,21 +194,22 @@ std::optional<int64_t> ParseTimestamp(std::string_view text) {
 }
 
 std::optional<std::string> ParseUuid(std::string_view text) {
-  std::string bytes;
+  std::array<char, 16> bytes{};
+  size_t count = 0;
   int high = -1;
   for (const char c : text) {
     if (c == '-') continue;
     const int digit = HexDigit(c);
-    if (digit < 0 || bytes.size() == 16) return std::nullopt;
+    if (digit < 0 || count == bytes.size()) return std::nullopt;
     if (high < 0) {
       high = digit;
       continue;
     }
-    bytes.push_back(static_cast<char>(high * 16 + digit));
+    bytes[count++] = static_cast<char>(high * 16 + digit);
     high = -1;
   }
-  if (bytes.size() != 16 || high >= 0) return std::nullopt;
-  return bytes;
+  if (count != bytes.size() || high >= 0) return std::nullopt;
+  return std::string(bytes.begin(), bytes.end());
 }
 
 bool AppendNumericBinary(std::string_view text, std::string& out) {
