@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "schemas/type_name.h"
+
 namespace pgflow::sinks {
 namespace {
 
@@ -145,8 +147,7 @@ DebeziumType ScalarOf(postgres::Oid of, int32_t modifier, DebeziumDecimals decim
 // Types of extensions have no OID of their own: the name without its schema.
 std::string_view ExtensionName(const schemas::Column& column) {
   if (column.type < postgres::kFirstUserOid || column.wire_type != 0) return "";
-  const std::string_view name = column.type_name;
-  return name.substr(name.rfind('.') == std::string_view::npos ? 0 : name.rfind('.') + 1);
+  return schemas::BareTypeName(column.type_name);
 }
 
 }  // namespace

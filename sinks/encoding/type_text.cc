@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "schemas/type_name.h"
 #include "sinks/encoding/text_containers.h"
 #include "sinks/encoding/text_extensions.h"
 #include "sinks/encoding/text_floats.h"
@@ -116,9 +117,7 @@ const TypeText* FindTypeText(const schemas::Column& column) {
   if (column.wire_type != 0) return FindTypeText(column.wire_type);
   if (column.type < postgres::kFirstUserOid) return FindTypeText(column.type);
   // Types of extensions have no OID of their own.
-  const std::string_view name = column.type_name;
-  const size_t dot = name.rfind('.');
-  return FindExtensionType(dot == std::string_view::npos ? name : name.substr(dot + 1));
+  return FindExtensionType(schemas::BareTypeName(column.type_name));
 }
 
 }  // namespace pgflow::sinks

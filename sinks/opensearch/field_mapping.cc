@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "schemas/type_name.h"
 #include "sinks/encoding/text_containers.h"
 
 namespace pgflow::sinks {
@@ -49,13 +50,9 @@ FieldMapping JsonMappingOf(JsonMapping choice, const SearchProduct& product) {
           Plan(FieldForm::kObjectJson)};
 }
 
-std::string_view LastName(std::string_view type_name) {
-  const size_t dot = type_name.rfind('.');
-  return dot == std::string_view::npos ? type_name : type_name.substr(dot + 1);
-}
-
 bool IsVector(const schemas::Column& column) {
-  return LastName(column.type_name) == "vector" || LastName(column.type_name) == "halfvec";
+  const std::string_view name = schemas::BareTypeName(column.type_name);
+  return name == "vector" || name == "halfvec";
 }
 
 FieldMapping VectorMapping(const schemas::Column& column, const SearchProduct& product) {

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/status.h"
+#include "schemas/type_name.h"
 
 namespace pgflow::sinks {
 namespace {
@@ -14,12 +15,6 @@ using postgres::Oid;
 
 bool IsTextLike(Oid type) {
   return type == oid::kText || type == oid::kVarchar || type == oid::kBpchar;
-}
-
-// "public.mood" and "mood" are one type when a side leaves out its schema.
-std::string_view BareName(std::string_view type_name) {
-  const size_t dot = type_name.rfind('.');
-  return dot == std::string_view::npos ? type_name : type_name.substr(dot + 1);
 }
 
 bool Covers(const TargetIndex& index, std::vector<std::string> names) {
@@ -142,7 +137,8 @@ bool TakesBinary(const schemas::Column& source, const TargetColumn& target) {
   if (source.type_name.empty()) return true;  // The receive function will judge.
   // A user's type: enums and domains over built-in types send no OIDs; composites and arrays of
   // user types do, and theirs mean nothing here.
-  const bool same = BareName(source.type_name) == BareName(target.type_name);
+  const bool same =
+      schemas::BareTypeName(source.type_name) == schemas::BareTypeName(target.type_name);
   if (target.base_kind == 'c') return false;
   if (target.base_element_type >= postgres::kFirstUserOid) return false;
   return same;

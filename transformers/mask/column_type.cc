@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/bytes.h"
+#include "schemas/type_name.h"
 #include "sinks/encoding/type_binary.h"
 
 namespace pgflow::transformers {
@@ -120,9 +121,8 @@ ColumnType ColumnTypeOf(const schemas::Column& column) {
   type.wire = column.wire_type != 0 ? column.wire_type : column.type;
   type.value_class = ClassOf(type.wire);
   type.text = sinks::FindTypeText(type.wire);
-  const std::string_view name = column.type_name;
   if (column.type >= postgres::kFirstUserOid && type.text == nullptr &&
-      (name == "hstore" || name.ends_with(".hstore"))) {
+      schemas::BareTypeName(column.type_name) == "hstore") {
     type.value_class = ValueClass::kHstore;
   }
   const bool bounded = column.type == oid::kVarchar || column.type == oid::kBpchar;
