@@ -9,6 +9,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/crypto/digest.h"
 #include "base/status.h"
 #include "sinks/encoding/type_binary.h"
 #include "transformers/mask/document_edit.h"
@@ -278,9 +279,9 @@ TEST_F(ColumnMaskTest, ShortKinds) {
 
 TEST_F(ColumnMaskTest, HashIsWhatSqlComputes) {
   Use(Rule(MaskKind::kHash), oid::kText);
-  const Digest derived = HmacSha256(kKey.value(), "pgflow mask hash");
-  const Digest digest =
-      HmacSha256({reinterpret_cast<const char*>(derived.data()), derived.size()}, "some value");
+  const base::Digest derived = base::HmacSha256(kKey.value(), "pgflow mask hash");
+  const base::Digest digest = base::HmacSha256(
+      {reinterpret_cast<const char*>(derived.data()), derived.size()}, "some value");
   std::string hex;
   for (const unsigned char byte : digest) hex += fmt::format("{:02x}", byte);
   EXPECT_EQ(Mask("some value"), hex);

@@ -1,13 +1,10 @@
 #include "transformers/mask/keyed_hash.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-
 #include <bit>
 #include <cstring>
 #include <string>
 
-#include "base/check.h"
+#include "base/crypto/digest.h"
 
 namespace pgflow::transformers {
 namespace {
@@ -57,18 +54,8 @@ struct SipState {
 
 }  // namespace
 
-Digest HmacSha256(std::string_view key, std::string_view bytes) {
-  Digest digest{};
-  unsigned int size = 0;
-  const unsigned char* made = HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
-                                   reinterpret_cast<const unsigned char*>(bytes.data()),
-                                   bytes.size(), digest.data(), &size);
-  PGFLOW_CHECK(made != nullptr && size == digest.size(), "SHA-256 is part of every OpenSSL");
-  return digest;
-}
-
 KeyedHash KeyedHash::Derive(std::string_view secret, std::string_view purpose) {
-  const Digest digest = HmacSha256(secret, std::string("pgflow mask ").append(purpose));
+  const base::Digest digest = base::HmacSha256(secret, std::string("pgflow mask ").append(purpose));
   const auto* bytes = reinterpret_cast<const char*>(digest.data());
   return {LoadLittleEndian(bytes), LoadLittleEndian(bytes + sizeof(uint64_t))};
 }

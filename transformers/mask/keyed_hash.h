@@ -5,7 +5,6 @@
 // KeyedHash is immutable and thread-safe; BitStream belongs to one thread.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string_view>
 
@@ -17,10 +16,6 @@ struct HashBits {
 
   friend bool operator==(const HashBits&, const HashBits&) = default;
 };
-
-// HMAC-SHA-256 of `bytes` (RFC 2104).
-using Digest = std::array<unsigned char, 32>;
-Digest HmacSha256(std::string_view key, std::string_view bytes);
 
 class KeyedHash {
  public:

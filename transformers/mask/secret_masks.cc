@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/crypto/digest.h"
 #include "base/status.h"
 #include "sinks/encoding/type_binary.h"
 #include "transformers/mask/column_mask.h"
@@ -25,9 +26,10 @@ struct FreeCipher {
 // HMAC-SHA-256 of many values under one key: what the key does to both hashes is done once.
 class KeyedDigest {
  public:
-  explicit KeyedDigest(const Digest& key) : inner_(Begin(key, 0x36)), outer_(Begin(key, 0x5C)) {}
+  explicit KeyedDigest(const base::Digest& key)
+      : inner_(Begin(key, 0x36)), outer_(Begin(key, 0x5C)) {}
 
-  bool Append(std::string_view bytes, Digest& digest) const {
+  bool Append(std::string_view bytes, base::Digest& digest) const {
     const Context context(EVP_MD_CTX_new());
     EVP_MD_CTX* running = context.get();
     return running != nullptr && EVP_MD_CTX_copy_ex(running, inner_.get()) == 1 &&
@@ -42,7 +44,7 @@ class KeyedDigest {
   using Context = std::unique_ptr<EVP_MD_CTX, FreeCipher>;
   static constexpr size_t kBlockSize = 64;
 
-  static Context Begin(const Digest& key, unsigned char padding) {
+  static Context Begin(const base::Digest& key, unsigned char padding) {
     std::array<unsigned char, kBlockSize> block;
     block.fill(padding);
     for (size_t i = 0; i < key.size(); ++i) block[i] = key[i] ^ padding;
@@ -61,11 +63,11 @@ class KeyedDigest {
 class HashMask final : public ColumnMask {
  public:
   HashMask(std::string_view key, const ColumnType& type, size_t length)
-      : type_(type), length_(length), digest_(HmacSha256(key, "pgflow mask hash")) {}
+      : type_(type), length_(length), digest_(base::HmacSha256(key, "pgflow mask hash")) {}
 
   MaskOutcome Append(const Value& value, MaskScratch& scratch, std::string& out) const override {
     std::string_view canonical;
-    Digest digest{};
+    base::Digest digest{};
     if (!ReadCanonical(value, type_, scratch.canonical, canonical) ||
         !digest_.Append(canonical, digest)) {
       scratch.refusal = "the value cannot be hashed";
@@ -186,8 +188,8 @@ absl::StatusOr<ColumnMaskPtr> MakeAesSiv(const MaskRule& rule, const ColumnType&
 absl::StatusOr<ColumnMaskPtr> MakeSecretMask(const MaskRule& rule, std::string_view key,
                                              const ColumnType& type) {
   if (rule.with == MaskKind::kAesSiv) return MakeAesSiv(rule, type);
-  const auto length = static_cast<size_t>(rule.length.value_or(2 * sizeof(Digest)));
-  if (length > 2 * sizeof(Digest)) {
+  const auto length = static_cast<size_t>(rule.length.value_or(2 * sizeof(base::Digest)));
+  if (length > 2 * sizeof(base::Digest)) {
     return base::MakeStatus(absl::StatusCode::kInvalidArgument,
                             "hash: `length` must be 64 at most");
   }
