@@ -34,11 +34,6 @@ namespace {
 
 constexpr int kKillsPerCycle = 6;
 
-uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
-  const char* set = std::getenv(name);
-  return set == nullptr || *set == '\0' ? otherwise : std::strtoull(set, nullptr, 10);
-}
-
 enum class Victim { kPgflow, kSource, kTarget };
 constexpr const char* kVictimNames[] = {"pgflow", "source", "target"};
 constexpr const char* kPhaseNames[] = {"start", "snapshot", "catch-up", "stream"};
@@ -51,7 +46,7 @@ class CrashTest : public TwoServerTest {
                                {"deadlock_timeout", "100ms"},
                                {"max_wal_size", "4GB"}}},
                  {.settings = {{"max_wal_size", "4GB"}}});
-    seed_ = FromEnvironment("PGFLOW_CRASH_SEED", std::random_device{}());
+    seed_ = NumberFromEnvironment("PGFLOW_CRASH_SEED", std::random_device{}());
     random_.seed(seed_);
     std::printf("PGFLOW_CRASH_SEED=%llu\n", static_cast<unsigned long long>(seed_));
     std::fflush(stdout);
@@ -226,7 +221,7 @@ void CrashTest::Cycle(int number, int kills) {
 }
 
 TEST_F(CrashTest, NothingIsLostAndNothingComesTwice) {
-  const int rounds = static_cast<int>(FromEnvironment("PGFLOW_CRASH_ROUNDS", 12));
+  const int rounds = static_cast<int>(NumberFromEnvironment("PGFLOW_CRASH_ROUNDS", 12));
   for (int cycle = 0; kills_ < rounds && !HasFailure(); ++cycle) {
     Cycle(cycle, std::min(kKillsPerCycle, rounds - kills_));
   }

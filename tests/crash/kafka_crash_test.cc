@@ -35,11 +35,6 @@ constexpr int kItems = 20000;
 constexpr int kWriters = 2;
 constexpr int32_t kPartitions = 3;
 
-uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
-  const char* set = std::getenv(name);
-  return set == nullptr || *set == '\0' ? otherwise : std::strtoull(set, nullptr, 10);
-}
-
 // "16/B374D848:7" in an order that compares.
 std::pair<uint64_t, uint64_t> PositionOf(const std::string& text) {
   const size_t slash = text.find('/');
@@ -66,7 +61,7 @@ struct Told {
 class KafkaCrashTest : public SystemTest {
  protected:
   void SetUp() override {
-    seed_ = FromEnvironment("PGFLOW_CRASH_SEED", std::random_device{}());
+    seed_ = NumberFromEnvironment("PGFLOW_CRASH_SEED", std::random_device{}());
     random_.seed(seed_);
     std::printf("PGFLOW_CRASH_SEED=%llu\n", static_cast<unsigned long long>(seed_));
     std::fflush(stdout);
@@ -142,7 +137,7 @@ void KafkaCrashTest::KillSomebody() {
     KeepRunning();
     absl::SleepFor(absl::Milliseconds(10));
   }
-  const bool broker = FromEnvironment("PGFLOW_CRASH_BROKER", 0) != 0;
+  const bool broker = NumberFromEnvironment("PGFLOW_CRASH_BROKER", 0) != 0;
   int victim = Draw(1, 10);
   if (!broker && (victim == 7 || victim == 8)) victim = 1;
   if (victim <= 6) {
@@ -261,7 +256,7 @@ TEST_F(KafkaCrashTest, EachChangeIsThereExactlyOnceInOrder) {
   for (int i = 0; i < kWriters; ++i) {
     writers_.emplace_back([this, i](std::stop_token stop) { Write(i, std::move(stop)); });
   }
-  const auto rounds = static_cast<int>(FromEnvironment("PGFLOW_CRASH_ROUNDS", 8));
+  const auto rounds = static_cast<int>(NumberFromEnvironment("PGFLOW_CRASH_ROUNDS", 8));
   for (int round = 0; round < rounds && !HasFailure(); ++round) KillSomebody();
   Finish();
   Judge(ReadTopic("item"), ReadTopic("log"));

@@ -9,7 +9,6 @@
 // The first kills fall into the copy. A writer inserts, updates (large values not touched, too),
 // changes keys, deletes, and now and then truncates and fills again.
 #include <csignal>
-#include <cstdlib>
 #include <map>
 #include <random>
 #include <thread>
@@ -27,11 +26,6 @@ namespace {
 
 using nlohmann::json;
 
-uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
-  const char* set = std::getenv(name);
-  return set == nullptr || *set == '\0' ? otherwise : std::strtoull(set, nullptr, 10);
-}
-
 class SearchCrashTest : public SharedServerTest {
  protected:
   void SetUp() override {
@@ -39,7 +33,7 @@ class SearchCrashTest : public SharedServerTest {
     auto made = engine::ScratchOpenSearch::Make();
     ASSERT_TRUE(made.ok()) << made.status();
     search_ = *std::move(made);
-    seed_ = FromEnvironment("PGFLOW_CRASH_SEED", std::random_device{}());
+    seed_ = NumberFromEnvironment("PGFLOW_CRASH_SEED", std::random_device{}());
     random_.seed(seed_);
     std::printf("PGFLOW_CRASH_SEED=%llu\n", static_cast<unsigned long long>(seed_));
     std::fflush(stdout);
@@ -141,7 +135,7 @@ TEST_F(SearchCrashTest, TheIndexEqualsTheTable) {
       absl::SleepFor(absl::Milliseconds(20));
     }
   });
-  const uint64_t kills = FromEnvironment("PGFLOW_CRASH_ROUNDS", 6);
+  const uint64_t kills = NumberFromEnvironment("PGFLOW_CRASH_ROUNDS", 6);
   for (uint64_t i = 0; i < kills; ++i) {
     absl::SleepFor(absl::Milliseconds(Draw(0, 4000)));
     if (Draw(1, 3) == 1) {
@@ -155,7 +149,7 @@ TEST_F(SearchCrashTest, TheIndexEqualsTheTable) {
   }
   writer.request_stop();
   writer.join();
-  if (FromEnvironment("PGFLOW_CRASH_SABOTAGE", 0) != 0) {
+  if (NumberFromEnvironment("PGFLOW_CRASH_SABOTAGE", 0) != 0) {
     source_.Execute("INSERT INTO items VALUES (99999, 'x', 'y', 1)");
     Eventually([this] { return Documents().contains("99999"); });
     ASSERT_TRUE(search_->Request("DELETE", "/crash-items/_doc/99999").ok());

@@ -7,7 +7,6 @@
 //   PGFLOW_CRASH_SEED=123 webhook_crash_test          the choices of an earlier run
 #include <atomic>
 #include <csignal>
-#include <cstdlib>
 #include <random>
 #include <thread>
 
@@ -21,16 +20,11 @@
 namespace pgflow::tests {
 namespace {
 
-uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
-  const char* set = std::getenv(name);
-  return set == nullptr || *set == '\0' ? otherwise : std::strtoull(set, nullptr, 10);
-}
-
 class WebhookCrashTest : public SharedServerTest {
  protected:
   void SetUp() override {
     SharedServerTest::SetUp();
-    seed_ = FromEnvironment("PGFLOW_CRASH_SEED", std::random_device{}());
+    seed_ = NumberFromEnvironment("PGFLOW_CRASH_SEED", std::random_device{}());
     random_.seed(seed_);
     std::printf("PGFLOW_CRASH_SEED=%llu\n", static_cast<unsigned long long>(seed_));
     std::fflush(stdout);
@@ -124,7 +118,7 @@ void WebhookCrashTest::Cycle(int kills, const std::string& options) {
 }
 
 TEST_F(WebhookCrashTest, TheReceiverEndsUpWithTheTable) {
-  const int rounds = static_cast<int>(FromEnvironment("PGFLOW_CRASH_ROUNDS", 8));
+  const int rounds = static_cast<int>(NumberFromEnvironment("PGFLOW_CRASH_ROUNDS", 8));
   for (int cycle = 0; killed_ < rounds && !HasFailure(); ++cycle) {
     Cycle(std::min(4, rounds - killed_), cycle % 2 == 0 ? "" : "batch: {events: 25}, requests: 4");
   }

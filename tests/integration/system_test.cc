@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
 #include <iterator>
 
 #include <fmt/format.h>
@@ -46,6 +47,11 @@ std::string Database::Value(const std::string& sql) const {
 
 std::string Database::ValueIfAny(const std::string& sql) const {
   return server->QueryValue(sql, name).value_or("");
+}
+
+uint64_t NumberFromEnvironment(const char* name, uint64_t otherwise) {
+  const char* set = std::getenv(name);
+  return set == nullptr || *set == '\0' ? otherwise : std::strtoull(set, nullptr, 10);
 }
 
 std::string Difference(const Database& source, const Database& target,

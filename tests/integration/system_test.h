@@ -5,6 +5,7 @@
 // TwoServerTest starts two servers for each test, to be killed, frozen and restarted.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -36,6 +37,9 @@ struct Database {
 // What differs in the rows of those tables, duplicates counted; empty when nothing does.
 std::string Difference(const Database& source, const Database& target,
                        const std::vector<std::string>& tables);
+
+// What a run by hand sets: a seed, a number of rounds. `otherwise` when it is not set.
+uint64_t NumberFromEnvironment(const char* name, uint64_t otherwise);
 
 struct PipelineText {
   std::string name;

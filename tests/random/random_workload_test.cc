@@ -7,7 +7,6 @@
 //
 // What a seed does is not quite the same twice: the writers race. A failure keeps the seed and what
 // pgflow printed.
-#include <cstdlib>
 #include <random>
 
 #include <absl/time/clock.h>
@@ -23,11 +22,6 @@ namespace pgflow::tests {
 namespace {
 
 constexpr uint64_t kSeedsInCi = 6;
-
-uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
-  const char* set = std::getenv(name);
-  return set == nullptr || *set == '\0' ? otherwise : std::strtoull(set, nullptr, 10);
-}
 
 class RandomWorkloadTest : public SharedServerTest {
  protected:
@@ -85,12 +79,12 @@ void RandomWorkloadTest::RunSeed(uint64_t seed) {
 }
 
 TEST_F(RandomWorkloadTest, BothSidesEndEqual) {
-  if (const uint64_t seed = FromEnvironment("PGFLOW_RANDOM_SEED", 0); seed != 0) {
+  if (const uint64_t seed = NumberFromEnvironment("PGFLOW_RANDOM_SEED", 0); seed != 0) {
     return RunSeed(seed);
   }
-  const uint64_t seeds = FromEnvironment("PGFLOW_RANDOM_SEEDS", kSeedsInCi);
+  const uint64_t seeds = NumberFromEnvironment("PGFLOW_RANDOM_SEEDS", kSeedsInCi);
   const uint64_t first =
-      FromEnvironment("PGFLOW_RANDOM_FIRST", std::random_device{}() % 1000000 + 1);
+      NumberFromEnvironment("PGFLOW_RANDOM_FIRST", std::random_device{}() % 1000000 + 1);
   for (uint64_t seed = first; seed < first + seeds; ++seed) {
     SCOPED_TRACE(fmt::format("PGFLOW_RANDOM_SEED={}", seed));
     RunSeed(seed);
