@@ -113,6 +113,16 @@ absl::Status CopyTemplateCluster(const std::string& bin, const RunAs& run_as,
   return RunProgram({"/bin/cp", "-a", place, data_directory}, run_as).status();
 }
 
+absl::StatusOr<std::string> FindServerArchives(const std::string& name) {
+  const std::string script = std::string(PGFLOW_SOURCE_DIRECTORY) + "/scripts/install-servers";
+  PGFLOW_ASSIGN_OR_RETURN(std::string where, RunProgram({script, "--where", name}, RunAs()));
+  while (where.ends_with('\n')) where.pop_back();
+  where += "/lib";
+  if (std::filesystem::exists(where)) return where;
+  return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                          "no {} at {}: run scripts/install-servers {}", name, where, name);
+}
+
 absl::StatusOr<std::string> MakeScratchDirectory(std::string_view prefix, const RunAs& run_as) {
   const char* temporary = std::getenv("TMPDIR");
   std::string directory =

@@ -18,6 +18,10 @@ namespace pgflow::engine {
 // The directory of `postgres` and `initdb`.
 absl::StatusOr<std::string> FindPostgresBinaries();
 
+// The directory of the Java archives of a server of another kind: "kafka", "opensearch".
+// kFailedPrecondition: scripts/install-servers did not fetch them.
+absl::StatusOr<std::string> FindServerArchives(const std::string& name);
+
 // A new cluster at `data_directory`, copied from a template that initdb makes once a machine.
 absl::Status CopyTemplateCluster(const std::string& bin, const RunAs& run_as,
                                  const std::string& data_directory);

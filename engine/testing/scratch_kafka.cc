@@ -67,14 +67,7 @@ absl::Status ProduceOne(const std::string& bootstrap, absl::Duration patience) {
 absl::StatusOr<std::unique_ptr<ScratchKafka>> ScratchKafka::Make(
     const ScratchKafkaOptions& options) {
   std::unique_ptr<ScratchKafka> server(new ScratchKafka());
-  const std::string script = std::string(PGFLOW_SOURCE_DIRECTORY) + "/scripts/install-servers";
-  PGFLOW_ASSIGN_OR_RETURN(std::string where, RunProgram({script, "--where", "kafka"}, RunAs()));
-  while (where.ends_with('\n')) where.pop_back();
-  server->archives_ = where + "/lib";
-  if (!std::filesystem::exists(server->archives_)) {
-    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
-                            "no Kafka at {}: run scripts/install-servers kafka", where);
-  }
+  PGFLOW_ASSIGN_OR_RETURN(server->archives_, FindServerArchives("kafka"));
   PGFLOW_ASSIGN_OR_RETURN(server->port_, FindFreePort());
   do {
     PGFLOW_ASSIGN_OR_RETURN(server->controller_port_, FindFreePort());

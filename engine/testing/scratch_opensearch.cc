@@ -1,14 +1,7 @@
 #include "engine/testing/scratch_opensearch.h"
 
-#include <unistd.h>
-
-#include <cerrno>
 #include <csignal>
-#include <cstdlib>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
 #include <absl/time/clock.h>
 
@@ -22,45 +15,16 @@ namespace {
 constexpr absl::Duration kPatience = absl::Minutes(2);
 constexpr absl::Duration kPoll = absl::Milliseconds(50);
 
-std::string Trimmed(std::string text) {
-  while (!text.empty() && text.back() == '\n') text.pop_back();
-  return text;
-}
-
-RunAs Ourselves() {
-  RunAs run_as;
-  run_as.uid = getuid();
-  run_as.gid = getgid();
-  return run_as;
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ScratchOpenSearch>> ScratchOpenSearch::Make(
     const ScratchOpenSearchOptions& options) {
   std::unique_ptr<ScratchOpenSearch> server(new ScratchOpenSearch(options));
-  const std::string root = PGFLOW_SOURCE_DIRECTORY;
-  PGFLOW_ASSIGN_OR_RETURN(
-      const std::string where,
-      RunProgram({"/bin/bash", root + "/scripts/install-servers", "--where", "opensearch"},
-                 Ourselves()));
-  server->archives_ = Trimmed(where) + "/lib";
-  if (!std::filesystem::exists(server->archives_)) {
-    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
-                            "no OpenSearch in {}: run scripts/install-deps test",
-                            server->archives_);
-  }
+  PGFLOW_ASSIGN_OR_RETURN(server->archives_, FindServerArchives("opensearch"));
   PGFLOW_ASSIGN_OR_RETURN(server->port_, FindFreePort());
   PGFLOW_ASSIGN_OR_RETURN(server->transport_port_, FindFreePort());
-  const char* temporary = std::getenv("TMPDIR");
-  std::string directory =
-      std::string(temporary == nullptr ? "/tmp" : temporary) + "/osscratch-XXXXXX";
-  if (mkdtemp(directory.data()) == nullptr) {
-    return base::MakeStatus(absl::StatusCode::kInternal, "make {}: {}", directory,
-                            std::strerror(errno));
-  }
-  server->directory_ = directory;
-  std::filesystem::create_directory(directory + "/config");
+  PGFLOW_ASSIGN_OR_RETURN(server->directory_, MakeScratchDirectory("osscratch-", RunAs()));
+  std::filesystem::create_directory(server->directory_ + "/config");
   PGFLOW_RETURN_IF_ERROR(server->Start());
   return server;
 }
@@ -94,7 +58,7 @@ absl::Status ScratchOpenSearch::Start() {
                                       "cluster.routing.allocation.disk.threshold_enabled=false"};
   for (const auto& [name, value] : options_.settings) command.push_back(name + "=" + value);
   PGFLOW_ASSIGN_OR_RETURN(node_, Subprocess::Start({.command = std::move(command),
-                                                    .run_as = Ourselves(),
+                                                    .run_as = RunAs(),
                                                     .output_file = directory_ + "/node.log",
                                                     .death_signal = SIGKILL}));
   return WaitUntilReady();
@@ -144,11 +108,7 @@ void ScratchOpenSearch::Thaw() {
 
 std::string ScratchOpenSearch::url() const { return fmt::format("http://127.0.0.1:{}", port_); }
 
-std::string ScratchOpenSearch::LogTail() const {
-  std::ifstream file(directory_ + "/node.log");
-  const std::string log{std::istreambuf_iterator<char>(file), {}};
-  return log.size() > 4000 ? log.substr(log.size() - 4000) : log;
-}
+std::string ScratchOpenSearch::LogTail() const { return TailOfFile(directory_ + "/node.log"); }
 
 absl::StatusOr<std::string> ScratchOpenSearch::Request(const std::string& method,
                                                        const std::string& path,
