@@ -142,12 +142,26 @@ std::string DebeziumFormat::StructSchema(const schemas::TableSchema& schema, con
                      Json(fmt::format("{}.{}.{}", config_.name, schema.table.ToString(), suffix)));
 }
 
+const DebeziumFormat::SchemaTexts& DebeziumFormat::TextsOf(
+    const schemas::TableSchema& schema, const Plan& plan,
+    const std::vector<size_t>& key_columns) const {
+  if (plan.texts.has_value() && plan.texts->key_columns == key_columns) return *plan.texts;
+  SchemaTexts& texts = plan.texts.emplace();
+  texts.key_columns = key_columns;
+  texts.key = "{\"schema\":" + StructSchema(schema, plan, key_columns, "Key") + "},\"payload\":";
+  const std::string row = StructSchema(schema, plan, key_columns, "Value");
+  texts.value = fmt::format(
+      R"({{"schema":{{"type":"struct","fields":[{0},"field":"before"}},{0},"field":"after"}},)"
+      R"({1},{2}"name":{3},"version":2}},"payload":)",
+      row, kSourceSchema, kEndSchema,
+      Json(fmt::format("{}.{}.Envelope", config_.name, schema.table.ToString())));
+  return texts;
+}
+
 absl::Status DebeziumFormat::AppendKey(const Change& change, const std::vector<size_t>& columns,
                                        std::string& out) {
   PGFLOW_ASSIGN_OR_RETURN(const Plan* plan, PlanOf(*change.schema));
-  if (config_.schemas) {
-    out += "{\"schema\":" + StructSchema(*change.schema, *plan, columns, "Key") + "},\"payload\":";
-  }
+  if (config_.schemas) out += TextsOf(*change.schema, *plan, columns).key;
   char separator = '{';
   for (const size_t i : columns) {
     out.push_back(separator);
@@ -222,14 +236,7 @@ absl::Status DebeziumFormat::AppendValue(const engine::Batch& batch,
                                          const engine::ChangeEvent& event, const Change& change,
                                          const std::vector<size_t>& key_columns, std::string& out) {
   PGFLOW_ASSIGN_OR_RETURN(const Plan* plan, PlanOf(*change.schema));
-  if (config_.schemas) {
-    const std::string row = StructSchema(*change.schema, *plan, key_columns, "Value");
-    out += fmt::format(
-        R"({{"schema":{{"type":"struct","fields":[{0},"field":"before"}},{0},"field":"after"}},)"
-        R"({1},{2}"name":{3},"version":2}},"payload":)",
-        row, kSourceSchema, kEndSchema,
-        Json(fmt::format("{}.{}.Envelope", config_.name, change.schema->table.ToString())));
-  }
+  if (config_.schemas) out += TextsOf(*change.schema, *plan, key_columns).value;
   out += "{\"before\":";
   PGFLOW_RETURN_IF_ERROR(AppendRow(*plan, change, change.before, !change.before_is_whole, out));
   out += ",\"after\":";

@@ -15,6 +15,7 @@
 // optional. A schema change has "op":"m" (a message) with the captured definition in "message".
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,9 +56,16 @@ class DebeziumFormat final : public EventFormat {
     DebeziumType type;
     bool identity = false;
   };
+  // What stands in front of each message when schemas are wanted; longer than most rows.
+  struct SchemaTexts {
+    std::vector<size_t> key_columns;  // That both were made for.
+    std::string key;                  // {"schema":{...},"payload":
+    std::string value;
+  };
   struct Plan {
     std::vector<ColumnPlan> columns;
-    std::string source_json;  // ,"schema":"...","table":"..."
+    std::string source_json;                   // ,"schema":"...","table":"..."
+    mutable std::optional<SchemaTexts> texts;  // Made when first asked for.
   };
 
   absl::StatusOr<Plan> Derive(const schemas::TableSchema& schema) const;
@@ -65,6 +73,8 @@ class DebeziumFormat final : public EventFormat {
   // {"type":"struct","fields":[...],...} of a whole row, or of the key's columns.
   std::string StructSchema(const schemas::TableSchema& schema, const Plan& plan,
                            const std::vector<size_t>& key_columns, std::string_view suffix) const;
+  const SchemaTexts& TextsOf(const schemas::TableSchema& schema, const Plan& plan,
+                             const std::vector<size_t>& key_columns) const;
   absl::Status AppendRow(const Plan& plan, const Change& change, const RowValues* values,
                          bool identity_only, std::string& out) const;
   void AppendSource(const engine::Batch& batch, const engine::ChangeEvent& event,
