@@ -87,9 +87,11 @@ function(pgflow_library)
   add_library(pgflow::${ARG_NAME} ALIAS ${target})
 endfunction()
 
-# pgflow_test(NAME engine_api_test SRCS a_test.cc DEPS pgflow::engine_api LABEL unit TIMEOUT 60)
+# pgflow_test(NAME engine_api_test SRCS a_test.cc DEPS pgflow::engine_api LABEL unit TIMEOUT 60
+#             THREADS)
+# THREADS: several of them meet in it, so that it runs with TSan, too.
 function(pgflow_test)
-  cmake_parse_arguments(ARG "" "NAME;LABEL;TIMEOUT" "SRCS;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "THREADS" "NAME;LABEL;TIMEOUT" "SRCS;DEPS" ${ARGN})
   if(NOT ARG_LABEL)
     set(ARG_LABEL unit)
   endif()
@@ -107,8 +109,11 @@ function(pgflow_test)
     set_target_properties(${ARG_NAME} PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF)
     target_link_options(${ARG_NAME} PRIVATE -fno-lto)
   endif()
+  if(ARG_THREADS)
+    list(APPEND ARG_LABEL threads)
+  endif()
   add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME})
-  set_tests_properties(${ARG_NAME} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT})
+  set_tests_properties(${ARG_NAME} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT})
 endfunction()
 
 # pgflow_fuzz(NAME pgoutput_fuzz SRCS x_fuzz.cc DEPS pgflow::postgres_wire): a libFuzzer target.
