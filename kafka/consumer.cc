@@ -73,6 +73,7 @@ absl::StatusOr<Polled> Consumer::Poll(absl::Duration wait) {
   }
   polled.kind = Polled::Kind::kRecord;
   Record& record = polled.record;
+  record.timestamp_ms = rd_kafka_message_timestamp(message, nullptr);
   record.has_key = message->key != nullptr;
   record.has_value = message->payload != nullptr;
   if (record.has_key) record.key = {static_cast<const char*>(message->key), message->key_len};

@@ -34,6 +34,9 @@ struct PartitionOffset {
 struct Record {
   int32_t partition = 0;
   int64_t offset = 0;
+  // Milliseconds since 1970: of the broker or of the producer, as the topic's
+  // message.timestamp.type says; -1: it has none.
+  int64_t timestamp_ms = -1;
   bool has_key = false;
   bool has_value = false;
   std::string_view key;

@@ -4,6 +4,9 @@ import os
 import statistics
 import subprocess
 
+NAMES = {"wall_s": "wall, s", "p50_ms": "p50, ms", "p99_ms": "p99, ms", "events_s": "events/s",
+         "mb_s": "MB/s"}
+DIGITS = {"p50_ms": 3, "p99_ms": 3, "events_s": 0, "mb_s": 1}
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 
@@ -37,18 +40,17 @@ def table(header, lines):
 
 def row_report(row, rounds):
     out = ["", "**%s** (%d rounds; min / median / max)" % (row.title, len(rounds)), ""]
-    keys = ("p50_ms", "p99_ms") if row.name == "latency" else ("wall_s",)
+    keys = row.shown
     lines = []
     for contender in row.contenders:
         if not any(contender in r for r in rounds):
             continue
         line = [contender]
-        line += [spread(column(rounds, contender, k), 3 if "ms" in k else 2) for k in keys]
+        line += [spread(column(rounds, contender, k), DIGITS.get(k, 2)) for k in keys]
         line.append(spread(column(rounds, contender, "peak_mib"), 0))
         line.append(spread(column(rounds, contender, "cpu_s")))
         lines.append(line)
-    names = {"wall_s": "wall, s", "p50_ms": "p50, ms", "p99_ms": "p99, ms"}
-    out += table(["", *[names[k] for k in keys], "peak RSS, MiB", "own CPU, s"], lines)
+    out += table(["", *[NAMES[k] for k in keys], "peak RSS, MiB", "own CPU, s"], lines)
     out += row_ratios(row, rounds)
     if row.name == "large":
         out += large_details(row, rounds)
@@ -56,27 +58,42 @@ def row_report(row, rounds):
 
 
 def row_ratios(row, rounds):
+    lines = limit_lines(row, rounds)
+    if not lines:
+        return []
+    return [""] + table(["ratio (per round)", "min / median / max", "must be", ""], lines)
+
+
+def limit_lines(row, rounds):
     lines = []
     for ours, peers, limit in row.limits:
         measured = ratios(rounds, ours, peers)
         if not measured:
             continue
         verdict = "reached" if statistics.median(measured) <= limit else "MISSED"
-        lines.append([ours + " / " + (" or ".join(peers)), spread(measured), "<= %.1f" % limit,
+        lines.append([ours + " / " + (" or ".join(peers)), spread(measured), "<= %.3g" % limit,
                       verdict])
-    if row.name == "latency":
-        for key, limit in (("p50_ms", 0.6), ("p99_ms", 2.0)):
-            measured = column(rounds, "pgflow", key)
-            if measured:
-                verdict = "reached" if statistics.median(measured) < limit else "MISSED"
-                lines.append(["pgflow " + key, spread(measured, 3), "< %.1f" % limit, verdict])
-    peaks = [p for c in ("pgflow", "blackhole") for p in column(rounds, c, "peak_mib")]
+    for contender, key, limit in row.latency_limits:
+        measured = column(rounds, contender, key)
+        if measured:
+            verdict = "reached" if statistics.median(measured) < limit else "MISSED"
+            lines.append([contender + " " + key, spread(measured, 3), "< %g" % limit, verdict])
+    for ours, peer, least in row.rate_limits:
+        measured = ratios(rounds, ours, (peer,), "events_s")
+        if measured:
+            verdict = "reached" if statistics.median(measured) >= least else "MISSED"
+            lines.append(["events/s, %s / %s" % (ours, peer), spread(measured), ">= %g" % least,
+                          verdict])
+    for contender, least in row.least_rates:
+        measured = column(rounds, contender, "events_s")
+        if measured:
+            verdict = "reached" if statistics.median(measured) >= least else "MISSED"
+            lines.append([contender + " events/s", spread(measured, 0), ">= %d" % least, verdict])
+    peaks = [p for c in row.contenders for p in column(rounds, c, "peak_mib")]
     if peaks:
         verdict = "reached" if max(peaks) < 256 else "MISSED"
         lines.append(["peak RSS of pgflow, MiB", spread(peaks, 0), "< 256", verdict])
-    if not lines:
-        return []
-    return [""] + table(["ratio (per round)", "min / median / max", "must be", ""], lines)
+    return lines
 
 
 def large_details(row, rounds):

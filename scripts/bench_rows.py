@@ -22,8 +22,12 @@ class Row:
     name = ""
     title = ""
     contenders = ()
-    # (contender, peers: the best of them counts, limit of the ratio)
+    shown = ("wall_s",)
+    # (contender, peers: the best of them counts, limit of the ratio of the walls)
     limits = ()
+    latency_limits = ()  # (contender, figure, below so many milliseconds)
+    rate_limits = ()  # (contender, peer, so many times its events/s)
+    least_rates = ()  # (contender, events/s)
 
     def __init__(self, context):
         self.context = context
@@ -36,6 +40,9 @@ class Row:
 
     def end_round(self):
         pass
+
+    def finish(self):
+        """Stops what prepare() started, also after a failure."""
 
     def measure(self, contender):
         """Gives a dict: `wall_s` (or another figure), `peak_mib` and `cpu_s` for pgflow."""
@@ -397,7 +404,8 @@ class LatencyRow(Row):
 
     name = "latency"
     contenders = ("pgflow", "native")
-    limits = ()
+    shown = ("p50_ms", "p99_ms")
+    latency_limits = (("pgflow", "p50_ms", 0.6), ("pgflow", "p99_ms", 2))
 
     @property
     def title(self):

@@ -1,4 +1,4 @@
-"""Measures pgflow and its peers in turns, on two private servers of this machine."""
+"""Measures pgflow and its peers in turns, on private servers of this machine."""
 
 import argparse
 import json
@@ -8,8 +8,13 @@ import tempfile
 
 import bench_report
 from bench_context import REPOSITORY, BenchError, Context
-from bench_rows import ROWS
+from bench_events import EVENT_ROWS
+from bench_rows import ROWS as DATABASE_ROWS
 from throwaway import end_on_signals
+from throwaway_servers import ServerError
+
+ROWS = DATABASE_ROWS + EVENT_ROWS
+FAILURES = (BenchError, ServerError, OSError)
 
 
 def parse():
@@ -24,6 +29,12 @@ def parse():
     parser.add_argument("--transactions", type=int, default=100000, help="of the backlog")
     parser.add_argument("--rows-large", dest="rows_large", type=int, default=500000)
     parser.add_argument("--commits", type=int, default=2000, help="of the latency row")
+    parser.add_argument("--rows-wide", dest="rows_wide", type=int, default=1000000,
+                        help="of the backlog of wide rows to Kafka")
+    parser.add_argument("--documents", type=int, default=500000,
+                        help="of the snapshot to OpenSearch, and of the backlog to a webhook")
+    parser.add_argument("--event-commits", dest="event_commits", type=int, default=500,
+                        help="of the latency rows of Kafka, OpenSearch and webhook")
     parser.add_argument("--workers", type=int, default=4, help="snapshot workers, pgcopydb's too")
     parser.add_argument("--build-directory", default=os.path.join(REPOSITORY, "build", "release"))
     parser.add_argument("--json", help="write every single measurement to this file")
@@ -33,6 +44,8 @@ def parse():
     options = parser.parse_args()
     options.build_directory = os.path.abspath(options.build_directory)
     options.pgflow = os.path.join(options.build_directory, "cli", "pgflow")
+    if not os.path.exists(options.pgflow):
+        parser.error("%s is missing: scripts/bench builds it" % options.pgflow)
     for name in options.rows:
         if name not in names:
             parser.error("no row %s; there are: %s" % (name, ", ".join(names)))
@@ -41,13 +54,7 @@ def parse():
 
 def contenders_of(row, options):
     wanted = options.only.split(",") if options.only else row.contenders
-    present = [c for c in row.contenders if c in wanted]
-    if not os.path.exists(options.pgflow):
-        skipped = [c for c in present if c in ("pgflow", "blackhole")]
-        if skipped:
-            print("%s is missing: %s left out" % (options.pgflow, ", ".join(skipped)), flush=True)
-        present = [c for c in present if c not in skipped]
-    return present
+    return [c for c in row.contenders if c in wanted]
 
 
 def measure_row(row, context):
@@ -64,7 +71,7 @@ def measure_row(row, context):
         for contender in turn:
             try:
                 figures[contender] = row.measure(contender)
-            except (BenchError, OSError) as error:
+            except FAILURES as error:
                 context.say("  round %d  %-12s FAILED: %s" % (number + 1, contender, error))
                 context.failures += 1
                 continue
@@ -90,9 +97,11 @@ def main():
         for row in rows:
             try:
                 results[row.name] = measure_row(row, context)
-            except (BenchError, OSError) as error:
+            except FAILURES as error:
                 context.say("%s: %s" % (row.name, error))
                 context.failures += 1
+            finally:
+                row.finish()
     finally:
         context.stop(keep_logs=options.keep)
     text = bench_report.report(rows, results)

@@ -1,0 +1,640 @@
+"""Rows of the benchmark for sinks that are no databases: each beside what the same servers give to
+a program that does nothing else, and Kafka beside Debezium."""
+
+import http.client
+import json
+import os
+import socket
+import statistics
+import subprocess
+import threading
+import time
+
+from bench_context import BenchError, client
+from bench_rows import INCLUDE, PGBENCH_TABLES, Row, figures, wait_for_slot
+from throwaway import free_port
+from throwaway_servers import Connect, Kafka, OpenSearch, ask
+
+MESSAGES_IN_A_TRANSACTION = 10000  # Of the plain producer.
+
+
+def probe(context, *arguments):
+    """Runs kafka_probe; gives the numbers that it prints."""
+    program = os.path.join(context.options.build_directory, "tests", "benchmark", "kafka_probe")
+    answer = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True,
+                            stdin=subprocess.DEVNULL, timeout=900)
+    if answer.returncode != 0:
+        raise BenchError(answer.stderr.strip() or program + " failed")
+    return [float(word) for word in answer.stdout.split()]
+
+
+def pipeline(context, name, *, database, mode, tables, sink, transformers=()):
+    """Writes a pipeline file with any sink; returns its path."""
+    source = {"url": context.source.url(database), "mode": mode, "tables": {"include": tables},
+              "replication": {"slot": name, "publication": name},
+              "snapshot": {"workers": context.options.workers}}
+    path = context.path(name + ".yaml")
+    with open(path, "w") as out:
+        json.dump({"name": name, "source": {"postgres": source},
+                   "transformers": list(transformers), "sinks": [sink],
+                   "state": {"directory": context.path(name + "_state")},
+                   "admin": {"listen": "127.0.0.1:%d" % free_port()}}, out, indent=1)
+    return path
+
+
+def connector(context, database, name, slot):
+    """Debezium as its users tune it for throughput; latency needs the short poll."""
+    return {
+        "name": name, "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+        "tasks.max": 1, "topic.prefix": name, "database.hostname": "127.0.0.1",
+        "database.port": context.source.port, "database.user": "postgres",
+        "database.password": "postgres", "database.dbname": database, "plugin.name": "pgoutput",
+        "slot.name": slot, "publication.name": "native", "publication.autocreate.mode": "disabled",
+        "snapshot.mode": "no_data", "poll.interval.ms": 5, "max.batch.size": 20480,
+        "max.queue.size": 81920, "tombstones.on.delete": "true",
+        "producer.override.compression.type": "lz4", "producer.override.linger.ms": 5,
+        "producer.override.batch.size": 1000000, "producer.override.buffer.memory": 134217728,
+    }
+
+
+class KafkaRow(Row):
+    """What the two backlog rows share: one slot each, fresh topics each round."""
+
+    contenders = ("pgflow", "debezium", "producer", "recvlogical")
+    shown = ("wall_s", "events_s", "mb_s")
+    rate_limits = (("pgflow", "debezium", 4), ("pgflow", "producer", 0.8))
+    limits = (("pgflow", ("recvlogical",), 1 / 0.85),)
+    database = ""
+    tables = ()
+    _kafka = None
+
+    def prepare(self):
+        self._kafka = Kafka(self.context.path(self.context.unique(self.name))).start()
+        self._round = 0
+        self._slots_made = False
+
+    def finish(self):
+        if self._kafka is not None:
+            self._kafka.stop()
+
+    def _write(self):
+        raise NotImplementedError
+
+    def begin_round(self, contenders):
+        c = self.context
+        self._round += 1
+        if not self._slots_made:
+            self._slots_made = True
+            for slot in ("bench_debezium", "bench_recv"):
+                c.sql(c.source, self.database, [
+                    "SELECT pg_create_logical_replication_slot('%s_%s', 'pgoutput')"
+                    % (slot, self.name)])
+            c.pgflow("init", self._file()).require_success()
+        self._written = self._write()
+        with c.source.session(self.database) as session:
+            self._end_lsn = session.value("SELECT pg_current_wal_insert_lsn()")
+        c.settle()
+
+    def _file(self):
+        sink = {"brokers": [self._kafka.brokers], "prefix": "pgflow%d" % self._round,
+                "encoding": {"format": "debezium"}}
+        return pipeline(self.context, "bench_" + self.name, database=self.database, mode="stream",
+                        tables=["public." + t for t in self.tables], sink={"kafka": sink})
+
+    def _topics(self, prefix):
+        return ["%s.public.%s" % (prefix, table) for table in self.tables]
+
+    def _span(self, prefix):
+        found, size, seconds = probe(self.context, "span", self._kafka.brokers, self._written,
+                                     *self._topics(prefix))
+        if found != self._written:
+            raise BenchError("%s: %d messages of %d" % (prefix, found, self._written))
+        return {"events_s": found / seconds, "mb_s": size / seconds / 1e6}
+
+    def measure_pgflow(self):
+        run = self.context.pgflow("run", self._file(), "--until-current").require_success()
+        return {**figures(run, run.wall_s), **self._span("pgflow%d" % self._round)}
+
+    def measure_debezium(self):
+        c = self.context
+        name = "debezium%d" % self._round
+        slot = "bench_debezium_" + self.name
+        started = time.monotonic()
+        server = Connect(self._kafka.path, name, self._kafka.brokers,
+                         connector(c, self.database, name, slot)).start()
+        try:
+            with c.source.session(self.database) as session:
+                c.wait_until(session, "SELECT confirmed_flush_lsn >= '%s' FROM pg_replication_slots"
+                             " WHERE slot_name = '%s'" % (self._end_lsn, slot), "t", pause_s=0.2)
+            wall_s = time.monotonic() - started
+        finally:
+            server.stop()
+        return {"wall_s": wall_s, **self._span(name)}
+
+    def measure_producer(self):
+        """The same bytes from memory, with the sink's settings."""
+        count, size, seconds = probe(
+            self.context, "copy", self._kafka.brokers, "plain%d" % self._round,
+            MESSAGES_IN_A_TRANSACTION, *self._topics("pgflow1"))
+        return {"wall_s": seconds, "events_s": count / seconds, "mb_s": size / seconds / 1e6}
+
+    def measure_recvlogical(self):
+        c = self.context
+        run = c.start_program("recvlogical", [
+            client("pg_recvlogical"), "-d", c.source.url(self.database), "-S",
+            "bench_recv_" + self.name, "--start", "--endpos", self._end_lsn, "-f", "/dev/null",
+            "--no-loop", "-F", "0", "-o", "proto_version=3", "-o", "publication_names=native",
+            "-o", "binary=true", "-o", "streaming=on"]).require_success()
+        return {"wall_s": run.wall_s, "events_s": self._written / run.wall_s}
+
+
+class KafkaBacklogRow(KafkaRow):
+    name = "kafka_backlog"
+    database = "kafka_backlog"
+    tables = tuple(PGBENCH_TABLES)
+
+    @property
+    def title(self):
+        return "backlog of %d pgbench changes to Kafka, Debezium's envelope, transactional" % (
+            4 * self.context.options.transactions)
+
+    def prepare(self):
+        super().prepare()
+        c = self.context
+        c.fresh_database(c.source, self.database)
+        c.source.run("pgbench", "-i", "-q", "-s", str(c.options.backlog_scale),
+                     database=self.database, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        c.sql(c.source, self.database,
+              ["CREATE PUBLICATION native FOR TABLE " + ", ".join(self.tables)])
+
+    def _write(self):
+        c = self.context
+        clients = 4
+        transactions = c.options.transactions // clients * clients
+        c.source.run("pgbench", "-n", "-c", str(clients), "-j", "2", "-M", "prepared", "-t",
+                     str(transactions // clients), database=self.database,
+                     env={"PGOPTIONS": "-c synchronous_commit=off"},
+                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        c.sql(c.source, self.database, ["VACUUM " + table for table in self.tables])
+        return 4 * transactions
+
+
+class KafkaWideRow(KafkaRow):
+    name = "kafka_wide"
+    database = "kafka_wide"
+    tables = ("wide",)
+
+    @property
+    def title(self):
+        return "backlog of %d wide rows to Kafka, Debezium's envelope, transactional" % (
+            self.context.options.rows_wide)
+
+    def prepare(self):
+        super().prepare()
+        c = self.context
+        c.fresh_database(c.source, self.database)
+        c.sql(c.source, self.database, [
+            "CREATE TABLE wide (id bigint PRIMARY KEY, customer int, ordered timestamptz,"
+            " due date, amount numeric(12,2), rate float8, paid bool, reference uuid,"
+            " title text, street text, city text, country text, email text, note text, tags text,"
+            " a int, b int, c bigint, d bigint, e text)",
+            "CREATE PUBLICATION native FOR TABLE wide"])
+
+    def _write(self):
+        c = self.context
+        rows, pieces = c.options.rows_wide, 20
+        first = self._round * rows  # Each round has keys of its own.
+        for piece in range(pieces):
+            c.sql(c.source, self.database, [
+                "INSERT INTO wide SELECT n, n %% 10000, now(), '2026-01-01', n / 100.0, n / 7.0,"
+                " n %% 2 = 0, md5(n::text)::uuid, 'order number ' || n, n || ' Long Street',"
+                " 'Springfield', 'Utopia', 'customer' || n || '@example.com',"
+                " repeat('all is well ', 20), 'one,two,three', n, n, n, n, md5(n::text)"
+                " FROM generate_series(%d, %d) n" % (
+                    first + rows * piece // pieces + 1, first + rows * (piece + 1) // pieces)])
+        return rows
+
+
+class KafkaLatencyRow(Row):
+    """From the return of COMMIT to the consumer that has the row, one at a time."""
+
+    name = "kafka_latency"
+    title = "one row at a time, commit to Kafka consumer (ms)"
+    _kafka = None
+    contenders = ("idempotent", "transactional", "debezium")
+    shown = ("p50_ms", "p99_ms")
+    latency_limits = (("idempotent", "p50_ms", 4), ("idempotent", "p99_ms", 20),
+                      ("transactional", "p50_ms", 30))
+
+    def prepare(self):
+        c = self.context
+        self._kafka = Kafka(c.path(c.unique(self.name))).start()
+        c.fresh_database(c.source, "kafka_latency")
+        c.sql(c.source, "kafka_latency", [
+            "CREATE TABLE latency (id bigint PRIMARY KEY, note text)",
+            "CREATE PUBLICATION native FOR TABLE latency"])
+
+    def finish(self):
+        if self._kafka is not None:
+            self._kafka.stop()
+
+    def _commits(self, topic):
+        c = self.context
+        p50, p99, _ = probe(c, "latency", c.source.url("kafka_latency"), self._kafka.brokers, topic,
+                            c.options.event_commits)
+        return {"p50_ms": p50, "p99_ms": p99}
+
+    def measure(self, contender):
+        self.context.sql(self.context.source, "kafka_latency", ["DELETE FROM latency"])
+        self.context.settle()
+        return super().measure(contender)
+
+    def _first_row(self, topic):
+        """Topics appear with their first message."""
+        self.context.sql(self.context.source, "kafka_latency",
+                         ["INSERT INTO latency VALUES (-1, 'first')"])
+        probe(self.context, "span", self._kafka.brokers, 1, topic)
+
+    def _measure_pgflow(self, transactional):
+        c = self.context
+        name = c.unique("bench_kafka_latency")
+        path = pipeline(c, name, database="kafka_latency", mode="stream",
+                        tables=["public.latency"],
+                        sink={"kafka": {"brokers": [self._kafka.brokers],
+                                        "transactional": transactional}})
+        c.pgflow("init", path).require_success()
+        run = c.pgflow("run", path)
+        try:
+            wait_for_slot(c, name, run)
+            topic = name + ".public.latency"
+            self._first_row(topic)
+            figure = self._commits(topic)
+        finally:
+            run.stop()
+            c.pgflow("destroy", path).wait()
+        return {**figure, "peak_mib": run.peak_mib, "cpu_s": run.cpu_s}
+
+    def measure_idempotent(self):
+        return self._measure_pgflow(False)
+
+    def measure_transactional(self):
+        return self._measure_pgflow(True)
+
+    def measure_debezium(self):
+        c = self.context
+        name = c.unique("debezium_latency")
+        with c.source.session("kafka_latency") as session:
+            session.query("SELECT pg_create_logical_replication_slot('%s', 'pgoutput')" % name)
+        settings = {**connector(c, "kafka_latency", name, name), "poll.interval.ms": 1,
+                    "producer.override.linger.ms": 0}
+        server = Connect(self._kafka.path, name, self._kafka.brokers, settings).start()
+        try:
+            topic = name + ".public.latency"
+            with c.source.session() as session:
+                c.wait_until(session, "SELECT active FROM pg_replication_slots"
+                             " WHERE slot_name = '%s'" % name, "t", timeout_s=60)
+            self._first_row(topic)
+            return self._commits(topic)
+        finally:
+            server.stop()
+            c.sql(c.source, "kafka_latency", ["SELECT pg_drop_replication_slot('%s')" % name])
+
+
+class SearchRow(Row):
+    """A snapshot into an index, beside a loader that has the same documents in memory."""
+
+    name = "search"
+    contenders = ("pgflow", "loader")
+    limits = (("pgflow", ("loader",), 1 / 0.9),)
+    bulk_bytes = 4 << 20
+    _node = None
+
+    @property
+    def title(self):
+        return "snapshot of %d rows to OpenSearch" % self.context.options.documents
+
+    def prepare(self):
+        c = self.context
+        self._node = OpenSearch(c.path(c.unique(self.name))).start()
+        c.fresh_database(c.source, "search")
+        c.sql(c.source, "search", [
+            "CREATE TABLE products (id bigint PRIMARY KEY, name text, description text,"
+            " price numeric(10,2), stock int, rating float8, available bool, added timestamptz,"
+            " sku uuid)",
+            "INSERT INTO products SELECT n, 'product number ' || n, repeat('a fine thing ', 8),"
+            " n / 100.0, n %% 1000, n / 7.0, n %% 3 = 0, now(), md5(n::text)::uuid"
+            " FROM generate_series(1, %d) n" % c.options.documents,
+            "VACUUM ANALYZE products"])
+        self._bulks = None
+        self.measure_pgflow()  # The node's machine code is made by running it.
+
+    def finish(self):
+        if self._node is not None:
+            self._node.stop()
+
+    def _count(self, index):
+        return self._node.json("GET", "/%s/_count" % index)["count"]
+
+    def measure_pgflow(self):
+        c = self.context
+        name = c.unique("bench_search")
+        path = pipeline(c, name, database="search", mode="snapshot", tables=["public.products"],
+                        sink={"opensearch": {"url": self._node.url, "index": name}})
+        run = c.pgflow("snapshot", path).require_success()
+        if self._count(name) != c.options.documents:
+            raise BenchError("the index has %d documents" % self._count(name))
+        if self._bulks is None:
+            self._prepare_loader(name)
+        self._node.json("DELETE", "/%s-*" % name)
+        c.pgflow("destroy", path).wait()
+        return figures(run, run.wall_s)
+
+    def _prepare_loader(self, index):
+        """The documents as the index has them."""
+        self._definition = next(iter(self._node.json("GET", "/" + index).values()))
+        self._bulks, lines, size = [], [], 0
+        page = self._node.json("POST", "/%s/_search?scroll=5m" % index,
+                               {"size": 10000, "sort": ["_doc"]})
+        while page["hits"]["hits"]:
+            for hit in page["hits"]["hits"]:
+                line = '{"index":{"_id":"%s"}}\n%s\n' % (
+                    hit["_id"], json.dumps(hit["_source"], separators=(",", ":")))
+                lines.append(line)
+                size += len(line)
+                if size >= self.bulk_bytes:
+                    self._bulks.append("".join(lines).encode())
+                    lines, size = [], 0
+            page = self._node.json("POST", "/_search/scroll",
+                                   {"scroll": "5m", "scroll_id": page["_scroll_id"]})
+        if lines:
+            self._bulks.append("".join(lines).encode())
+
+    def measure_loader(self):
+        c = self.context
+        index = c.unique("bench_loader")
+        self._node.json("PUT", "/" + index, {
+            "mappings": self._definition["mappings"],
+            "settings": {"number_of_replicas": 0, "refresh_interval": "-1"}})
+        waiting = list(self._bulks)
+        failures = []
+
+        def post():
+            connection = http.client.HTTPConnection("127.0.0.1", self._node.port)
+            while waiting:
+                connection.request("POST", "/%s/_bulk" % index, waiting.pop(),
+                                   {"Content-Type": "application/x-ndjson"})
+                answer = connection.getresponse()
+                if answer.status != 200 or b'"errors":true' in answer.read():
+                    failures.append(answer.status)
+
+        started = time.monotonic()
+        threads = [threading.Thread(target=post) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self._node.json("POST", "/%s/_refresh" % index)
+        wall_s = time.monotonic() - started
+        if failures or self._count(index) != c.options.documents:
+            raise BenchError("the loader's index has %d documents" % self._count(index))
+        self._node.json("DELETE", "/" + index)
+        return {"wall_s": wall_s}
+
+
+def percentiles(seconds):
+    milliseconds = sorted(s * 1000 for s in seconds)
+    last = len(milliseconds) - 1
+    return {"p50_ms": statistics.median(milliseconds), "p99_ms": milliseconds[last * 99 // 100]}
+
+
+class PacedRow(Row):
+    """One commit at a time into a running pipeline; a subclass sees it arrive."""
+
+    contenders = ("pgflow",)
+    shown = ("p50_ms", "p99_ms")
+    warm_up = 20
+
+    def _sink(self, name):
+        raise NotImplementedError
+
+    def _wait_for(self, number):
+        raise NotImplementedError
+
+    def _open(self):
+        c = self.context
+        c.fresh_database(c.source, self.name)
+        c.sql(c.source, self.name, ["CREATE TABLE latency (id bigint PRIMARY KEY, note text)"])
+
+    def measure_pgflow(self):
+        c = self.context
+        self._open()
+        name = c.unique("bench_" + self.name)
+        path = pipeline(c, name, database=self.name, mode="stream", tables=["public.latency"],
+                        sink=self._sink(name))
+        c.pgflow("init", path).require_success()
+        run = c.pgflow("run", path)
+        waits = []
+        try:
+            wait_for_slot(c, name, run)
+            with c.source.session(self.name) as session:
+                for number in range(self.warm_up + c.options.event_commits):
+                    session.query("INSERT INTO latency VALUES (%d, 'one at a time')" % number)
+                    committed = time.monotonic()
+                    arrived = self._wait_for(number)
+                    if number >= self.warm_up:
+                        waits.append(arrived - committed)
+                    time.sleep(0.02)
+        finally:
+            run.stop()
+            c.pgflow("destroy", path).wait()
+        return {**percentiles(waits), "peak_mib": run.peak_mib, "cpu_s": run.cpu_s}
+
+
+class SearchLatencyRow(PacedRow):
+    name = "search_latency"
+    title = "one row at a time, commit to searchable (ms)"
+    _node = None
+    latency_limits = (("pgflow", "p50_ms", 40), ("pgflow", "p99_ms", 100))
+
+    def prepare(self):
+        c = self.context
+        self._node = OpenSearch(c.path(c.unique(self.name))).start()
+
+    def finish(self):
+        if self._node is not None:
+            self._node.stop()
+
+    def _sink(self, name):
+        self._index = name
+        return {"opensearch": {"url": self._node.url, "index": name}}
+
+    def _wait_for(self, number):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            code, answer = ask(self._node.port, "GET",
+                               "/%s/_count?q=id:%d" % (self._index, number))
+            if code == 200 and json.loads(answer)["count"] == 1:
+                return time.monotonic()
+        raise BenchError("row %d was not found" % number)
+
+
+class Receiver:
+    """Answers every POST with 204 and hands its body to `take`; connections stay open."""
+
+    def __init__(self, take):
+        self._take = take
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        stream = connection.makefile("rb")
+        while True:
+            size, line = 0, stream.readline()
+            if not line:
+                return
+            while line not in (b"\r\n", b""):
+                if line.lower().startswith(b"content-length:"):
+                    size = int(line.split(b":")[1])
+                if line.lower().startswith(b"expect:"):
+                    connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+                line = stream.readline()
+            self._take(stream.read(size))
+            connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    def stop(self):
+        self._listener.close()
+
+
+class WebhookLatencyRow(PacedRow):
+    name = "webhook_latency"
+    title = "one row at a time, commit to webhook received (ms)"
+    _receiver = None
+    latency_limits = (("pgflow", "p50_ms", 3), ("pgflow", "p99_ms", 15))
+
+    def prepare(self):
+        self._arrivals = {}
+        self._news = threading.Condition()
+        self._receiver = Receiver(self._take)
+
+    def finish(self):
+        if self._receiver is not None:
+            self._receiver.stop()
+
+    def _take(self, body):
+        now = time.monotonic()
+        with self._news:
+            self._arrivals[json.loads(body)["after"]["id"]] = now
+            self._news.notify()
+
+    def _sink(self, name):
+        self._arrivals.clear()
+        return {"webhook": {"url": "http://127.0.0.1:%d/" % self._receiver.port,
+                            "private_addresses": "allow"}}
+
+    def _wait_for(self, number):
+        with self._news:
+            if not self._news.wait_for(lambda: number in self._arrivals, timeout=60):
+                raise BenchError("row %d was not posted" % number)
+            return self._arrivals[number]
+
+
+class WebhookRateRow(Row):
+    name = "webhook"
+    _receiver = None
+    contenders = ("pgflow",)
+    shown = ("wall_s", "events_s")
+    least_rates = (("pgflow", 20000),)
+
+    @property
+    def title(self):
+        return "backlog of %d rows to a webhook, 500 events a request" % self._rows
+
+    @property
+    def _rows(self):
+        return self.context.options.documents
+
+    def prepare(self):
+        self._events = 0
+        self._receiver = Receiver(self._take)
+
+    def finish(self):
+        if self._receiver is not None:
+            self._receiver.stop()
+
+    def _take(self, body):
+        self._events += body.count(b'"position":')
+
+    def measure_pgflow(self):
+        c = self.context
+        c.fresh_database(c.source, "webhook")
+        c.sql(c.source, "webhook", ["CREATE TABLE rows (id bigint PRIMARY KEY, note text)"])
+        name = c.unique("bench_webhook")
+        path = pipeline(c, name, database="webhook", mode="stream", tables=["public.rows"],
+                        sink={"webhook": {"url": "http://127.0.0.1:%d/" % self._receiver.port,
+                                          "private_addresses": "allow",
+                                          "secrets": ["whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"],
+                                          "batch": {"events": 500}}})
+        c.pgflow("init", path).require_success()
+        c.sql(c.source, "webhook", ["INSERT INTO rows SELECT n, 'note number ' || n"
+                                    " FROM generate_series(1, %d) n" % self._rows])
+        self._events = 0
+        run = c.pgflow("run", path, "--until-current").require_success()
+        c.pgflow("destroy", path).wait()
+        if self._events != self._rows:
+            raise BenchError("%d events of %d arrived" % (self._events, self._rows))
+        return {**figures(run, run.wall_s), "events_s": self._rows / run.wall_s}
+
+
+class MaskRow(Row):
+    """The snapshot with three masked columns, and without."""
+
+    name = "mask"
+    contenders = ("masked", "plain")
+    limits = (("masked", ("plain",), 1.5),)
+
+    @property
+    def title(self):
+        return "snapshot, pgbench scale %d, three columns masked" % self.context.options.scale
+
+    def prepare(self):
+        c = self.context
+        c.fresh_database(c.source, "mask")
+        c.source.run("pgbench", "-i", "-q", "-s", str(c.options.scale), database="mask",
+                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def _measure(self, transformers):
+        c = self.context
+        c.fresh_database(c.target, "mask")
+        c.settle()
+        name = c.unique("bench_mask")
+        path = pipeline(c, name, database="mask", mode="snapshot", tables=INCLUDE,
+                        sink={"postgres": {"url": c.target.url("mask"), "create_schema": True}},
+                        transformers=transformers)
+        run = c.pgflow("snapshot", path).require_success()
+        c.pgflow("destroy", path).wait()
+        c.drop_database(c.target, "mask")
+        return figures(run, run.wall_s)
+
+    def measure_plain(self):
+        return self._measure([])
+
+    def measure_masked(self):
+        rules = [{"table": "public.pgbench_accounts", "column": column, **how} for column, how in (
+            ("bid", {"with": "integer", "min": "1", "max": "1000"}),
+            ("abalance", {"with": "integer", "min": "0", "max": "100000"}),
+            ("filler", {"with": "string", "length": 32}))]
+        return self._measure([{"mask": {"key": "sixteen characters or more", "rules": rules}}])
+
+
+EVENT_ROWS = (KafkaBacklogRow, KafkaWideRow, KafkaLatencyRow, SearchRow, SearchLatencyRow,
+              WebhookRateRow, WebhookLatencyRow, MaskRow)
