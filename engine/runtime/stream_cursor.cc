@@ -62,6 +62,12 @@ StreamLog::Cursor::Draft StreamLog::Cursor::Collect(uint64_t bytes_max,
       if (!span.ends) continue;
       whole = slice.last + 1;
       draft.take.end = {span.commit_lsn, span.end_lsn};
+      // Whatever comes next commits behind it; on an idle server nothing does.
+      if (span.end_lsn >= before) {
+        draft.take.reached_stop = true;
+        ++slice.last;
+        break;
+      }
     }
     if (slice.last > slice.first) {
       draft.next =

@@ -260,6 +260,17 @@ TEST_F(StreamLogTest, AReaderInsideACutTransactionStartsOver) {
   EXPECT_TRUE(Read().slices.empty());
 }
 
+// The server's end of WAL is the end of its last commit, and nothing more comes.
+TEST_F(StreamLogTest, StopsAtTheEndOfTheLastTransaction) {
+  Log();
+  Append("begin lsn=0/100\ninsert items 1 a\ncommit\nbegin lsn=0/200\ninsert items 2 b\ncommit");
+  const Take take = Read(1 << 20, log_->tail().end_lsn);
+  EXPECT_EQ(Lines(take),
+            (Strings{"0/100:0 insert shop.items 1 a", "0/200:0 insert shop.items 2 b"}));
+  EXPECT_TRUE(take.ends_at_commit);
+  EXPECT_TRUE(take.reached_stop);
+}
+
 TEST_F(StreamLogTest, StopsBeforeAPoint) {
   Log();
   Append("begin lsn=0/100\ninsert items 1 a\ncommit\nbegin lsn=0/200\ninsert items 2 b\ncommit");
