@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 
+#include "engine/api/change_tap.h"
 #include "engine/api/source.h"
 #include "engine/api/transformer.h"
 #include "engine/runtime/backoff.h"
@@ -69,6 +70,7 @@ struct LaneContext {
   // Chosen, but their changes do not come yet: not for the first snapshot.
   std::set<schemas::TableName> unpublished{};
   const JoinScope* join = nullptr;  // Null: a lane for all tables.
+  ChangeTap* tap = nullptr;         // Null: nobody can watch.
 
   bool IsWanted(const schemas::TableName& table) const {
     return join == nullptr ? !unpublished.contains(table) : join->tables.contains(table);

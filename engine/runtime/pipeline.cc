@@ -109,6 +109,7 @@ absl::Status Pipeline::Start(std::stop_token stop) {
           },
       .on_durable = [this] { MoveFrontier(); },
       .options = options_.lane,
+      .tap = options_.tap,
   });
   std::vector<std::unique_ptr<SinkLane>> lanes;
   for (SinkNode& node : nodes_) {

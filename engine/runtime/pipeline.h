@@ -33,6 +33,7 @@ struct PipelineOptions {
   // when the stream begins.
   std::optional<postgres::Lsn> until_lsn;
   bool until_current = false;
+  ChangeTap* tap = nullptr;  // Of whoever watches; outlives the pipeline. Null: nobody can.
 };
 
 // Inert until Run. Run is called once and blocks; status() may be called by any thread meanwhile.

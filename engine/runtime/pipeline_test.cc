@@ -24,6 +24,27 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
+// Remembers what it was left while `watching`.
+class FakeTap final : public ChangeTap {
+ public:
+  bool watched() const override { return watching; }
+  void Take(std::string_view sink, Batch batch) override {
+    base::MutexLock lock(&mutex_);
+    for (const std::string& line : Describe(batch))
+      lines_.push_back(std::string(sink) + ": " + line);
+  }
+  std::vector<std::string> lines() const {
+    base::MutexLock lock(&mutex_);
+    return lines_;
+  }
+
+  std::atomic<bool> watching{true};
+
+ private:
+  mutable base::Mutex mutex_;
+  std::vector<std::string> lines_ ABSL_GUARDED_BY(mutex_);
+};
+
 class PipelineTest : public testing::Test {
  protected:
   PipelineTest() {
@@ -50,6 +71,7 @@ class PipelineTest : public testing::Test {
     options.lane.window_bytes_max = window_bytes_max_;
     options.lane.gather_interval = gather_interval_;
     options.until_lsn = until_;
+    options.tap = &tap_;
     std::vector<SinkNode> nodes;
     for (FakeTarget* target : targets) {
       SinkNode node;
@@ -99,6 +121,7 @@ class PipelineTest : public testing::Test {
   schemas::TableSchemaPtr items_;
   FakeServer server_;
   FakeTarget target_{true};
+  FakeTap tap_;
   std::stop_source drain_;
   std::stop_source stop_;
   std::unique_ptr<Pipeline> pipeline_;
@@ -117,6 +140,25 @@ TEST_F(PipelineTest, CopiesThenStreamsWhatCameBehindTheSnapshot) {
   EXPECT_THAT(target_.rows("items"), ElementsAre("1 a", "2 b", "3 c"));
   EXPECT_THAT(target_.durable_events(), ElementsAre("update shop.items 3 d"));
   EXPECT_THAT(target_.violations(), IsEmpty());
+}
+
+TEST_F(PipelineTest, WhoWatchesGetsWhatTheSinkHasTaken) {
+  dead_letter_ = directory_ + "/refused.jsonl";
+  server_.SetTable(items_, {events_.Rows("items", "1 a")});
+  server_.SetConsistentPoint(postgres::Lsn(0x150));
+  target_.Refuse("bad", false);
+  target_.FailNext("write", absl::UnavailableError("away"));
+  Write("begin lsn=0/200\ninsert items 2 b\ninsert items 3 bad\ninsert items 4 c\ncommit");
+  Start({&target_});
+  ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(0x200)));
+  EXPECT_TRUE(server_.WaitForAcknowledged(postgres::Lsn(0x200)));
+  tap_.watching = false;
+  Write("begin lsn=0/300\ninsert items 5 d\ncommit");
+  ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(0x300)));
+  EXPECT_TRUE(Drain().ok()) << result_;
+  EXPECT_THAT(tap_.lines(),
+              ElementsAre("sink0: read shop.items 1 a", "sink0: insert shop.items 2 b",
+                          "sink0: insert shop.items 4 c"));
 }
 
 TEST_F(PipelineTest, ARestartContinuesFromTheCheckpoint) {

@@ -179,7 +179,8 @@ absl::Status SinkLane::CopySnapshot(SinkCheckpoint& checkpoint, std::stop_token 
        .retry = node_.retry,
        .wanted = [this](const auto& table) { return context_.IsWanted(table); },
        .newer_than = context_.join == nullptr ? postgres::Lsn() : context_.join->published,
-       .workers = context_.plan.snapshot_workers});
+       .workers = context_.plan.snapshot_workers,
+       .tap = context_.tap});
   PGFLOW_RETURN_IF_ERROR(runner.Run(checkpoint, stop));
   PGFLOW_ASSIGN_OR_RETURN(checkpoint, LoadCheckpoint(stop));
   base::LogInfo("sink {}: the snapshot is complete", node_.name);
@@ -261,8 +262,14 @@ absl::Status SinkLane::WriteTake(const Take& take, std::stop_token stop) {
   }
   last_window_events_ = events;
   last_window_start_ = absl::Now();
-  if (isolate_until_.has_value()) return WriteOneByOne(batches, take, stop);
-  return WriteWindow({batches, take.ends_at_commit, take.end}, stop);
+  if (isolate_until_.has_value()) {
+    PGFLOW_RETURN_IF_ERROR(WriteOneByOne(batches, take, stop));
+  } else {
+    PGFLOW_RETURN_IF_ERROR(WriteWindow({batches, take.ends_at_commit, take.end}, stop));
+  }
+  if (context_.tap == nullptr || !context_.tap->watched()) return absl::OkStatus();
+  for (Batch& batch : batches) context_.tap->Take(node_.name, std::move(batch));
+  return absl::OkStatus();
 }
 
 absl::Status SinkLane::WriteWindow(const Window& window, std::stop_token stop) {

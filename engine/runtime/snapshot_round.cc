@@ -193,7 +193,14 @@ absl::Status SnapshotRound::WriteBatch(const Task& task, Worker& worker, Batch b
     PGFLOW_RETURN_IF_ERROR(transformer->Transform(batch));
   }
   PGFLOW_ASSIGN_OR_RETURN(const WriteResult result, worker.lane->Write(batch, stop));
-  if (result.rejections.empty()) return absl::OkStatus();
+  if (!result.rejections.empty()) PGFLOW_RETURN_IF_ERROR(Bury(task, result, batch));
+  if (context_.tap != nullptr && context_.tap->watched()) {
+    context_.tap->Take(context_.names.sink, std::move(batch));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotRound::Bury(const Task& task, const WriteResult& result, Batch& batch) {
   PGFLOW_ASSIGN_OR_RETURN(const std::span<const ChangeEvent> events, batch.Events());
   for (const Rejection& rejection : result.rejections) {
     if (context_.dead_letter == nullptr) return rejection.error;

@@ -46,6 +46,8 @@ class SnapshotRound {
   absl::Status Perform(const Task& task, Worker& worker, std::stop_token stop);
   absl::StatusOr<RangeOutcome> CopyRange(const Task& task, Worker& worker, std::stop_token stop);
   absl::Status WriteBatch(const Task& task, Worker& worker, Batch batch, std::stop_token stop);
+  // Records the rows that the lane refused.
+  absl::Status Bury(const Task& task, const WriteResult& result, Batch& batch);
   absl::StatusOr<bool> IsRecorded(const Task& task);
   absl::Status Record(const Task& task);
   void OnDone(const Task& task);

@@ -12,6 +12,7 @@
 #include <stop_token>
 #include <vector>
 
+#include "engine/api/change_tap.h"
 #include "engine/api/sink.h"
 #include "engine/api/snapshot.h"
 #include "engine/api/transformer.h"
@@ -39,6 +40,7 @@ struct SnapshotContext {
   TablePredicate wanted;
   postgres::Lsn newer_than;  // The first snapshot must be behind it.
   int workers = 4;
+  ChangeTap* tap = nullptr;  // Null: nobody can watch.
 };
 
 // Used once, by the sink's lane. Everything in the context must outlive it.
