@@ -26,7 +26,7 @@ AdminResponse Ready(const PipelineStatus& status) {
 
 }  // namespace
 
-AdminResponse RespondTo(std::string_view path, const StatusFunction& status) {
+AdminResponse RespondTo(std::string_view path, const StatusFunction& status, Tap* tap) {
   path = path.substr(0, path.find('?'));
   if (path == "/health") return Health(status());
   if (path == "/ready") return Ready(status());
@@ -34,7 +34,10 @@ AdminResponse RespondTo(std::string_view path, const StatusFunction& status) {
   if (path == "/metrics") {
     return {200, "text/plain; version=0.0.4; charset=utf-8", MetricsText(status())};
   }
-  return Plain(404, "not found; there are /metrics /health /ready /status");
+  if (path == "/activity" && tap != nullptr) {
+    return {200, "application/json", ActivityToJson(tap->Activity()) + "\n"};
+  }
+  return Plain(404, "not found; there are /metrics /health /ready /status /activity /tap");
 }
 
 }  // namespace pgflow::engine

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "engine/api/pipeline_status.h"
+#include "engine/observe/tap.h"
 
 namespace pgflow::engine {
 
@@ -14,7 +15,7 @@ struct AdminResponse {
   std::string body;
 };
 
-// GET of /metrics, /health, /ready or /status.
-AdminResponse RespondTo(std::string_view path, const StatusFunction& status);
+// GET of /metrics, /health, /ready, /status or, unless `tap` is null, /activity.
+AdminResponse RespondTo(std::string_view path, const StatusFunction& status, Tap* tap = nullptr);
 
 }  // namespace pgflow::engine

@@ -1,7 +1,9 @@
 #include "engine/observe/admin_server.h"
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <list>
 #include <optional>
 #include <utility>
 
@@ -15,6 +17,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "engine/observe/admin_response.h"
+#include "engine/observe/tap_access.h"
 
 namespace pgflow::engine {
 namespace {
@@ -42,12 +45,19 @@ Response ToHttp(const AdminResponse& answer, const http::request<http::empty_bod
   return response;
 }
 
-Response Answer(const http::request<http::empty_body>& request, const StatusFunction& status) {
+std::string_view View(const boost::beast::string_view& text) { return {text.data(), text.size()}; }
+
+AdminResponse Answer(const http::request<http::empty_body>& request, const StatusFunction& status,
+                     Tap* tap) {
   if (request.method() != http::verb::get && request.method() != http::verb::head) {
-    return ToHttp({405, "text/plain; charset=utf-8", "only GET\n"}, request);
+    return {405, "text/plain; charset=utf-8", "only GET\n"};
   }
-  const auto target = request.target();
-  return ToHttp(RespondTo({target.data(), target.size()}, status), request);
+  return RespondTo(View(request.target()), status, tap);
+}
+
+bool AsksForTap(const http::request<http::empty_body>& request) {
+  const std::string_view target = View(request.target());
+  return request.method() == http::verb::get && target.substr(0, target.find('?')) == "/tap";
 }
 
 }  // namespace
@@ -83,11 +93,12 @@ class AdminServer::Listener {
     return acceptor_.local_endpoint(ignored).port();
   }
 
-  void Run(const StatusFunction& status, const std::stop_token& stop) {
+  void Run(const StatusFunction& status, const AdminTap& tap, const std::stop_token& stop) {
     while (!stop.stop_requested()) {
       std::optional<tcp::socket> socket = Accept(stop);
-      if (socket.has_value()) Serve(*std::move(socket), status);
+      if (socket.has_value()) Serve(*std::move(socket), status, tap);
     }
+    streams_.clear();
     error_code ignored;
     acceptor_.close(ignored);
   }
@@ -103,6 +114,7 @@ class AdminServer::Listener {
     while (!done && !stop.stop_requested()) {
       context_.restart();
       context_.run_for(kStopCheckInterval);
+      std::erase_if(streams_, [](const auto& stream) { return stream->ended(); });
     }
     if (!done) {
       // The handler refers to this frame: it must have run.
@@ -117,7 +129,7 @@ class AdminServer::Listener {
     return accepted;
   }
 
-  void Serve(tcp::socket socket, const StatusFunction& status) {
+  void Serve(tcp::socket socket, const StatusFunction& status, const AdminTap& tap) {
     beast::tcp_stream stream(std::move(socket));
     beast::flat_buffer buffer;
     http::request_parser<http::empty_body> parser;
@@ -128,9 +140,51 @@ class AdminServer::Listener {
     http::async_read(stream, buffer, parser, keep);
     RunAll();
     if (error) return;
-    const Response response = Answer(parser.get(), status);
+    AdminResponse answer;
+    if (tap.tap == nullptr || !AsksForTap(parser.get())) {
+      answer = Answer(parser.get(), status, tap.tap);
+    } else if (std::unique_ptr<TapWatcher> watcher = Watch(parser.get(), stream, tap, answer);
+               watcher != nullptr) {
+      const int descriptor = stream.release_socket().release(error);
+      if (error) return;
+      streams_.push_back(std::make_unique<TapStream>(descriptor, std::move(watcher), tap.format()));
+      return;
+    }
+    Send(parser.get(), answer, stream);
+  }
+
+  // Null: `answer` says why not.
+  static std::unique_ptr<TapWatcher> Watch(const http::request<http::empty_body>& request,
+                                           beast::tcp_stream& stream, const AdminTap& tap,
+                                           AdminResponse& answer) {
+    const auto refuse = [&answer](int code, std::string_view why) {
+      answer = {code, "text/plain; charset=utf-8", std::string(why) + "\n"};
+      return nullptr;
+    };
+    error_code error;
+    const std::string peer = stream.socket().remote_endpoint(error).address().to_string();
+    const auto refused = RefuseTap(error ? "" : peer, View(request[http::field::host]));
+    if (refused.has_value()) return refuse(403, *refused);
+    const std::string_view target = View(request.target());
+    const size_t query = std::min(target.find('?'), target.size() - 1);
+    auto filter = TapFilter::FromQuery(target.substr(query + 1));
+    if (!filter.ok()) return refuse(400, base::Message(filter.status()));
+    auto watcher = tap.tap->Watch(*std::move(filter));
+    if (watcher.ok()) return *std::move(watcher);
+    const absl::StatusCode code = watcher.status().code();
+    return refuse(code == absl::StatusCode::kInvalidArgument     ? 400
+                  : code == absl::StatusCode::kResourceExhausted ? 503
+                                                                 : 403,
+                  base::Message(watcher.status()));
+  }
+
+  void Send(const http::request<http::empty_body>& request, const AdminResponse& answer,
+            beast::tcp_stream& stream) {
+    const Response response = ToHttp(answer, request);
     http::response_serializer<http::string_body> serializer(response);
-    const bool head = parser.get().method() == http::verb::head;
+    const bool head = request.method() == http::verb::head;
+    error_code error;
+    const auto keep = [&error](const error_code& result, size_t) { error = result; };
     stream.expires_after(kRequestTimeout);
     if (head) {
       http::async_write_header(stream, serializer, keep);
@@ -148,15 +202,17 @@ class AdminServer::Listener {
 
   asio::io_context context_{1};
   tcp::acceptor acceptor_;
+  std::list<std::unique_ptr<TapStream>> streams_;
 };
 
-AdminServer::AdminServer(std::string host, uint16_t port, StatusFunction status)
-    : host_(std::move(host)), port_(port), status_(std::move(status)) {}
+AdminServer::AdminServer(std::string host, uint16_t port, StatusFunction status, AdminTap tap)
+    : host_(std::move(host)), port_(port), status_(std::move(status)), tap_(std::move(tap)) {}
 
 AdminServer::~AdminServer() { Stop(); }
 
 absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Make(const std::string& listen,
-                                                               StatusFunction status) {
+                                                               StatusFunction status,
+                                                               AdminTap tap) {
   const size_t colon = listen.rfind(':');
   uint16_t port = 0;
   bool good = colon != std::string::npos && colon > 0 && colon + 1 < listen.size();
@@ -173,14 +229,16 @@ absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Make(const std::string
     return base::MakeStatus(absl::StatusCode::kInvalidArgument,
                             "admin.listen: '{}' is not host:port, such as 127.0.0.1:9187", listen);
   }
-  return std::unique_ptr<AdminServer>(new AdminServer(std::move(host), port, std::move(status)));
+  return std::unique_ptr<AdminServer>(
+      new AdminServer(std::move(host), port, std::move(status), std::move(tap)));
 }
 
 absl::Status AdminServer::Start() {
   listener_ = std::make_unique<Listener>();
   PGFLOW_RETURN_IF_ERROR(listener_->Listen(host_, port_));
   bound_port_ = listener_->port();
-  thread_ = std::jthread([this](const std::stop_token& stop) { listener_->Run(status_, stop); });
+  thread_ =
+      std::jthread([this](const std::stop_token& stop) { listener_->Run(status_, tap_, stop); });
   base::LogDebug("admin port: http://{}:{}/status", host_, bound_port_);
   return absl::OkStatus();
 }

@@ -14,20 +14,12 @@
 #include "base/pause.h"
 
 namespace pgflow::engine {
-namespace {
 
-struct WindowSize {
-  size_t width = 80;
-  size_t height = 24;
-};
-
-WindowSize SizeOf(int descriptor) {
+WindowSize WindowSizeOf(int descriptor) {
   winsize size{};
   if (ioctl(descriptor, TIOCGWINSZ, &size) != 0 || size.ws_col == 0 || size.ws_row == 0) return {};
   return {size.ws_col, size.ws_row};
 }
-
-}  // namespace
 
 bool IsTerminal(int descriptor) {
   const char* kind = std::getenv("TERM");
@@ -71,7 +63,7 @@ void Progress::Run(const std::stop_token& stop) {
 }
 
 void Progress::Draw(const ProgressText& text) {
-  const WindowSize size = SizeOf(options_.descriptor);
+  const WindowSize size = WindowSizeOf(options_.descriptor);
   if (size.height < 4 || size.width < 8) return;
   // One line for the empty one, one for the prompt of whoever comes after us.
   Write(DrawSequence(text.Lines(size.width - 1, size.height - 2)));

@@ -23,6 +23,13 @@ struct ProgressOptions {
   absl::Duration log_interval = absl::Seconds(5);
 };
 
+struct WindowSize {
+  size_t width = 80;
+  size_t height = 24;
+};
+// Of the terminal; the defaults when it does not say.
+WindowSize WindowSizeOf(int descriptor);
+
 // True when `descriptor` is a terminal that knows escape sequences (TERM is not "dumb").
 bool IsTerminal(int descriptor);
 
