@@ -1,6 +1,7 @@
 #include "cli/admin_client.h"
 
 #include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include <absl/time/clock.h>
@@ -19,6 +21,7 @@ namespace {
 
 // No answer of the admin port is near this; what is larger is not ours.
 constexpr size_t kAnswerMax = 64 << 20;
+constexpr absl::Duration kStopCheckInterval = absl::Milliseconds(100);
 
 struct Socket {
   explicit Socket(int descriptor) : fd(descriptor) {}
@@ -92,11 +95,8 @@ absl::StatusOr<std::string> ReceiveAll(int fd, const std::string& listen, absl::
   return Unavailable(listen, "the answer is too large to be from pgflow");
 }
 
-}  // namespace
-
-absl::StatusOr<std::string> FetchAdmin(const std::string& listen, const std::string& path,
-                                       absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+absl::Status SendRequest(Socket& socket, const std::string& listen, const std::string& path,
+                         absl::Time deadline) {
   const size_t colon = listen.rfind(':');
   std::string host = listen.substr(0, colon);
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
@@ -109,21 +109,97 @@ absl::StatusOr<std::string> FetchAdmin(const std::string& listen, const std::str
   const int failed = ::getaddrinfo(host.c_str(), listen.substr(colon + 1).c_str(), &hints, &found);
   if (failed != 0) return Unavailable(listen, ::gai_strerror(failed));
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> addresses(found, &::freeaddrinfo);
-
-  Socket socket(-1);
   PGFLOW_RETURN_IF_ERROR(Connect(socket, *addresses, listen, deadline));
-  const std::string request = fmt::format(
-      "GET {} HTTP/1.1\r\nHost: {}\r\nAccept: application/json\r\nConnection: close\r\n\r\n", path,
-      listen);
-  PGFLOW_RETURN_IF_ERROR(SendAll(socket.fd, request, listen, deadline));
-  PGFLOW_ASSIGN_OR_RETURN(const std::string answer, ReceiveAll(socket.fd, listen, deadline));
-  const size_t body = answer.find("\r\n\r\n");
-  const std::string first_line = answer.substr(0, answer.find("\r\n"));
-  if (body == std::string::npos || first_line.find(" 200 ") == std::string::npos) {
-    return base::MakeStatus(absl::StatusCode::kInternal, "{} answers '{}' to {}", listen,
-                            first_line, path);
+  char address[INET6_ADDRSTRLEN + 2] = "";
+  ::getnameinfo(addresses->ai_addr, addresses->ai_addrlen, address, sizeof(address), nullptr, 0,
+                NI_NUMERICHOST);
+  // By its address: a name could be that of a web page (see engine/observe/tap_access.h).
+  const std::string name = std::string_view(address).find(':') == std::string_view::npos
+                               ? address
+                               : fmt::format("[{}]", address);
+  return SendAll(socket.fd,
+                 fmt::format("GET {} HTTP/1.1\r\nHost: {}:{}\r\nAccept: application/json\r\n"
+                             "Connection: close\r\n\r\n",
+                             path, name, listen.substr(colon + 1)),
+                 listen, deadline);
+}
+
+// Of an answer: its head is complete up to `body`.
+struct Head {
+  std::string first_line;
+  size_t body = 0;
+
+  bool good() const { return first_line.find(" 200 ") != std::string::npos; }
+};
+
+std::optional<Head> FindHead(std::string_view answer) {
+  const size_t end = answer.find("\r\n\r\n");
+  if (end == std::string_view::npos) return std::nullopt;
+  return Head{std::string(answer.substr(0, answer.find("\r\n"))), end + 4};
+}
+
+// Reads until the head is there. What it got is in `answer`.
+absl::StatusOr<Head> ReceiveHead(int fd, const std::string& listen, absl::Time deadline,
+                                 std::string& answer) {
+  char buffer[16384];
+  while (answer.size() < kAnswerMax) {
+    if (std::optional<Head> head = FindHead(answer); head.has_value()) return *std::move(head);
+    if (!WaitFor(fd, POLLIN, deadline)) return Unavailable(listen, "timed out");
+    const ssize_t got = ::recv(fd, buffer, sizeof(buffer), 0);
+    if (got == 0) return Unavailable(listen, "it closed the connection");
+    if (got > 0) answer.append(buffer, static_cast<size_t>(got));
+    if (got < 0 && errno != EAGAIN && errno != EINTR) {
+      return Unavailable(listen, std::strerror(errno));
+    }
   }
-  return answer.substr(body + 4);
+  return Unavailable(listen, "the answer is too large to be from pgflow");
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> FetchAdmin(const std::string& listen, const std::string& path,
+                                       absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  Socket socket(-1);
+  PGFLOW_RETURN_IF_ERROR(SendRequest(socket, listen, path, deadline));
+  PGFLOW_ASSIGN_OR_RETURN(const std::string answer, ReceiveAll(socket.fd, listen, deadline));
+  const std::optional<Head> head = FindHead(answer);
+  if (!head.has_value() || !head->good()) {
+    return base::MakeStatus(absl::StatusCode::kInternal, "{} answers '{}' to {}", listen,
+                            answer.substr(0, answer.find("\r\n")), path);
+  }
+  return answer.substr(head->body);
+}
+
+absl::Status StreamAdmin(const std::string& listen, const std::string& path,
+                         absl::Duration answer_timeout,
+                         const std::function<bool(std::string_view piece)>& consume,
+                         const std::stop_token& stop) {
+  const absl::Time deadline = absl::Now() + answer_timeout;
+  Socket socket(-1);
+  PGFLOW_RETURN_IF_ERROR(SendRequest(socket, listen, path, deadline));
+  std::string answer;
+  PGFLOW_ASSIGN_OR_RETURN(const Head head, ReceiveHead(socket.fd, listen, deadline, answer));
+  if (!head.good()) {
+    PGFLOW_ASSIGN_OR_RETURN(const std::string rest, ReceiveAll(socket.fd, listen, deadline));
+    std::string why = answer.substr(head.body) + rest;
+    while (why.ends_with('\n')) why.pop_back();
+    return base::MakeStatus(absl::StatusCode::kInternal, "{}", why.empty() ? head.first_line : why);
+  }
+  if (answer.size() > head.body && !consume(std::string_view(answer).substr(head.body))) {
+    return absl::OkStatus();
+  }
+  char buffer[65536];
+  while (!stop.stop_requested()) {
+    if (!WaitFor(socket.fd, POLLIN, absl::Now() + kStopCheckInterval)) continue;
+    const ssize_t got = ::recv(socket.fd, buffer, sizeof(buffer), 0);
+    if (got == 0) return absl::OkStatus();
+    if (got < 0 && errno != EAGAIN && errno != EINTR) {
+      return Unavailable(listen, std::strerror(errno));
+    }
+    if (got > 0 && !consume({buffer, static_cast<size_t>(got)})) break;
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace pgflow::cli

@@ -14,8 +14,8 @@ constexpr std::chrono::milliseconds kPause(500);
 
 }  // namespace
 
-AdminPort::AdminPort(std::string listen, engine::StatusFunction status)
-    : listen_(std::move(listen)), status_(std::move(status)) {
+AdminPort::AdminPort(std::string listen, engine::StatusFunction status, engine::AdminTap tap)
+    : listen_(std::move(listen)), status_(std::move(status)), tap_(std::move(tap)) {
   thread_ = std::jthread([this](const std::stop_token& stop) { KeepTrying(stop); });
 }
 
@@ -29,7 +29,7 @@ void AdminPort::KeepTrying(const std::stop_token& stop) {
   std::condition_variable_any stopped;
   for (bool first = true; !stop.stop_requested(); first = false) {
     absl::StatusOr<std::unique_ptr<engine::AdminServer>> made =
-        engine::AdminServer::Make(listen_, status_);
+        engine::AdminServer::Make(listen_, status_, tap_);
     const absl::Status started = made.ok() ? (*made)->Start() : made.status();
     if (started.ok()) {
       server_ = *std::move(made);

@@ -13,7 +13,7 @@ namespace pgflow::cli {
 // and take the address over with everything else. So this keeps trying, in a thread of its own.
 class AdminPort {
  public:
-  AdminPort(std::string listen, engine::StatusFunction status);
+  AdminPort(std::string listen, engine::StatusFunction status, engine::AdminTap tap);
   ~AdminPort();
   AdminPort(const AdminPort&) = delete;
   AdminPort& operator=(const AdminPort&) = delete;
@@ -23,6 +23,7 @@ class AdminPort {
 
   const std::string listen_;
   const engine::StatusFunction status_;
+  const engine::AdminTap tap_;
   std::unique_ptr<engine::AdminServer> server_;
   std::jthread thread_;  // Last: it uses the others.
 };

@@ -33,6 +33,8 @@ void AddDestroy(CommandLine& line, const Invocation& invocation);
 void AddValidate(CommandLine& line, const Invocation& invocation);
 void AddCheck(CommandLine& line, const Invocation& invocation);
 void AddStatus(CommandLine& line, const Invocation& invocation);
+void AddTap(CommandLine& line, const Invocation& invocation);
+void AddTop(CommandLine& line, const Invocation& invocation);
 void AddRefresh(CommandLine& line, const Invocation& invocation);
 void AddList(CommandLine& line, const Invocation& invocation);
 void AddDescribe(CommandLine& line, const Invocation& invocation);

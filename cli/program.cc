@@ -43,6 +43,8 @@ ExitCode RunProgram(const std::vector<std::string>& arguments, const engine::Reg
   AddTest(line, invocation);
   AddCheck(line, invocation);
   AddStatus(line, invocation);
+  AddTap(line, invocation);
+  AddTop(line, invocation);
   AddRefresh(line, invocation);
   AddList(line, invocation);
   AddDescribe(line, invocation);

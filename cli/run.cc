@@ -6,7 +6,9 @@
 #include "cli/admin_port.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
+#include "cli/tap_format.h"
 #include "engine/observe/progress.h"
+#include "engine/observe/tap.h"
 
 namespace pgflow::cli {
 namespace {
@@ -16,6 +18,13 @@ struct Options {
   bool until_current = false;
   bool snapshot_only = false;
 };
+
+engine::TapOptions TapOptionsOf(const engine::PipelineParts& parts) {
+  engine::TapOptions options;
+  for (const engine::SinkNode& sink : parts.sinks) options.sinks.push_back(sink.name);
+  if (!parts.admin_tap) options.watchers_max = 0;
+  return options;
+}
 
 ExitCode Run(const Invocation& invocation, const PipelineInput& input, const Options& options) {
   auto parts = LoadPipeline(invocation, input);
@@ -37,12 +46,15 @@ ExitCode Run(const Invocation& invocation, const PipelineInput& input, const Opt
   }
   const Interrupt interrupt;
   const std::optional<std::string> listen = parts->admin_listen;
+  const std::string name = parts->name();
+  engine::Tap tap(TapOptionsOf(*parts));
+  if (listen.has_value()) parts->options.tap = &tap;
   const auto pipeline = MakePipeline(*std::move(parts));
   const engine::StatusFunction status = [&pipeline] { return pipeline->status(); };
   absl::Status ended;
   {
     std::optional<AdminPort> admin;
-    if (listen.has_value()) admin.emplace(*listen, status);
+    if (listen.has_value()) admin.emplace(*listen, status, engine::AdminTap{&tap, TapFormat(name)});
     engine::Progress progress(status, {.terminal = engine::IsTerminal(STDERR_FILENO)});
     progress.Start();
     ended = pipeline->Run(interrupt.drain(), interrupt.stop());

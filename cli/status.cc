@@ -6,10 +6,9 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "cli/admin_client.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
-#include "engine/observe/status_json.h"
+#include "cli/running_pipeline.h"
 #include "engine/observe/status_text.h"
 #include "engine/runtime/sqlite_checkpoint_store.h"
 
@@ -17,8 +16,6 @@ namespace pgflow::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr absl::Duration kAdminTimeout = absl::Seconds(5);
 
 // Read without opening the sink: that would take it away from a pipeline that runs elsewhere.
 absl::StatusOr<std::optional<engine::SinkCheckpoint>> StoredCheckpoint(
@@ -132,23 +129,15 @@ ExitCode Status(const Invocation& invocation, const PipelineInput& input, bool a
     return ShowStored(invocation, *parts,
                       "or unknown: the file has no `admin` section to ask it through", as_json);
   }
-  const auto answer = FetchAdmin(*parts->admin_listen, "/status", kAdminTimeout);
-  if (!answer.ok()) {
-    return ShowStored(invocation, *parts, std::string(base::Message(answer.status())), as_json);
+  const auto running = FindRunning(*parts);
+  if (running.status().code() == absl::StatusCode::kInvalidArgument) {
+    return Fail(invocation.console, running.status());
   }
-  const auto status = engine::StatusFromJson(*answer);
-  if (!status.ok()) {
-    return Fail(invocation.console,
-                base::Annotate(status.status(), "answer of " + *parts->admin_listen));
+  if (!running.ok()) {
+    return ShowStored(invocation, *parts, std::string(base::Message(running.status())), as_json);
   }
-  if (status->pipeline != parts->name()) {
-    return ShowStored(invocation, *parts,
-                      fmt::format("pipeline {} answers at {}; give each pipeline its own "
-                                  "admin.listen",
-                                  status->pipeline, *parts->admin_listen),
-                      as_json);
-  }
-  invocation.console.out << (as_json ? *answer : engine::StatusToText(*status, absl::Now()));
+  invocation.console.out << (as_json ? running->answer
+                                     : engine::StatusToText(running->status, absl::Now()));
   return ExitCode::kDone;
 }
 

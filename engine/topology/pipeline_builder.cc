@@ -206,6 +206,7 @@ std::optional<PipelineParts> BuildPipeline(const config::Node& root, const Regis
   log.spool_bytes_max = file.spool.size_max.bytes;
   if (file.admin.has_value()) {
     parts.admin_listen = file.admin->listen;
+    parts.admin_tap = file.admin->tap;
     if (!IsListenAddress(file.admin->listen)) {
       const config::Node place = root.Find("admin").Find("listen");
       problems.Add(place, fmt::format("'admin.listen' must be host:port, such as 127.0.0.1:9187, "

@@ -19,6 +19,7 @@ struct PipelineParts {
   std::unique_ptr<Source> source;
   std::vector<std::unique_ptr<Transformer>> transformers;  // In order.
   std::vector<SinkNode> sinks;                             // At least one.
+  bool admin_tap = true;                                   // Whether /tap shows changes.
   std::optional<std::string> admin_listen;                 // "host:port"; none: no admin port.
 
   const std::string& name() const { return options.name; }

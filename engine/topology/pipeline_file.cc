@@ -25,7 +25,11 @@ config::ConfigSpec<SpoolSection> SpoolSpec() {
 config::ConfigSpec<AdminSection> AdminSpec() {
   config::ConfigSpec<AdminSection> spec;
   spec.Field("listen", &AdminSection::listen,
-             "Address and port of /metrics, /health, /ready and /status.");
+             "Address and port of /metrics, /health, /ready, /status, /activity and /tap.");
+  spec.Field("tap", &AdminSection::tap,
+             "Whether `pgflow tap` (/tap) may show the changes that pass, with their values. "
+             "Whatever `listen` says it shows them only to programs on the machine that pgflow "
+             "runs on, of any user there.");
   return spec;
 }
 
@@ -65,8 +69,10 @@ config::ConfigSpec<PipelineFile> PipelineFileSpec() {
   spec.Section("state", &PipelineFile::state, StateSpec(), "What pgflow keeps on disk.");
   spec.Section("spool", &PipelineFile::spool, SpoolSpec(),
                "Changes that a sink has not taken yet.");
-  spec.Section("admin", &PipelineFile::admin, AdminSpec(),
-               "The HTTP port for metrics and status; none unless it is written.");
+  spec.Section(
+      "admin", &PipelineFile::admin, AdminSpec(),
+      "The HTTP port for metrics, status and what `pgflow tap` and `pgflow top` show; none "
+      "unless it is written.");
   spec.Field("tests", &PipelineFile::tests,
              "Tests of `transformers`, which `pgflow test` runs without any network: a list of "
              "{name, tables, given, expect} with changes {operation, table, before, after, "

@@ -24,6 +24,7 @@ struct SpoolSection {
 
 struct AdminSection {
   std::string listen = "127.0.0.1:9187";
+  bool tap = true;
 };
 
 struct DeadLetterSection {
