@@ -226,6 +226,7 @@ http::Request Delivery::MakeRequest(const std::vector<WebhookMessage>& messages)
   request.method = "POST";
   request.url = options_.url;
   request.name = options_.shown;
+  request.compression = options_.compression;
   if (options_.batched) {
     size_t size = 2;
     for (const WebhookMessage& message : messages) size += message.body.size() + 1;

@@ -10,6 +10,7 @@
 
 #include <absl/time/time.h>
 
+#include "http/message.h"
 #include "sinks/webhook/signature.h"
 
 namespace pgflow::sinks {
@@ -18,6 +19,7 @@ struct DeliveryOptions {
   std::string url;
   std::string shown;  // What messages call the endpoint: its origin.
   std::string content_type;
+  http::Request::Compression compression = http::Request::Compression::kNone;
   Signer signer;
   // One event a request, as it is; else always an array.
   bool batched = false;

@@ -33,6 +33,13 @@ config::ConfigSpec<SubscriptionConfig> SubscriptionSpec() {
              "of key columns, and of all columns of a table with REPLICA IDENTITY FULL; where it "
              "is not known, the update is sent.")
       .Example("[status, total]");
+  spec.Field("when", &SubscriptionConfig::when,
+             "A condition in SQL: columns of the row as `name`, of the new row as `new.name`, of "
+             "the old one as `old.name`, and `operation`; as `when` of the transformer `filter`. "
+             "Where the source did not send what it needs (without REPLICA IDENTITY FULL: the old "
+             "row but its key), the event is sent. Truncates and schema changes have no row: it "
+             "is not asked of them.")
+      .Example("new.total > 100 and old.status is distinct from new.status");
   return spec;
 }
 
@@ -53,30 +60,76 @@ absl::StatusOr<Subscription> Subscription::Make(const SubscriptionConfig& config
   if (operations == 0) {
     return absl::InvalidArgumentError("subscribe.operations: at least one is needed");
   }
-  return Subscription(*std::move(tables), operations, config.changed_columns);
+  std::optional<expressions::Expression> when;
+  if (config.when.has_value()) {
+    absl::StatusOr<expressions::Expression> parsed = expressions::Expression::Parse(*config.when);
+    if (!parsed.ok()) return base::Annotate(parsed.status(), "subscribe.when");
+    when = *std::move(parsed);
+  }
+  return Subscription(*std::move(tables), operations, config.changed_columns, std::move(when));
 }
 
 bool Subscription::WantsOperation(Operation operation) const {
   return (operations_ & Bit(operation)) != 0;
 }
 
+absl::StatusOr<expressions::Expression> Subscription::Bind(
+    const schemas::TableSchema& schema) const {
+  absl::StatusOr<expressions::Expression> bound = when_->BindCondition(schema);
+  if (bound.ok()) return bound;
+  return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                          "subscribe.when: {}: {}; choose its tables with subscribe.tables",
+                          schema.table.ToString(), base::Message(bound.status()));
+}
+
+absl::Status Subscription::CheckTable(const schemas::TableSchema& schema) const {
+  return when_.has_value() ? Bind(schema).status() : absl::OkStatus();
+}
+
 absl::StatusOr<bool> Subscription::Wants(const engine::ChangeEvent& event) {
   if (!WantsOperation(event.operation)) return false;
   if (!tables_.Matches(event.schema->table)) return false;
-  if (event.operation != Operation::kUpdate || columns_.empty()) return true;
-  return Changed(event);
+  if (event.operation == Operation::kTruncate || event.operation == Operation::kSchemaChange) {
+    return true;
+  }
+  const bool watches_columns = event.operation == Operation::kUpdate && !columns_.empty();
+  if (!watches_columns && !when_.has_value()) return true;
+  PGFLOW_RETURN_IF_ERROR(Decode(event));
+  if (watches_columns && !Changed(event)) return false;
+  return !when_.has_value() ? true : Holds(event);
 }
 
-absl::StatusOr<bool> Subscription::Changed(const engine::ChangeEvent& event) {
+absl::Status Subscription::Decode(const engine::ChangeEvent& event) {
   const schemas::TableSchema& schema = *event.schema;
-  event.after.Decode(after_);
-  before_.clear();
-  if (event.before.exists()) event.before.Decode(before_);
-  const size_t count = schema.columns.size();
-  if (after_.size() != count || (event.before.exists() && before_.size() != count)) {
+  const auto decode = [&schema](const schemas::RowView& row, std::vector<schemas::Value>& values) {
+    values.clear();
+    if (row.exists()) row.Decode(values);
+    if (!row.exists() || values.size() == schema.columns.size()) return absl::OkStatus();
     return base::MakeStatus(absl::StatusCode::kDataLoss, "a row of {} has {} columns instead of {}",
-                            schema.table.ToString(), after_.size(), count);
-  }
+                            schema.table.ToString(), values.size(), schema.columns.size());
+  };
+  PGFLOW_RETURN_IF_ERROR(decode(event.before, before_));
+  return decode(event.after, after_);
+}
+
+absl::StatusOr<bool> Subscription::Holds(const engine::ChangeEvent& event) {
+  PGFLOW_ASSIGN_OR_RETURN(
+      const expressions::Expression* condition,
+      conditions_.Get(*event.schema, [this](const auto& schema) { return Bind(schema); }));
+  expressions::Workspace workspace;
+  const absl::StatusOr<expressions::Datum> result =
+      condition->Evaluate({.old_row = before_,
+                           .new_row = after_,
+                           .old_is_key = event.before_image == engine::BeforeImage::kKey,
+                           .new_is_key = false,
+                           .operation = engine::OperationName(event.operation)},
+                          workspace);
+  if (!result.ok()) return base::Annotate(result.status(), "subscribe.when");
+  return result->has_value() ? result->boolean : !result->is_null();
+}
+
+bool Subscription::Changed(const engine::ChangeEvent& event) const {
+  const schemas::TableSchema& schema = *event.schema;
   for (const std::string& name : columns_) {
     const std::optional<size_t> index = schema.FindColumn(name);
     if (!index.has_value()) continue;

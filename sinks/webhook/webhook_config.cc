@@ -57,6 +57,21 @@ config::ConfigSpec<WebhookConfig> WebhookSpec() {
                "Which events are sent; all of the pipeline's when it is left out.");
   spec.Section("encoding", &WebhookConfig::encoding, EncodingSpec(),
                "How an event is written, and whose events stay in order: those of one key.");
+  spec.Field("template", &WebhookConfig::payload_template,
+             "A body of your own in place of the encoding, with {{ placeholders }}: after.COLUMN, "
+             "before.COLUMN, row.COLUMN (after, or before of a delete), operation, schema, table, "
+             "position, xid, commit_time, event (the whole of it). One that stands alone becomes a "
+             "JSON value, null where there is none; one inside a string becomes escaped text.")
+      .Example(
+          "'{\"text\": \"Order {{ row.id }}: {{ after.status }}\", \"total\": {{ after.total }}}'");
+  spec.Field("template_kind", &WebhookConfig::template_kind,
+             "json; or text: values are put in as they are, and the body is text/plain.")
+      .Choice({{"json", TemplateKind::kJson}, {"text", TemplateKind::kText}});
+  spec.Field("compression", &WebhookConfig::compression,
+             "Of the bodies. The signature is of the body before it; an endpoint has to know "
+             "Content-Encoding.")
+      .Choice({{"none", http::Request::Compression::kNone},
+               {"gzip", http::Request::Compression::kGzip}});
   spec.Section("batch", &WebhookConfig::batch, BatchSpec(), "How many events a request has.");
   spec.Field("requests", &WebhookConfig::requests,
              "Requests on their way at a time, at most. Events of one key follow each other, "
@@ -76,12 +91,25 @@ config::ConfigSpec<WebhookConfig> WebhookSpec() {
 namespace {
 
 std::string ContentType(const WebhookConfig& config) {
+  if (config.payload_template.has_value()) {
+    return config.template_kind == TemplateKind::kText ? "text/plain; charset=utf-8"
+                                                       : "application/json";
+  }
   if (config.encoding.format != Encoding::kCloudEvents) return "application/json";
   return config.batch.events > 1 ? "application/cloudevents-batch+json"
                                  : "application/cloudevents+json";
 }
 
 }  // namespace
+
+absl::StatusOr<std::optional<PayloadTemplate>> MakeTemplate(const WebhookConfig& config) {
+  if (!config.payload_template.has_value()) return std::nullopt;
+  if (config.template_kind == TemplateKind::kText && config.batch.events > 1) {
+    return absl::InvalidArgumentError(
+        "template_kind: texts cannot be put into an array; leave batch.events at 1");
+  }
+  return PayloadTemplate::Make(*config.payload_template, config.template_kind);
+}
 
 absl::StatusOr<DeliveryOptions> MakeDeliveryOptions(const WebhookConfig& config) {
   const absl::StatusOr<http::Url> url = http::ParseUrl(config.url.value());
@@ -94,6 +122,7 @@ absl::StatusOr<DeliveryOptions> MakeDeliveryOptions(const WebhookConfig& config)
   DeliveryOptions options{.url = config.url.value(),
                           .shown = "webhook " + url->Origin(),
                           .content_type = ContentType(config),
+                          .compression = config.compression,
                           .signer = std::move(signer),
                           .batched = config.batch.events > 1,
                           .batch_events_max = config.batch.events,

@@ -1,6 +1,7 @@
 // WebhookConfig: the configuration of one endpoint.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "http/connection_config.h"
 #include "sinks/encoding/event_encoder.h"
 #include "sinks/webhook/delivery_options.h"
+#include "sinks/webhook/payload_template.h"
 #include "sinks/webhook/subscription.h"
 
 namespace pgflow::sinks {
@@ -32,6 +34,9 @@ struct WebhookConfig {
   std::vector<std::string> secrets;
   SubscriptionConfig subscribe;
   EncodingConfig encoding;
+  std::optional<std::string> payload_template;
+  TemplateKind template_kind = TemplateKind::kJson;
+  http::Request::Compression compression = http::Request::Compression::kNone;
   WebhookBatchConfig batch;
   uint64_t requests = 16;
   WebhookRetryConfig retry;
@@ -43,6 +48,9 @@ config::ConfigSpec<WebhookConfig> WebhookSpec();
 
 // kInvalidArgument, which shows neither the URL's path nor any secret.
 absl::StatusOr<DeliveryOptions> MakeDeliveryOptions(const WebhookConfig& config);
+
+// Nothing without one. kInvalidArgument.
+absl::StatusOr<std::optional<PayloadTemplate>> MakeTemplate(const WebhookConfig& config);
 
 http::Client::Options ClientOptions(const WebhookConfig& config);
 

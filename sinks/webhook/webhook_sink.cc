@@ -27,14 +27,18 @@ bool IsBarrier(const engine::ChangeEvent& event) {
 class WebhookSink::Feed {
  public:
   Feed(const DeliveryOptions& options, Subscription subscription, KeyChoice keys,
-       std::unique_ptr<EventEncoder> encoder, std::unique_ptr<http::Client> client)
+       std::unique_ptr<EventEncoder> encoder, std::optional<PayloadTemplate> payload,
+       std::unique_ptr<http::Client> client)
       : subscription_(std::move(subscription)),
+        payload_(std::move(payload)),
         encoder_(std::move(encoder)),
         order_(std::move(keys)),
         delivery_(options, std::move(client)) {}
 
   Delivery& delivery() { return delivery_; }
   void StartBatch() {
+    subscription_.StartBatch();
+    if (payload_.has_value()) payload_->StartBatch();
     encoder_->StartBatch();
     order_.StartBatch();
   }
@@ -51,10 +55,7 @@ class WebhookSink::Feed {
     message.position = batch.PositionOf(event);
     message.event = index;
     message.table = &event.schema->table;
-    PGFLOW_ASSIGN_OR_RETURN(const std::span<const EncodedMessage> encoded,
-                            encoder_->Encode(batch, event));
-    PGFLOW_CHECK(encoded.size() == 1, "an event in order is one message");
-    message.body = encoded.front().value;
+    PGFLOW_ASSIGN_OR_RETURN(message.body, BodyOf(batch, event));
     if (batch.is_snapshot()) {
       PGFLOW_ASSIGN_OR_RETURN(message.id, order_.SnapshotRowId(message.position, event));
     } else {
@@ -68,6 +69,17 @@ class WebhookSink::Feed {
   }
 
  private:
+  absl::StatusOr<std::string> BodyOf(const engine::Batch& batch, const engine::ChangeEvent& event) {
+    std::string_view whole;
+    if (!payload_.has_value() || payload_->needs_event()) {
+      PGFLOW_ASSIGN_OR_RETURN(const std::span<const EncodedMessage> encoded,
+                              encoder_->Encode(batch, event));
+      PGFLOW_CHECK(encoded.size() == 1, "an event in order is one message");
+      whole = encoded.front().value;
+    }
+    if (!payload_.has_value()) return std::string(whole);
+    return payload_->Render(batch, event, whole);
+  }
   // Behind everything that came before, and before everything that comes.
   absl::Status Alone(WebhookMessage message, const std::stop_token& stop) {
     PGFLOW_RETURN_IF_ERROR(DrainWithoutRefusal(stop));
@@ -81,6 +93,7 @@ class WebhookSink::Feed {
   }
 
   Subscription subscription_;
+  std::optional<PayloadTemplate> payload_;
   const std::unique_ptr<EventEncoder> encoder_;
   EventOrder order_;
   Delivery delivery_;
@@ -126,6 +139,7 @@ absl::StatusOr<std::unique_ptr<engine::Sink>> WebhookSink::Make(WebhookConfig co
   PGFLOW_ASSIGN_OR_RETURN(DeliveryOptions options, MakeDeliveryOptions(config));
   PGFLOW_ASSIGN_OR_RETURN(Subscription subscription, Subscription::Make(config.subscribe));
   PGFLOW_RETURN_IF_ERROR(EventEncoder::Make(config.encoding, {}).status());
+  PGFLOW_RETURN_IF_ERROR(MakeTemplate(config).status());
   return std::unique_ptr<engine::Sink>(
       new WebhookSink(std::move(config), std::move(options), std::move(subscription)));
 }
@@ -158,8 +172,9 @@ absl::StatusOr<std::unique_ptr<WebhookSink::Feed>> WebhookSink::MakeFeed() const
                                                                 .placement = Placement::kInOrder}));
   PGFLOW_ASSIGN_OR_RETURN(std::unique_ptr<http::Client> client,
                           http::Client::Make(ClientOptions(config_)));
+  PGFLOW_ASSIGN_OR_RETURN(std::optional<PayloadTemplate> payload, MakeTemplate(config_));
   return std::make_unique<Feed>(options_, subscription_, std::move(keys), std::move(encoder),
-                                std::move(client));
+                                std::move(payload), std::move(client));
 }
 
 void WebhookSink::KeepAnswered() {
@@ -169,6 +184,27 @@ void WebhookSink::KeepAnswered() {
   }
   std::ranges::sort(answered_);
   answered_sorted_ = answered_.size();
+}
+
+void WebhookSink::CheckTable(const engine::TablePlan& table,
+                             std::vector<engine::Finding>& findings) const {
+  using Severity = engine::Finding::Severity;
+  if (table.schema == nullptr || !subscription_.WantsTable(table.schema->table)) return;
+  const std::string name = "table " + table.source_table.ToString();
+  if (const absl::Status fits = subscription_.CheckTable(*table.schema); !fits.ok()) {
+    findings.push_back({Severity::kError, name, std::string(base::Message(fits)),
+                        "change subscribe.when or subscribe.tables"});
+  }
+  const bool watches = !config_.subscribe.changed_columns.empty();
+  if (!watches && !subscription_.compares_rows()) return;
+  if (table.schema->replica_identity == schemas::ReplicaIdentity::kFull) return;
+  findings.push_back(
+      {Severity::kWarning, name,
+       watches ? "without REPLICA IDENTITY FULL every update is sent, whichever columns it changed"
+               : "without REPLICA IDENTITY FULL of the old row only the key is known: what "
+                 "subscribe.when cannot judge is sent",
+       fmt::format("ALTER TABLE {} REPLICA IDENTITY FULL",
+                   schemas::QuoteTable(table.source_table))});
 }
 
 absl::StatusOr<std::vector<engine::Finding>> WebhookSink::Check(
@@ -194,16 +230,7 @@ absl::StatusOr<std::vector<engine::Finding>> WebhookSink::Check(
                             ? "set private_addresses: allow, if it is meant to be there"
                             : "check 'url', connection and the network"});
   }
-  for (const engine::TablePlan& table : tables) {
-    if (config_.subscribe.changed_columns.empty() || table.schema == nullptr) break;
-    if (!subscription_.WantsTable(table.schema->table)) continue;
-    if (table.schema->replica_identity == schemas::ReplicaIdentity::kFull) continue;
-    findings.push_back(
-        {Severity::kWarning, "table " + table.source_table.ToString(),
-         "without REPLICA IDENTITY FULL every update is sent, whichever columns it changed",
-         fmt::format("ALTER TABLE {} REPLICA IDENTITY FULL",
-                     schemas::QuoteTable(table.source_table))});
-  }
+  for (const engine::TablePlan& table : tables) CheckTable(table, findings);
   return findings;
 }
 
@@ -217,8 +244,13 @@ absl::Status WebhookSink::Send(const engine::Window& window, const std::stop_tok
     PGFLOW_ASSIGN_OR_RETURN(const std::span<const engine::ChangeEvent> events, batch.Events());
     feed_->StartBatch();
     for (size_t i = 0; i < events.size(); ++i) {
-      PGFLOW_ASSIGN_OR_RETURN(const bool wanted, feed_->Wants(events[i]));
-      if (!wanted) continue;
+      absl::StatusOr<bool> wanted = feed_->Wants(events[i]);
+      if (!wanted.ok()) {
+        absl::Status status = std::move(wanted).status();
+        base::SetPayload(status, engine::kCulpritPayload, batch.PositionOf(events[i]).ToString());
+        return status;
+      }
+      if (!*wanted) continue;
       const auto sorted_end = answered_.begin() + static_cast<ptrdiff_t>(answered_sorted_);
       if (std::binary_search(answered_.begin(), sorted_end, batch.PositionOf(events[i]))) continue;
       PGFLOW_RETURN_IF_ERROR(feed_->Add(batch, events[i], i, stop));

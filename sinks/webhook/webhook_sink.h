@@ -40,6 +40,7 @@ class WebhookSink final : public engine::Sink {
 
   WebhookSink(WebhookConfig config, DeliveryOptions options, Subscription subscription);
   absl::StatusOr<std::unique_ptr<Feed>> MakeFeed() const;
+  void CheckTable(const engine::TablePlan& table, std::vector<engine::Finding>& findings) const;
   absl::Status Send(const engine::Window& window, const std::stop_token& stop);
   void KeepAnswered();
 

@@ -42,6 +42,45 @@ TEST_F(WebhookSinkTest, PostsAnEventWithItsPositionAndSignature) {
   EXPECT_EQ(TextsOf(request), std::vector<std::string>({R"(insert 1 "an apple")"}));
 }
 
+TEST_F(WebhookSinkTest, PostsTheUsersOwnBody) {
+  config_.payload_template = R"({"text":"{{ operation }} {{ row.name }}"})";
+  config_.subscribe.tables = {"public.items"};
+  Open();
+  ASSERT_TRUE(Write("begin lsn=0/500\n insert items 1 '\"a\"'\n insert log x\n commit").ok());
+  ASSERT_EQ(server_.RequestCount(), 1U);
+  EXPECT_EQ(server_.Requests()[0].body, R"({"text":"insert \"a\""})");
+  EXPECT_EQ(server_.Requests()[0].Header("content-type"), "application/json");
+  EXPECT_EQ(server_.Requests()[0].Header("idempotency-key"), "0/500:0");
+}
+
+TEST_F(WebhookSinkTest, RefusesATemplateThatCannotWork) {
+  config_.payload_template = "{{ nme }}";
+  EXPECT_EQ(WebhookSink::Make(config_).status().code(), absl::StatusCode::kInvalidArgument);
+  config_.payload_template = "{{ table }}";
+  config_.template_kind = TemplateKind::kText;
+  EXPECT_TRUE(WebhookSink::Make(config_).ok());
+  config_.batch.events = 2;
+  EXPECT_EQ(WebhookSink::Make(config_).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+// The signature must hold for whoever unpacks the body first, as receivers do.
+TEST_F(WebhookSinkTest, CompressesBodiesAndSignsWhatTheyHold) {
+  config_.secrets = {"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"};
+  config_.payload_template = R"({"text":"{{ row.name }}"})";
+  config_.compression = http::Request::Compression::kGzip;
+  Open();
+  const std::string name(1000, 'a');
+  ASSERT_TRUE(Write("begin lsn=0/500\n insert items 1 " + name + "\n commit").ok());
+  const HttpReceived request = server_.Requests()[0];
+  EXPECT_EQ(request.Header("content-encoding"), "gzip");
+  EXPECT_TRUE(request.body.starts_with("\x1f\x8b"));
+  EXPECT_LT(request.body.size(), 200U);
+  const int64_t timestamp = std::stoll(request.Header("webhook-timestamp"));
+  EXPECT_EQ(
+      request.Header("webhook-signature"),
+      Signer::Make(config_.secrets)->Sign("0/500:0", timestamp, R"({"text":")" + name + "\"}"));
+}
+
 TEST_F(WebhookSinkTest, PostsArraysWhoseIdentityIsTheirContent) {
   config_.batch.events = 2;
   config_.requests = 1;
