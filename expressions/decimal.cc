@@ -158,6 +158,119 @@ Scaled Multiply(const Scaled& a, const Scaled& b) {
   return {a.negative != b.negative, std::move(product), a.scale + b.scale};
 }
 
+struct Division {
+  std::string quotient;
+  std::string remainder;
+};
+
+std::string WithoutZeros(std::string digits) {
+  digits.erase(0, std::min(digits.find_first_not_of('0'), digits.size() - 1));
+  return digits;
+}
+
+// Whole numbers, the first digit first; the divisor is not zero.
+Division Divide(const std::string& dividend, std::string divisor) {
+  constexpr size_t kFastDigits = 18;  // Ten times as much still fits in 64 bits.
+  divisor = WithoutZeros(std::move(divisor));
+  Division result;
+  if (divisor.size() <= kFastDigits) {
+    uint64_t by = 0;
+    std::from_chars(divisor.data(), divisor.data() + divisor.size(), by);
+    uint64_t rest = 0;
+    for (const char digit : dividend) {
+      rest = rest * 10 + static_cast<uint64_t>(digit - '0');
+      result.quotient.push_back(static_cast<char>('0' + rest / by));
+      rest %= by;
+    }
+    result.remainder = std::to_string(rest);
+    return result;
+  }
+  std::string by(divisor.rbegin(), divisor.rend());
+  by.push_back('0');
+  std::string rest(by.size(), '0');  // The last digit first, as SubtractDigits reads it.
+  const auto fits = [&] {
+    return !std::lexicographical_compare(rest.rbegin(), rest.rend(), by.rbegin(), by.rend());
+  };
+  for (const char digit : dividend) {
+    rest.insert(rest.begin(), digit);
+    rest.pop_back();
+    char count = '0';
+    for (; fits(); ++count) rest = SubtractDigits(rest, by);
+    result.quotient.push_back(count);
+  }
+  result.remainder.assign(rest.rbegin(), rest.rend());
+  return result;
+}
+
+// Where numeric's first digit, of base 10000, stands and what it is: see select_div_scale() in the
+// server's numeric.c, which chooses the scale of a quotient by them.
+struct FirstDigit {
+  int weight = 0;
+  int digit = 0;
+};
+
+FirstDigit FirstDigitOf(const Scaled& number) {
+  const size_t size = number.digits.size();
+  const size_t zeros = number.digits.find_last_not_of('0');
+  if (zeros == std::string::npos) return {};
+  const auto power = static_cast<int>(zeros) - static_cast<int>(number.scale);
+  FirstDigit first;
+  first.weight = power >= 0 ? power / 4 : -((-power + 3) / 4);
+  for (int at = first.weight * 4 + 3; at >= first.weight * 4; --at) {
+    const int index = at + static_cast<int>(number.scale);
+    const bool there = index >= 0 && index < static_cast<int>(size);
+    first.digit = first.digit * 10 + (there ? number.digits[static_cast<size_t>(index)] - '0' : 0);
+  }
+  return first;
+}
+
+size_t QuotientScale(const Scaled& a, const Scaled& b) {
+  constexpr int kSignificantDigits = 16;
+  constexpr size_t kScaleMax = 1000;
+  const FirstDigit over = FirstDigitOf(a);
+  const FirstDigit under = FirstDigitOf(b);
+  const int weight = over.weight - under.weight - (over.digit <= under.digit ? 1 : 0);
+  const int scale = std::max(kSignificantDigits - weight * 4, 0);
+  return std::min(std::max({static_cast<size_t>(scale), a.scale, b.scale}), kScaleMax);
+}
+
+bool IsZero(const Scaled& number) {
+  return number.digits.find_first_not_of('0') == std::string::npos;
+}
+
+// One more in the last place.
+void Increment(std::string& digits) {
+  size_t i = digits.size();
+  while (i > 0 && digits[i - 1] == '9') digits[--i] = '0';
+  if (i == 0) {
+    digits.insert(digits.begin(), '1');
+  } else {
+    ++digits[i - 1];
+  }
+}
+
+Scaled Quotient(const Scaled& a, const Scaled& b) {
+  const size_t scale = QuotientScale(a, b);
+  std::string dividend(a.digits.rbegin(), a.digits.rend());
+  dividend.append(scale + 1 + b.scale - a.scale, '0');  // One digit more, to round by.
+  std::string quotient = Divide(dividend, {b.digits.rbegin(), b.digits.rend()}).quotient;
+  const bool up = quotient.back() >= '5';
+  quotient.pop_back();
+  if (up) Increment(quotient);
+  std::ranges::reverse(quotient);
+  return {a.negative != b.negative, std::move(quotient), scale};
+}
+
+Scaled Modulo(Scaled a, Scaled b) {
+  const size_t scale = std::max(a.scale, b.scale);
+  a.digits.insert(0, scale - a.scale, '0');
+  b.digits.insert(0, scale - b.scale, '0');
+  std::string rest =
+      Divide({a.digits.rbegin(), a.digits.rend()}, {b.digits.rbegin(), b.digits.rend()}).remainder;
+  std::ranges::reverse(rest);
+  return {a.negative, std::move(rest), scale};
+}
+
 }  // namespace
 
 bool IsNumber(std::string_view text) { return ParseDecimal(text).has_value(); }
@@ -182,6 +295,11 @@ std::optional<std::string> Calculate(Arithmetic arithmetic, std::string_view a,
   std::optional<Scaled> right = ParseScaled(b);
   if (!left.has_value() || !right.has_value()) return std::nullopt;
   if (arithmetic == Arithmetic::kMultiply) return Print(Multiply(*left, *right));
+  if (arithmetic == Arithmetic::kDivide || arithmetic == Arithmetic::kModulo) {
+    if (IsZero(*right)) return std::nullopt;
+    return Print(arithmetic == Arithmetic::kDivide ? Quotient(*left, *right)
+                                                   : Modulo(*std::move(left), *std::move(right)));
+  }
   if (arithmetic == Arithmetic::kSubtract) right->negative = !right->negative;
   return Print(Add(*std::move(left), *std::move(right)));
 }
@@ -190,6 +308,58 @@ std::string Negate(std::string_view number) {
   if (number.starts_with('-')) return std::string(number.substr(1));
   const bool zero = number.find_first_not_of("0.") == std::string_view::npos;
   return (zero || number == "NaN" ? "" : "-") + std::string(number);
+}
+
+std::optional<std::string> PlainDecimal(std::string_view number) {
+  const std::optional<Decimal> decimal = ParseDecimal(number);
+  if (!decimal.has_value() || decimal->rank < -1 || decimal->rank > 1) return std::nullopt;
+  const size_t e = std::min(number.find_first_of("eE"), number.size());
+  const std::string_view mantissa = number.substr(0, e);
+  const size_t point = mantissa.find('.');
+  const auto fraction =
+      static_cast<int64_t>(point == std::string_view::npos ? 0 : mantissa.size() - point - 1);
+  int64_t exponent = 0;
+  if (e < number.size()) {
+    const size_t sign = number[e + 1] == '+' ? 1 : 0;
+    std::from_chars(number.data() + e + 1 + sign, number.data() + number.size(), exponent);
+  }
+  constexpr int64_t kScaleMax = 1000;
+  const int64_t scale = std::max<int64_t>(fraction - exponent, 0);
+  if (scale > kScaleMax || decimal->exponent > kScaleMax) return std::nullopt;
+  Scaled plain;
+  plain.negative = decimal->rank < 0;
+  plain.scale = static_cast<size_t>(scale);
+  plain.digits = decimal->digits;
+  const auto behind = static_cast<int64_t>(decimal->digits.size()) - decimal->exponent;
+  if (decimal->rank != 0) plain.digits.append(static_cast<size_t>(scale - behind), '0');
+  if (plain.digits.empty()) plain.digits = "0";
+  std::ranges::reverse(plain.digits);
+  return Print(std::move(plain));
+}
+
+std::optional<std::string> Round(std::string_view number, int scale, Rounding rounding) {
+  std::optional<Scaled> parsed = ParseScaled(number);
+  constexpr int kScaleMax = 1000;
+  if (!parsed.has_value() || scale > kScaleMax || scale < -kScaleMax) return std::nullopt;
+  Scaled& scaled = *parsed;
+  const auto wanted = static_cast<size_t>(std::max(scale, 0));
+  if (wanted >= scaled.scale && scale >= 0) {
+    scaled.digits.insert(0, wanted - scaled.scale, '0');
+    scaled.scale = wanted;
+    return Print(std::move(scaled));
+  }
+  const auto cut = static_cast<size_t>(static_cast<int>(scaled.scale) - scale);
+  if (scaled.digits.size() < cut + 1) scaled.digits.append(cut + 1 - scaled.digits.size(), '0');
+  const bool rest = scaled.digits.substr(0, cut).find_first_not_of('0') != std::string::npos;
+  const bool up = rounding == Rounding::kNearest ? scaled.digits[cut - 1] >= '5'
+                  : rounding == Rounding::kUp    ? rest && !scaled.negative
+                                                 : rest && scaled.negative;
+  std::string kept(scaled.digits.rbegin(), scaled.digits.rend() - static_cast<ptrdiff_t>(cut));
+  if (up) Increment(kept);
+  kept.append(scale < 0 ? static_cast<size_t>(-scale) : 0, '0');
+  scaled.digits.assign(kept.rbegin(), kept.rend());
+  scaled.scale = wanted;
+  return Print(std::move(scaled));
 }
 
 }  // namespace pgflow::expressions

@@ -39,6 +39,27 @@ std::string_view Workspace::Store(std::string_view text) {
 
 Type Expression::type() const { return root_->type; }
 
+postgres::Oid Expression::sql_type() const {
+  return root_->sql_type == 0 ? postgres::oid::kText : root_->sql_type;
+}
+
+absl::StatusOr<Expression> Expression::As(std::string_view type) const {
+  absl::StatusOr<Node> cast = ParseNode(fmt::format("NULL::{}", type));
+  const bool is_type =
+      cast.ok() && cast->op == Operator::kCast && cast->children[0].op == Operator::kLiteral;
+  if (!is_type) {
+    return base::MakeStatus(absl::StatusCode::kInvalidArgument,
+                            "'{}' is no type here; write text, numeric, smallint, integer, bigint, "
+                            "real, double precision, boolean, date, timestamp or timestamptz",
+                            type);
+  }
+  cast->place = 0;
+  cast->children[0] = *root_;
+  Expression typed = *this;
+  typed.root_ = std::make_shared<const Node>(*std::move(cast));
+  return typed;
+}
+
 absl::StatusOr<Expression> Expression::Parse(std::string_view text) {
   absl::StatusOr<Node> node = ParseNode(text);
   if (!node.ok()) return Wrong(text, node.status());

@@ -3,10 +3,12 @@
 // The text is read by PostgreSQL's own grammar. What there is: literals; columns as `name`,
 // `new.name` and `old.name`; `operation` (read, insert, update, delete, as a text); and, or, not;
 // = <> < <= > >=, is [not] distinct from, is [not] null, is [not] true / false, [not] in (list),
-// [not] between, [not] like / ilike; case, coalesce, nullif; + - * on numbers (exactly, floats
-// as they print); ||; lower, upper (of ASCII letters), length, trim, substring, left, right,
-// replace, concat, abs; casts to text, numeric, integer and boolean where nothing is lost.
-// Everything else is refused, with its place. Texts are compared byte by byte (collation C).
+// [not] between, [not] like / ilike; case, coalesce, nullif; + - * / % on numbers; ||; lower,
+// upper (of ASCII letters), length, trim, substring, left, right, replace, concat, abs, round,
+// floor, ceil; casts between texts, numbers, boolean, dates and timestamps (in UTC). Numbers are
+// calculated in the server's types with its results and its errors, but are compared exactly,
+// floats as they print. Everything else is refused, with its place. Texts are compared byte by byte
+// (collation C).
 //
 // Immutable once bound; thread-safe. Three-valued logic as in SQL, and a fourth value: what the
 // source did not send (an unchanged TOASTed value, a column of an old row that is not known) is
@@ -81,7 +83,12 @@ class Expression {
 
   // Looks at one row only: neither at the old one beside the new one, nor at the operation.
   bool is_of_one_row() const { return is_of_one_row_; }
+  // The same as a value of `type`, a type's name in SQL. kInvalidArgument when that is no type
+  // which casts know.
+  absl::StatusOr<Expression> As(std::string_view type) const;
   Type type() const;
+  // Of a bound one: the built-in type that its values have in the server; text for what has none.
+  postgres::Oid sql_type() const;
   // Of a bound one: the columns it looks at, in the order of their numbers.
   const std::vector<size_t>& columns() const { return columns_; }
   const std::string& text() const { return text_; }

@@ -135,6 +135,29 @@ TEST_F(ExpressionTest, CalculatesExactly) {
   EXPECT_EQ(Calculate(Arithmetic::kAdd, "1", "NaN"), std::nullopt);
 }
 
+TEST_F(ExpressionTest, CalculatesInTheTypesOfTheServer) {
+  const auto type = [](std::string_view text) {
+    return Expression::Parse(text)->Bind(Orders())->sql_type();
+  };
+  EXPECT_EQ(Evaluate("id / 2"), "3");
+  EXPECT_EQ(type("id / 2"), oid::kInt4);
+  EXPECT_EQ(Evaluate("-id % 4"), "-3");
+  EXPECT_EQ(Evaluate("total / id"), "17.1428571428571429");
+  EXPECT_EQ(type("total / id"), oid::kNumeric);
+  EXPECT_EQ(Evaluate("0.1::float8 + 0.2"), "0.30000000000000004");
+  EXPECT_EQ(type("id + 1::float4"), oid::kFloat8);
+  EXPECT_EQ(type("coalesce(id, 1.5)"), oid::kNumeric);
+  EXPECT_EQ(type("case when paid then status end"), oid::kText);
+  EXPECT_EQ(type("at"), oid::kTimestamptz);
+  EXPECT_EQ(Evaluate("at::date"), "2026-01-31");
+  EXPECT_EQ(Evaluate("at::date::timestamp"), "2026-01-31 00:00:00");
+  EXPECT_EQ(Evaluate("'2026-02-03'::timestamptz"), "2026-02-03 00:00:00+00");
+  EXPECT_THAT(Evaluate("status::date"), HasSubstr("'paid' cannot be read as such"));
+  EXPECT_EQ(Evaluate("round(total / 7, 2) || ' ' || 2.5::int || ' ' || paid::int"), "17.14 3 1");
+  EXPECT_EQ(Expression::Parse("id")->As("numeric")->Bind(Orders())->sql_type(), oid::kNumeric);
+  EXPECT_THAT(Expression::Parse("id")->As("int + 1").status().ToString(), HasSubstr("is no type"));
+}
+
 TEST_F(ExpressionTest, WorksOnTexts) {
   EXPECT_EQ(Evaluate("upper(status) || '-' || id"), "PAID-7");
   EXPECT_EQ(Evaluate("lower('ÄB')"), "Äb");
@@ -147,7 +170,7 @@ TEST_F(ExpressionTest, WorksOnTexts) {
   EXPECT_EQ(Evaluate("case when total > 100 then 'big' when total > 10 then 'some' end"), "big");
   EXPECT_EQ(Evaluate("case status when 'new' then 1 else 2 end"), "2");
   EXPECT_EQ(Evaluate("nullif(status, 'paid')"), "null");
-  EXPECT_EQ(Evaluate("paid::text || ('12.0'::int + 1)::text"), "true13");
+  EXPECT_EQ(Evaluate("paid::text || ('12'::int + 1)::text"), "true13");
   EXPECT_EQ(Evaluate("'%a\\%b_' like '\\%a\\\\\\%b\\_'"), "t");
 }
 
@@ -162,12 +185,15 @@ TEST_F(ExpressionTest, NamesThePlaceOfWhatIsWrong) {
   EXPECT_THAT(Evaluate("total > 'x'"), HasSubstr("'x' is not a number"));
   EXPECT_THAT(Evaluate("at > 'soon'"), HasSubstr("'soon' is not a date or timestamp"));
   EXPECT_THAT(Evaluate("status ~ 'x'"), HasSubstr("the operator ~ cannot be used here"));
-  EXPECT_THAT(Evaluate("total / 3"), HasSubstr("the operator / cannot be used here"));
+  EXPECT_THAT(Evaluate("total ^ 3"), HasSubstr("the operator ^ cannot be used here"));
+  EXPECT_THAT(Evaluate("total / (id - 7)"), HasSubstr("at character 7: division by zero"));
+  EXPECT_THAT(Evaluate("id * 999999999"), HasSubstr("at character 4: integer out of range"));
+  EXPECT_THAT(Evaluate("1 || 2"), HasSubstr("one side of || must be a text"));
   EXPECT_THAT(Evaluate("now() > at"), HasSubstr("at character 1: the function now cannot"));
   EXPECT_THAT(Evaluate("id in (select 1)"), HasSubstr("cannot be used here (SubLink)"));
   EXPECT_THAT(Evaluate("other.id = 1"), HasSubstr("name, new.name or old.name"));
   EXPECT_THAT(Evaluate("id"), "7");
-  EXPECT_THAT(Evaluate("'1.5'::int"), HasSubstr("cannot be cast without loss"));
+  EXPECT_THAT(Evaluate("'1.5'::int"), HasSubstr("'1.5' is no integer"));
   EXPECT_THAT(base::Message(Expression::Parse("id")->BindCondition(Orders()).status()),
               HasSubstr("no condition"));
   std::string deep = "id = 1";

@@ -43,9 +43,11 @@ enum class Operator : uint8_t {
   kAdd,
   kSubtract,
   kMultiply,
+  kDivide,
+  kModulo,
   kNegate,
   kFunction,
-  kCast,  // To `type`; of integers if `whole`.
+  kCast,  // To `sql_type`.
 };
 
 enum class Function : uint8_t {
@@ -59,6 +61,9 @@ enum class Function : uint8_t {
   kReplace,
   kConcatAll,
   kAbs,
+  kRound,
+  kFloor,
+  kCeil,
 };
 
 enum class Side : uint8_t { kRow, kNew, kOld };
@@ -68,15 +73,20 @@ struct Node {
   Function function = Function::kLower;
   Side side = Side::kRow;
   Type type = Type::kNull;
-  bool whole = false;
-  bool identity = false;  // A column of the replica identity.
-  int place = 0;          // In the text, in bytes.
-  int64_t moment = 0;     // A literal's.
+  postgres::Oid sql_type = 0;  // The server's type; 0: a literal's that meets none.
+  bool identity = false;       // A column of the replica identity.
+  int place = 0;               // In the text, in bytes.
+  int64_t moment = 0;          // A literal's.
   size_t column = 0;
   const sinks::TypeText* column_type = nullptr;
   std::string text;  // A literal's value, a column's name.
   std::vector<Node> children;
 };
+
+// The class that the values of a built-in type belong to.
+Type ClassOf(postgres::Oid type);
+// The text of a date or timestamp in the form of its type.
+std::string MomentText(postgres::Oid type, int64_t moment);
 
 // The tree of `text`, unbound. Errors name the place.
 absl::StatusOr<Node> ParseNode(std::string_view text);

@@ -10,6 +10,7 @@
 #include "expressions/decimal.h"
 #include "expressions/node.h"
 #include "expressions/text_functions.h"
+#include "expressions/typed_numbers.h"
 #include "sinks/encoding/json_value.h"
 #include "sinks/encoding/type_binary.h"
 
@@ -104,6 +105,10 @@ class Evaluator {
       datum.text = workspace_.Store(scratch_);
     }
     datum.boolean = datum.text == "t";
+    // The blanks of char(n) count in no comparison and go in every cast to text.
+    if (node.column_type != nullptr && node.column_type->type == postgres::oid::kBpchar) {
+      datum.text = datum.text.substr(0, datum.text.find_last_not_of(' ') + 1);
+    }
     if (node.type != Type::kMoment) return datum;
     const std::optional<int64_t> moment = sinks::ParseTimestamp(datum.text);
     if (!moment.has_value()) {
@@ -182,7 +187,7 @@ class Evaluator {
   absl::StatusOr<Datum> Coalesce(const Node& node) {
     for (const Node& child : node.children) {
       PGFLOW_ASSIGN_OR_RETURN(const Datum datum, Evaluate(child));
-      if (!datum.is_null()) return datum;
+      if (!datum.is_null()) return Widened(datum, child, node);
     }
     return Null();
   }
@@ -191,17 +196,38 @@ class Evaluator {
     PGFLOW_ASSIGN_OR_RETURN(const Datum a, Evaluate(node.children[0]));
     PGFLOW_ASSIGN_OR_RETURN(const Datum b, Evaluate(node.children[1]));
     if (IsUnknown(a) || (a.has_value() && IsUnknown(b))) return Unknown();
-    if (a.is_null() || b.is_null()) return a;
-    return Compare(ComparedType(node), a, b) == 0 ? Null() : a;
+    if (a.is_null()) return a;
+    if (b.has_value() && Compare(ComparedType(node), a, b) == 0) return Null();
+    return Widened(a, node.children[0], node);
   }
 
   absl::StatusOr<Datum> Case(const Node& node) {
     for (size_t i = 0; i + 1 < node.children.size(); i += 2) {
       PGFLOW_ASSIGN_OR_RETURN(const Datum condition, Evaluate(node.children[i]));
       if (IsUnknown(condition)) return Unknown();
-      if (condition.has_value() && condition.boolean) return Evaluate(node.children[i + 1]);
+      if (!condition.has_value() || !condition.boolean) continue;
+      PGFLOW_ASSIGN_OR_RETURN(const Datum result, Evaluate(node.children[i + 1]));
+      return Widened(result, node.children[i + 1], node);
     }
-    return Evaluate(node.children.back());
+    PGFLOW_ASSIGN_OR_RETURN(const Datum result, Evaluate(node.children.back()));
+    return Widened(result, node.children.back(), node);
+  }
+
+  // A value of `from` among values of the type of `to`: it prints otherwise as a float or
+  // timestamp.
+  absl::StatusOr<Datum> Widened(Datum datum, const Node& from, const Node& to) {
+    if (!datum.has_value() || from.sql_type == to.sql_type) return datum;
+    if (to.type == Type::kMoment) {
+      datum.text = workspace_.Store(MomentText(to.sql_type, datum.moment));
+    } else if (to.type == Type::kNumber && IsFloat(to.sql_type)) {
+      return Number(from, CastNumber(datum.text, from.sql_type, to.sql_type));
+    }
+    return datum;
+  }
+
+  absl::StatusOr<Datum> Number(const Node& node, const absl::StatusOr<std::string>& number) {
+    if (!number.ok()) return ErrorAt(node.place, base::Message(number.status()));
+    return Text(workspace_.Store(*number));
   }
 
   // concat() leaves NULLs out.
@@ -236,13 +262,17 @@ class Evaluator {
       case Operator::kConcat:
         return Text(workspace_.Store(std::string(a.text).append(b.text)));
       case Operator::kAdd:
-        return Sum(node, Arithmetic::kAdd, a.text, b.text);
+        return Calculate(node, Arithmetic::kAdd, a.text, b.text);
       case Operator::kSubtract:
-        return Sum(node, Arithmetic::kSubtract, a.text, b.text);
+        return Calculate(node, Arithmetic::kSubtract, a.text, b.text);
       case Operator::kMultiply:
-        return Sum(node, Arithmetic::kMultiply, a.text, b.text);
+        return Calculate(node, Arithmetic::kMultiply, a.text, b.text);
+      case Operator::kDivide:
+        return Calculate(node, Arithmetic::kDivide, a.text, b.text);
+      case Operator::kModulo:
+        return Calculate(node, Arithmetic::kModulo, a.text, b.text);
       case Operator::kNegate:
-        return Text(workspace_.Store(Negate(a.text)));
+        return Opposite(node, a.text);
       case Operator::kCast:
         return Cast(node, a);
       case Operator::kFunction:
@@ -277,36 +307,80 @@ class Evaluator {
     return Boolean(MatchesLike(LowerAscii(text), LowerAscii(pattern)));
   }
 
-  absl::StatusOr<Datum> Sum(const Node& node, Arithmetic arithmetic, std::string_view a,
-                            std::string_view b) {
-    const std::optional<std::string> result = Calculate(arithmetic, a, b);
-    if (result.has_value()) return Text(workspace_.Store(*result));
-    return ErrorAt(node.place, fmt::format("{} and {} have no exact result", a, b));
+  absl::StatusOr<Datum> Calculate(const Node& node, Arithmetic arithmetic, std::string_view a,
+                                  std::string_view b) {
+    const auto operand = [&](size_t index, std::string_view text) -> absl::StatusOr<std::string> {
+      const Node& child = node.children[index];
+      if (child.sql_type != postgres::oid::kFloat4) return std::string(text);
+      return CastNumber(text, child.sql_type, node.sql_type);
+    };
+    PGFLOW_ASSIGN_OR_RETURN(const std::string left, operand(0, a));
+    PGFLOW_ASSIGN_OR_RETURN(const std::string right, operand(1, b));
+    return Number(node, CalculateAs(node.sql_type, arithmetic, left, right));
+  }
+
+  absl::StatusOr<Datum> Opposite(const Node& node, std::string_view number) {
+    if (!IsInteger(node.sql_type)) return Text(workspace_.Store(Negate(number)));
+    return Number(node, CalculateAs(node.sql_type, Arithmetic::kSubtract, "0", number));
   }
 
   absl::StatusOr<Datum> Cast(const Node& node, const Datum& from) {
-    const Type had = node.children[0].type;
-    const auto wrong = [&] {
-      return ErrorAt(node.place, fmt::format("'{}' cannot be cast without loss", from.text));
-    };
-    if (node.type == Type::kText && had == Type::kBoolean) {
-      return Text(from.boolean ? "true" : "false");
+    const Node& child = node.children[0];
+    switch (node.type) {
+      case Type::kNumber:
+        if (child.type == Type::kBoolean) return Text(from.boolean ? "1" : "0");
+        return Number(node, CastNumber(from.text, child.type == Type::kText ? 0 : child.sql_type,
+                                       node.sql_type));
+      case Type::kBoolean:
+        if (child.type == Type::kNumber) return Boolean(from.text != "0");
+        return child.type == Type::kText ? CastToBoolean(node, from) : from;
+      case Type::kMoment:
+        return CastToMoment(node, child, from);
+      default:
+        return child.type == Type::kBoolean ? Text(from.boolean ? "true" : "false") : from;
     }
-    if (node.type == Type::kNumber) {
-      if (!IsNumber(from.text)) return wrong();
-      if (!node.whole) return from;
-      const size_t point = from.text.find('.');
-      if (from.text.find_first_of("eEN") != std::string_view::npos) return wrong();
-      if (point == std::string_view::npos) return from;
-      if (from.text.find_first_not_of('0', point + 1) != std::string_view::npos) return wrong();
-      return Text(from.text.substr(0, point));
+  }
+
+  static absl::StatusOr<Datum> CastToBoolean(const Node& node, const Datum& from) {
+    static constexpr std::string_view kTrue[] = {"t", "true", "y", "yes", "on", "1"};
+    static constexpr std::string_view kFalse[] = {"f", "false", "n", "no", "off", "0"};
+    const std::string word = LowerAscii(from.text);
+    if (std::ranges::find(kTrue, word) != std::end(kTrue)) return Boolean(true);
+    if (std::ranges::find(kFalse, word) != std::end(kFalse)) return Boolean(false);
+    return ErrorAt(node.place, fmt::format("'{}' is no boolean", from.text));
+  }
+
+  // Days and times of day are those of UTC.
+  absl::StatusOr<Datum> CastToMoment(const Node& node, const Node& child, const Datum& from) {
+    Datum datum = from;
+    if (child.type == Type::kText) {
+      // A time without a zone would lose the one that is written.
+      const bool zone = from.text.find_first_of("+-Zz", 10) != std::string_view::npos;
+      const std::optional<int64_t> moment = sinks::ParseTimestamp(from.text);
+      if (!moment.has_value() || (zone && node.sql_type != postgres::oid::kTimestamptz)) {
+        return ErrorAt(node.place, fmt::format("'{}' cannot be read as such", from.text));
+      }
+      datum.moment = *moment;
+    } else if (child.sql_type == node.sql_type) {
+      return datum;
     }
-    if (node.type == Type::kBoolean && had == Type::kText) {
-      const bool yes = from.text == "t" || from.text == "true";
-      if (!yes && from.text != "f" && from.text != "false") return wrong();
-      return Boolean(yes);
+    datum.text = workspace_.Store(MomentText(node.sql_type, datum.moment));
+    if (datum.text.empty())
+      return ErrorAt(node.place, fmt::format("'{}' is out of range", from.text));
+    if (node.sql_type == postgres::oid::kDate) {
+      datum.moment = sinks::ParseTimestamp(datum.text).value_or(datum.moment);
     }
-    return from;
+    return datum;
+  }
+
+  // round, floor and ceil, by numbers[1] digits.
+  absl::StatusOr<Datum> RoundTo(const Node& node, std::string_view number, int64_t digits) {
+    PGFLOW_ASSIGN_OR_RETURN(
+        const Datum of, Number(node, CastNumber(number, node.children[0].sql_type, node.sql_type)));
+    const Rounding rounding = node.function == Function::kRound   ? Rounding::kNearest
+                              : node.function == Function::kFloor ? Rounding::kDown
+                                                                  : Rounding::kUp;
+    return Number(node, RoundAs(node.sql_type, of.text, static_cast<int>(digits), rounding));
   }
 
   absl::StatusOr<Datum> Call(const Node& node, std::span<const Datum> arguments) {
@@ -342,7 +416,11 @@ class Evaluator {
       case Function::kReplace:
         return Text(workspace_.Store(ReplaceAll(text, arguments[1].text, arguments[2].text)));
       case Function::kAbs:
-        return Text(text.starts_with('-') ? text.substr(1) : text);
+        return text.starts_with('-') ? Opposite(node, text) : Text(text);
+      case Function::kRound:
+      case Function::kFloor:
+      case Function::kCeil:
+        return RoundTo(node, text, numbers[1]);
       case Function::kConcatAll:
         break;
     }

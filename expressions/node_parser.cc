@@ -25,7 +25,7 @@ constexpr std::pair<std::string_view, Operator> kOperators[] = {
     {"=", Operator::kEqual},        {"<>", Operator::kNotEqual}, {"<", Operator::kLess},
     {"<=", Operator::kLessOrEqual}, {">", Operator::kGreater},   {">=", Operator::kGreaterOrEqual},
     {"||", Operator::kConcat},      {"+", Operator::kAdd},       {"-", Operator::kSubtract},
-    {"*", Operator::kMultiply},
+    {"*", Operator::kMultiply},     {"/", Operator::kDivide},    {"%", Operator::kModulo},
 };
 
 struct FunctionFacts {
@@ -42,6 +42,8 @@ constexpr FunctionFacts kFunctions[] = {
     {"substr", Function::kSubstring, 2, 3},   {"left", Function::kLeft, 2, 2},
     {"right", Function::kRight, 2, 2},        {"replace", Function::kReplace, 3, 3},
     {"concat", Function::kConcatAll, 1, 100}, {"abs", Function::kAbs, 1, 1},
+    {"round", Function::kRound, 1, 2},        {"floor", Function::kFloor, 1, 1},
+    {"ceil", Function::kCeil, 1, 1},          {"ceiling", Function::kCeil, 1, 1},
 };
 
 // The place of a node in the user's text.
@@ -289,27 +291,24 @@ class Parser {
   }
 
   absl::StatusOr<Node> ParseCast(const Json& body) {
-    struct Target {
-      std::string_view name;
-      Type type;
-      bool whole;
-    };
-    static constexpr Target kTargets[] = {
-        {"text", Type::kText, false},          {"numeric", Type::kNumber, false},
-        {"int4", Type::kNumber, true},         {"int8", Type::kNumber, true},
-        {"int2", Type::kNumber, true},         {"bool", Type::kBoolean, false},
-        {"date", Type::kMoment, false},        {"timestamp", Type::kMoment, false},
-        {"timestamptz", Type::kMoment, false},
+    namespace oid = postgres::oid;
+    static constexpr std::pair<std::string_view, postgres::Oid> kTargets[] = {
+        {"text", oid::kText},           {"varchar", oid::kText},
+        {"numeric", oid::kNumeric},     {"int4", oid::kInt4},
+        {"int8", oid::kInt8},           {"int2", oid::kInt2},
+        {"float4", oid::kFloat4},       {"float8", oid::kFloat8},
+        {"bool", oid::kBool},           {"date", oid::kDate},
+        {"timestamp", oid::kTimestamp}, {"timestamptz", oid::kTimestamptz},
     };
     const Json& type = body["typeName"];
     const std::string name = NameOf(type["names"]);
     if (!type.contains("arrayBounds") && !type.contains("typmods")) {
-      for (const Target& target : kTargets) {
-        if (target.name != name) continue;
+      for (const auto& [target, sql_type] : kTargets) {
+        if (target != name) continue;
         PGFLOW_ASSIGN_OR_RETURN(Node node,
                                 WithChildren(Operator::kCast, PlaceOf(body), {&body["arg"]}));
-        node.type = target.type;
-        node.whole = target.whole;
+        node.sql_type = sql_type;
+        node.type = ClassOf(sql_type);
         return node;
       }
     }

@@ -109,8 +109,9 @@ config::ConfigSpec<FilterConfig> FilterSpec() {
              "`operation` lets the change pass as it is, or not (and when the source did not send "
              "what it needs); any other is on the row, as `where` is. It knows and, or, not, "
              "comparisons, is [not] distinct from, is [not] null, in, between, like, ilike, case, "
-             "coalesce, nullif, + - * (exactly), ||, lower, upper, length, trim, substring, left, "
-             "right, replace, concat, abs, and casts that lose nothing.")
+             "coalesce, nullif, + - * / % (with the server's types and results), ||, lower, upper, "
+             "length, trim, substring, left, right, replace, concat, abs, round, floor, ceil, and "
+             "casts between texts, numbers, boolean, dates and timestamps (in UTC).")
       .Example("new.total > 100 and old.status is distinct from new.status");
   return spec;
 }
@@ -194,8 +195,8 @@ absl::StatusOr<schemas::TableSchemaPtr> FilterTransformer::TransformSchema(
 }
 
 absl::Status FilterTransformer::Transform(engine::Batch& batch) {
-  if (batch.is_snapshot()) {
-    PGFLOW_ASSIGN_OR_RETURN(const PlanPtr plan, PlanOf(batch.snapshot_schema()));
+  if (const engine::CopyRows* rows = batch.raw_rows()) {
+    PGFLOW_ASSIGN_OR_RETURN(const PlanPtr plan, PlanOf(rows->schema));
     if (!plan->dropped && !plan->examined) return absl::OkStatus();
   }
   PGFLOW_ASSIGN_OR_RETURN(std::vector<ChangeEvent> * events, batch.MutableEvents());
