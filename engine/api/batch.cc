@@ -62,7 +62,8 @@ void Batch::ReplaceRawRows(std::string bytes) {
   indexed_ = false;
 }
 
-void Batch::ReplaceSnapshotSchema(schemas::TableSchemaPtr schema) {
+void Batch::ReplaceRawSchema(schemas::TableSchemaPtr schema) {
+  PGFLOW_CHECK(raw_, "the rows are as received");
   for (ChangeEvent& event : events_) event.schema = schema.get();
   KeepAlive(std::exchange(rows_.schema, std::move(schema)));
 }

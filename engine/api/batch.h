@@ -64,9 +64,11 @@ class Batch {
 
   // The same rows with other values in them, in the same format. Needs raw_rows().
   void ReplaceRawRows(std::string bytes);
-  // Replaces the schema of a snapshot batch and keeps the raw rows: same columns, other names.
-  void ReplaceSnapshotSchema(schemas::TableSchemaPtr schema);
-  const schemas::TableSchemaPtr& snapshot_schema() const { return rows_.schema; }
+  // Replaces the schema of the raw rows and keeps them: same columns, other names. Needs
+  // raw_rows().
+  void ReplaceRawSchema(schemas::TableSchemaPtr schema);
+  // What form the values of a snapshot's rows have.
+  CopyFormat snapshot_format() const { return rows_.format; }
 
   // Keeps a schema alive as long as this batch, for events that point to it.
   void KeepAlive(schemas::TableSchemaPtr schema);

@@ -232,11 +232,10 @@ absl::Status MaskTransformer::MaskEvent(const Plan& plan, ChangeEvent& event, Ru
 absl::Status MaskTransformer::Transform(engine::Batch& batch) {
   Run run{.batch = batch};
   PlanPtr plan;
-  if (batch.is_snapshot()) {
-    PGFLOW_ASSIGN_OR_RETURN(plan, PlanOf(batch.snapshot_schema()));
+  if (const engine::CopyRows* rows = batch.raw_rows()) {
+    PGFLOW_ASSIGN_OR_RETURN(plan, PlanOf(rows->schema));
     if (!plan->touched) return absl::OkStatus();
-    const engine::CopyRows* rows = batch.raw_rows();
-    if (rows != nullptr && rows->format == engine::CopyFormat::kBinary && plan->templates.empty()) {
+    if (rows->format == engine::CopyFormat::kBinary && plan->templates.empty()) {
       return MaskCopyRows(*plan, run);
     }
   }

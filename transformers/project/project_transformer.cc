@@ -124,21 +124,11 @@ absl::StatusOr<schemas::TableSchemaPtr> ProjectTransformer::TransformSchema(
   return plan->schema;
 }
 
-absl::Status ProjectTransformer::TransformSnapshot(engine::Batch& batch) {
-  const schemas::TableSchemaPtr schema = batch.snapshot_schema();
-  PGFLOW_ASSIGN_OR_RETURN(const PlanPtr plan, PlanOf(schema));
-  if (plan->schema == schema) return absl::OkStatus();
-  PGFLOW_ASSIGN_OR_RETURN(std::vector<ChangeEvent> * events, batch.MutableEvents());
-  std::vector<schemas::Value> scratch;
-  for (ChangeEvent& event : *events) {
-    event.after = ProjectRow(event.after, plan->columns, scratch, batch);
-  }
-  batch.ReplaceSnapshotSchema(plan->schema);
-  return absl::OkStatus();
-}
-
 absl::Status ProjectTransformer::Transform(engine::Batch& batch) {
-  if (batch.is_snapshot()) return TransformSnapshot(batch);
+  if (const engine::CopyRows* rows = batch.raw_rows()) {
+    PGFLOW_ASSIGN_OR_RETURN(const PlanPtr plan, PlanOf(rows->schema));
+    if (plan->schema == rows->schema) return absl::OkStatus();
+  }
   PGFLOW_ASSIGN_OR_RETURN(std::vector<ChangeEvent> * events, batch.MutableEvents());
   std::vector<schemas::Value> scratch;
   const schemas::TableSchema* schema = nullptr;

@@ -46,7 +46,6 @@ class ProjectTransformer final : public engine::Transformer {
   bool IsChosen(const std::string& table) const;  // "schema.name"
   absl::StatusOr<Plan> Derive(const schemas::TableSchemaPtr& schema) const;
   absl::StatusOr<PlanPtr> PlanOf(const schemas::TableSchemaPtr& schema);
-  absl::Status TransformSnapshot(engine::Batch& batch);
 
   const ProjectConfig config_;
   engine::SchemaCache<Plan> plans_;

@@ -69,7 +69,7 @@ TEST_F(ProjectTest, ProjectsSnapshotRows) {
     ASSERT_TRUE(project->Transform(rows).ok());
     EXPECT_EQ(rows.raw_rows(), nullptr);
     EXPECT_THAT(engine::Describe(rows), ElementsAre("read public.users 1", "read public.users 2"));
-    EXPECT_EQ(rows.snapshot_schema()->columns.size(), 1U);
+    EXPECT_EQ((*rows.Events())[0].schema->columns.size(), 1U);
   }
   engine::Batch rows = builder_.Snapshot("log", "1");
   ASSERT_TRUE(project->Transform(rows).ok());

@@ -113,10 +113,9 @@ absl::StatusOr<schemas::TableSchemaPtr> RenameTransformer::TransformSchema(
 }
 
 absl::Status RenameTransformer::Transform(engine::Batch& batch) {
-  if (batch.is_snapshot()) {
-    const schemas::TableSchemaPtr schema = batch.snapshot_schema();
-    PGFLOW_ASSIGN_OR_RETURN(schemas::TableSchemaPtr renamed, TransformSchema(schema));
-    if (renamed != schema) batch.ReplaceSnapshotSchema(std::move(renamed));
+  if (const engine::CopyRows* rows = batch.raw_rows()) {
+    PGFLOW_ASSIGN_OR_RETURN(schemas::TableSchemaPtr renamed, TransformSchema(rows->schema));
+    if (renamed != rows->schema) batch.ReplaceRawSchema(std::move(renamed));
     return absl::OkStatus();
   }
   PGFLOW_ASSIGN_OR_RETURN(std::vector<engine::ChangeEvent> * events, batch.MutableEvents());
