@@ -81,6 +81,7 @@ class SnapshotLane {
   virtual ~SnapshotLane() = default;
   virtual absl::Status BeginRange(const TablePlan& table, BlockRange range,
                                   RangeOptions options) = 0;
+  // A row may have another table than the range's: a transformer routed it there.
   virtual absl::StatusOr<WriteResult> Write(Batch& batch, std::stop_token stop) = 0;
   // The range's rows are durable when this returns, with the ledger entry (CheckpointStore::
   // FinishRange) in the same transaction where the sink keeps its own checkpoint.
