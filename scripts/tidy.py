@@ -64,6 +64,7 @@ CONFINED = {
     "CLI/": ("cli",),
     "spdlog/": ("base",),
     "pg_query": ("expressions",),
+    "lua.hpp": ("transformers/script",),
 }
 TEST_ONLY = ("gtest/", "gmock/", "benchmark/")
 TEST_FILE = re.compile(r"(_test|_fuzz|_benchmark)\.(cc|h)$")
