@@ -56,6 +56,17 @@ void PlanTable(const SnapshotSession& session, const SnapshotTable& table,
   planned.ranges = UnfinishedRanges(earlier->finished, BlocksPerRange(table));
 }
 
+// A table that several have rows for is prepared and finished once.
+void DropSharedRoutes(SnapshotPlan& plan) {
+  std::set<schemas::TableName> known;
+  for (const PlannedTable& table : plan.tables) known.insert(table.plan.schema->table);
+  for (PlannedTable& table : plan.tables) {
+    std::erase_if(table.routes, [&](const TablePlan& route) {
+      return !known.insert(route.schema->table).second;
+    });
+  }
+}
+
 }  // namespace
 
 std::vector<BlockRange> UnfinishedRanges(std::vector<BlockRange> finished,
@@ -94,21 +105,24 @@ absl::StatusOr<SnapshotPlan> PlanSnapshot(
   for (uint32_t index : order) {
     const SnapshotTable& table = tables[index];
     if (!wanted(table.schema->table)) continue;
-    schemas::TableSchemaPtr schema = table.schema;
-    for (const auto& transformer : transformers) {
-      if (schema == nullptr) break;
-      PGFLOW_ASSIGN_OR_RETURN(schema, transformer->TransformSchema(schema));
-    }
-    if (schema == nullptr) continue;  // A transformer drops every row of it.
+    PGFLOW_ASSIGN_OR_RETURN(std::vector<schemas::TableSchemaPtr> schemas,
+                            TransformedTables(transformers, table.schema));
+    std::erase(schemas, nullptr);
+    if (schemas.empty()) continue;  // A transformer drops every row of it.
     PlannedTable planned;
     planned.source = index;
     const schemas::TableName& name = table.schema->table;
-    planned.plan = {name, std::move(schema), FindDefinition(session.definition(), name)};
+    const schemas::TableDefinition* definition = FindDefinition(session.definition(), name);
+    planned.plan = {name, schemas.front(), definition};
+    for (size_t i = 1; i < schemas.size(); ++i) {
+      planned.routes.push_back({name, std::move(schemas[i]), definition});
+    }
     const auto earlier = progress.find(name);
     PlanTable(session, table, earlier == progress.end() ? nullptr : earlier->second,
               changed.contains(name), planned);
     plan.tables.push_back(std::move(planned));
   }
+  DropSharedRoutes(plan);
   return plan;
 }
 

@@ -24,6 +24,7 @@ struct PlannedTable {
   Start start = Start::kFresh;
   uint32_t source = 0;  // Index in the session's tables.
   TablePlan plan;
+  std::vector<TablePlan> routes;   // Other tables that rows of it go to.
   TableProgress progress;          // What the ledger holds once this round has begun.
   std::vector<BlockRange> ranges;  // To be copied.
   std::string older_snapshot;      // kResume: of the finished ranges.

@@ -86,5 +86,46 @@ TEST(PlanSnapshotTest, ContinuesFromTheLedger) {
   EXPECT_EQ(plan->tables[5].progress.snapshot_lsn, postgres::Lsn(0x2000));
 }
 
+// Sends rows of every table to one that they share, too.
+class SharedTable final : public Transformer {
+ public:
+  SharedTable() {
+    auto schema = std::make_shared<schemas::TableSchema>();
+    schema->table = {"public", "shared"};
+    shared_ = std::move(schema);
+  }
+  absl::StatusOr<schemas::TableSchemaPtr> TransformSchema(
+      const schemas::TableSchemaPtr& schema) override {
+    return schema->table.name == "gone" ? nullptr : schema;
+  }
+  absl::Status AppendRoutes(const schemas::TableSchemaPtr& schema,
+                            std::vector<schemas::TableSchemaPtr>& routes) override {
+    if (schema->table.name != "gone") routes.push_back(shared_);
+    return absl::OkStatus();
+  }
+  absl::Status Transform(Batch&) override { return absl::OkStatus(); }
+
+ private:
+  schemas::TableSchemaPtr shared_;
+};
+
+TEST(PlanSnapshotTest, PreparesRoutedTablesOnce) {
+  FakeSession session;
+  session.Add("a", 1, 1, true);
+  session.Add("b", 2, 2, true);
+  session.Add("gone", 3, 3, true);
+  std::vector<std::unique_ptr<Transformer>> transformers;
+  transformers.push_back(std::make_unique<SharedTable>());
+  const auto wanted = [](const schemas::TableName&) { return true; };
+  const absl::StatusOr<SnapshotPlan> plan = PlanSnapshot(session, {}, wanted, {}, transformers);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  ASSERT_EQ(plan->tables.size(), 2U);
+  EXPECT_EQ(plan->tables[0].plan.schema->table.name, "b");
+  ASSERT_EQ(plan->tables[0].routes.size(), 1U);
+  EXPECT_EQ(plan->tables[0].routes[0].schema->table.name, "shared");
+  EXPECT_EQ(plan->tables[0].routes[0].source_table.name, "b");
+  EXPECT_TRUE(plan->tables[1].routes.empty());
+}
+
 }  // namespace
 }  // namespace pgflow::engine

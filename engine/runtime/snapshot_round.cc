@@ -132,6 +132,9 @@ absl::Status SnapshotRound::Perform(const Task& task, Worker& worker, std::stop_
   }
   if (task.kind == Task::Kind::kFinishTable) {
     PGFLOW_RETURN_IF_ERROR(worker.lane->FinishTable(table.plan, stop));
+    for (const TablePlan& route : table.routes) {
+      PGFLOW_RETURN_IF_ERROR(worker.lane->FinishTable(route, stop));
+    }
     base::MutexLock lock(&store_mutex_);
     return context_.store.FinishTable(table.plan.source_table);
   }

@@ -35,13 +35,18 @@ absl::Status SnapshotRunner::Prepare(const SnapshotSession& session, const Snaps
     // A complete one is the stream's business, with the definition that it has there.
     if (table.start == PlannedTable::Start::kComplete) continue;
     const bool is_fresh = table.start == PlannedTable::Start::kFresh;
-    (is_fresh ? fresh : kept).push_back(table.plan);
+    std::vector<TablePlan>& plans = is_fresh ? fresh : kept;
+    plans.push_back(table.plan);
+    plans.insert(plans.end(), table.routes.begin(), table.routes.end());
   }
   for (const PlannedTable& table : plan.tables) {
     if (table.start != PlannedTable::Start::kReset) continue;
     base::LogInfo("sink {}: starting table {} over", context_.names.sink,
                   table.plan.source_table.ToString());
     PGFLOW_RETURN_IF_ERROR(context_.sink.ResetTable(table.plan, stop));
+    for (const TablePlan& route : table.routes) {
+      PGFLOW_RETURN_IF_ERROR(context_.sink.ResetTable(route, stop));
+    }
   }
   PGFLOW_RETURN_IF_ERROR(context_.sink.PrepareSnapshot(session.definition(), fresh, kept, stop));
   for (const PlannedTable& table : plan.tables) {

@@ -8,7 +8,7 @@ namespace pgflow::sinks {
 
 absl::Status SearchSnapshotLane::BeginRange(const engine::TablePlan& table, engine::BlockRange,
                                             RangeOptions options) {
-  if (table.schema != table_.schema) index_ = nullptr;
+  if (table.schema != table_.schema) indexes_.clear();
   table_ = table;
   mode_ = options.mode;
   body_.Clear();
@@ -17,12 +17,9 @@ absl::Status SearchSnapshotLane::BeginRange(const engine::TablePlan& table, engi
 
 absl::StatusOr<engine::WriteResult> SearchSnapshotLane::Write(engine::Batch& batch,
                                                               std::stop_token stop) {
-  if (index_ == nullptr) {
-    PGFLOW_ASSIGN_OR_RETURN(index_, keeper_.Open(table_, stop));
-    PGFLOW_RETURN_IF_ERROR(CheckKey(index_->plan));
-  }
   PGFLOW_ASSIGN_OR_RETURN(const std::span<const engine::ChangeEvent> events, batch.Events());
-  const size_t columns = index_->plan.columns.size();
+  const schemas::TableSchema* schema = nullptr;
+  const TableIndex* index = nullptr;
   engine::WriteResult result;
   const auto flush = [&]() -> absl::Status {
     PGFLOW_ASSIGN_OR_RETURN(const std::vector<RefusedItem> refused, Flush(stop));
@@ -33,6 +30,11 @@ absl::StatusOr<engine::WriteResult> SearchSnapshotLane::Write(engine::Batch& bat
     return absl::OkStatus();
   };
   for (size_t i = 0; i < events.size(); ++i) {
+    if (events[i].schema != schema) {
+      schema = events[i].schema;
+      PGFLOW_ASSIGN_OR_RETURN(index, IndexOf(batch, events[i], stop));
+    }
+    const size_t columns = index->plan.columns.size();
     if (events[i].after.column_count() != columns) {
       return base::MakeStatus(absl::StatusCode::kDataLoss, "table {}: row of {} columns, not {}",
                               table_.source_table.ToString(), events[i].after.column_count(),
@@ -40,16 +42,29 @@ absl::StatusOr<engine::WriteResult> SearchSnapshotLane::Write(engine::Batch& bat
     }
     events[i].after.Decode(values_);
     id_.clear();
-    AppendDocumentId(index_->plan.key, values_, id_);
+    AppendDocumentId(index->plan.key, values_, id_);
     std::string& bytes =
-        body_.BeginIndex(index_->target, id_, batch.PositionOf(events[i]).commit_lsn.value());
-    AppendDocument(index_->plan, values_, {}, bytes);
+        body_.BeginIndex(index->target, id_, batch.PositionOf(events[i]).commit_lsn.value());
+    AppendDocument(index->plan, values_, {}, bytes);
     body_.FinishIndex(i);
     if (body_.bytes().size() >= config_.bulk_size.bytes) PGFLOW_RETURN_IF_ERROR(flush());
   }
   // Refused rows are named by their place in this batch.
   if (mode_ == Mode::kCareful) PGFLOW_RETURN_IF_ERROR(flush());
   return result;
+}
+
+absl::StatusOr<const TableIndex*> SearchSnapshotLane::IndexOf(engine::Batch& batch,
+                                                              const engine::ChangeEvent& event,
+                                                              std::stop_token stop) {
+  const schemas::TableSchemaPtr schema = batch.OwnerOf(event.schema);
+  const auto [entry, added] = indexes_.try_emplace(schema);
+  if (entry->second == nullptr) {
+    const engine::TablePlan table{table_.source_table, schema, table_.definition};
+    PGFLOW_ASSIGN_OR_RETURN(entry->second, keeper_.Open(table, std::move(stop)));
+    PGFLOW_RETURN_IF_ERROR(CheckKey(entry->second->plan));
+  }
+  return entry->second.get();
 }
 
 absl::StatusOr<std::vector<RefusedItem>> SearchSnapshotLane::Flush(std::stop_token stop) {
@@ -66,9 +81,9 @@ absl::StatusOr<std::vector<RefusedItem>> SearchSnapshotLane::Flush(std::stop_tok
 absl::Status SearchSnapshotLane::ErrorOf(const RefusedItem& refused) const {
   return base::MakeStatus(
       absl::StatusCode::kInvalidArgument,
-      "index {} refused a row: {}; change the mapping of the field (tables: mapping), or give the "
-      "sink a dead letter",
-      index_->name, refused.reason);
+      "the index of table {} refused a row: {}; change the mapping of the field (tables: mapping), "
+      "or give the sink a dead letter",
+      table_.source_table.ToString(), refused.reason);
 }
 
 absl::Status SearchSnapshotLane::FinishRange(std::stop_token stop) {

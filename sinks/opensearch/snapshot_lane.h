@@ -31,6 +31,9 @@ class SearchSnapshotLane final : public engine::SnapshotLane {
   absl::Status FinishTable(const engine::TablePlan& table, std::stop_token stop) override;
 
  private:
+  // The index of the table that the row has, made when it is its first.
+  absl::StatusOr<const TableIndex*> IndexOf(engine::Batch& batch, const engine::ChangeEvent& event,
+                                            std::stop_token stop);
   // What was refused; none in fast mode, where that is an error.
   absl::StatusOr<std::vector<RefusedItem>> Flush(std::stop_token stop);
   absl::Status ErrorOf(const RefusedItem& refused) const;
@@ -42,7 +45,8 @@ class SearchSnapshotLane final : public engine::SnapshotLane {
 
   engine::TablePlan table_;
   Mode mode_ = Mode::kFast;
-  TableIndexPtr index_;  // Of table_; null until its first row.
+  // Of the tables of the range: one, unless a transformer routes its rows.
+  std::map<schemas::TableSchemaPtr, TableIndexPtr> indexes_;
   BulkBody body_;
   std::vector<schemas::Value> values_;
   std::string id_;

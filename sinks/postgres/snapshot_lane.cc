@@ -1,5 +1,6 @@
 #include "sinks/postgres/snapshot_lane.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/bytes.h"
@@ -32,26 +33,25 @@ absl::Status PostgresLane::Execute(const std::string& sql, std::stop_token stop)
   return session_.connection->Execute(sql, std::move(stop)).status();
 }
 
-absl::Status PostgresLane::Bind(const engine::TablePlan& table) {
-  if (bound_schema_ == table.schema) return absl::OkStatus();
+absl::Status PostgresLane::Bind(const schemas::TableSchemaPtr& schema) {
+  if (bound_schema_ == schema) return absl::OkStatus();
   statements_.Clear();
   bound_schema_ = nullptr;
   PGFLOW_ASSIGN_OR_RETURN(TargetTablePtr target,
-                          LoadTargetTable(*session_.connection, table.schema->table, {}));
-  if (target == nullptr) return MissingTable(table.schema->table);
-  PGFLOW_ASSIGN_OR_RETURN(binding_,
-                          BindTable(*table.schema, std::move(target), session_.replica_role));
+                          LoadTargetTable(*session_.connection, schema->table, {}));
+  if (target == nullptr) return MissingTable(schema->table);
+  PGFLOW_ASSIGN_OR_RETURN(binding_, BindTable(*schema, std::move(target), session_.replica_role));
   passes_binary_ = true;
   for (const ColumnBinding& column : binding_->columns) {
     passes_binary_ &= column.takes_binary && column.written;
   }
-  bound_schema_ = table.schema;
+  bound_schema_ = schema;
   return absl::OkStatus();
 }
 
 absl::Status PostgresLane::BeginRange(const engine::TablePlan& table, engine::BlockRange range,
                                       RangeOptions options) {
-  PGFLOW_RETURN_IF_ERROR(Bind(table));
+  PGFLOW_RETURN_IF_ERROR(Bind(table.schema));
   source_table_ = table.source_table;
   range_ = range;
   options_ = options;
@@ -123,16 +123,58 @@ absl::Status PostgresLane::FinishRange(std::stop_token stop) {
 
 absl::Status PostgresLane::WriteBatch(engine::Batch& batch, WriteResult& result,
                                       std::stop_token stop) {
-  if (options_.mode == Mode::kCareful) {
-    PGFLOW_ASSIGN_OR_RETURN(const std::span<const ChangeEvent> events, batch.Events());
-    return WriteCarefully(events, 0, events.size(), result, stop);
-  }
   const engine::CopyRows* raw = batch.raw_rows();
-  if (raw != nullptr && (passes_binary_ || raw->format == engine::CopyFormat::kText)) {
+  if (raw == nullptr) return WriteByTable(batch, result, std::move(stop));
+  PGFLOW_RETURN_IF_ERROR(SwitchTo(raw->schema, stop));
+  const bool careful = options_.mode == Mode::kCareful;
+  if (!careful && (passes_binary_ || raw->format == engine::CopyFormat::kText)) {
     return WriteRaw(*raw, stop);
   }
   PGFLOW_ASSIGN_OR_RETURN(const std::span<const ChangeEvent> events, batch.Events());
-  return WriteEvents(events, stop);
+  return careful ? WriteCarefully(events, 0, events.size(), result, stop)
+                 : WriteEvents(events, stop);
+}
+
+absl::Status PostgresLane::WriteByTable(engine::Batch& batch, WriteResult& result,
+                                        std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const std::span<const ChangeEvent> events, batch.Events());
+  std::vector<const schemas::TableSchema*> tables;
+  for (const ChangeEvent& event : events) {
+    if (!tables.empty() && tables.back() == event.schema) continue;
+    if (std::ranges::find(tables, event.schema) == tables.end()) tables.push_back(event.schema);
+  }
+  for (const schemas::TableSchema* table : tables) {
+    PGFLOW_RETURN_IF_ERROR(SwitchTo(batch.OwnerOf(table), stop));
+    std::vector<ChangeEvent> rows;
+    std::vector<size_t> places;  // Of the rows, in the batch.
+    for (size_t i = 0; i < events.size(); ++i) {
+      if (events[i].schema != table) continue;
+      rows.push_back(events[i]);
+      places.push_back(i);
+    }
+    if (options_.mode != Mode::kCareful) {
+      PGFLOW_RETURN_IF_ERROR(WriteEvents(rows, stop));
+      continue;
+    }
+    const size_t before = result.rejections.size();
+    PGFLOW_RETURN_IF_ERROR(WriteCarefully(rows, 0, rows.size(), result, stop));
+    for (size_t i = before; i < result.rejections.size(); ++i) {
+      result.rejections[i].event = places[result.rejections[i].event];
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PostgresLane::SwitchTo(const schemas::TableSchemaPtr& schema, std::stop_token stop) {
+  if (bound_schema_->table == schema->table) return absl::OkStatus();
+  PGFLOW_RETURN_IF_ERROR(EndCopy(stop));
+  if (options_.upsert) {
+    PGFLOW_RETURN_IF_ERROR(MergeStage(stop));
+    PGFLOW_RETURN_IF_ERROR(Execute(fmt::format("DROP TABLE {}", kStage), stop));
+  }
+  PGFLOW_RETURN_IF_ERROR(Bind(schema));
+  destination_ = binding_->sql_name;
+  return options_.upsert ? CreateStage() : absl::OkStatus();
 }
 
 absl::Status PostgresLane::WriteRaw(const engine::CopyRows& rows, std::stop_token stop) {

@@ -34,8 +34,13 @@ class PostgresLane final : public engine::SnapshotLane {
   absl::Status FinishTable(const engine::TablePlan& table, std::stop_token stop) override;
 
  private:
-  absl::Status Bind(const engine::TablePlan& table);
+  absl::Status Bind(const schemas::TableSchemaPtr& schema);
   absl::Status CreateStage();
+  // The rows that follow are of that table.
+  absl::Status SwitchTo(const schemas::TableSchemaPtr& schema, std::stop_token stop);
+  // The rows of each table together, in any order of the tables.
+  absl::Status WriteByTable(engine::Batch& batch, engine::WriteResult& result,
+                            std::stop_token stop);
   // Starts a COPY of that format unless it is running.
   absl::Status BeginCopy(bool binary, std::stop_token stop);
   absl::Status EndCopy(std::stop_token stop);
