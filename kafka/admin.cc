@@ -1,5 +1,7 @@
 #include "kafka/admin.h"
 
+#include <regex.h>
+
 #include <array>
 #include <functional>
 #include <utility>
@@ -66,6 +68,19 @@ absl::StatusOr<Owned<const rd_kafka_metadata_t>> Metadata(Client& client, rd_kaf
   return Owned<const rd_kafka_metadata_t>(metadata);
 }
 
+// As the library reads patterns: POSIX extended ones.
+absl::StatusOr<bool> MatchesTopic(const std::string& name, const char* topic) {
+  if (!name.starts_with('^')) return name == topic;
+  regex_t pattern;
+  if (regcomp(&pattern, name.c_str(), REG_EXTENDED | REG_NOSUB) != 0) {
+    return base::MakeStatus(absl::StatusCode::kInvalidArgument,
+                            "topics: '{}' is no regular expression", name);
+  }
+  const bool matches = regexec(&pattern, topic, 0, nullptr, 0) == 0;
+  regfree(&pattern);
+  return matches;
+}
+
 }  // namespace
 
 Admin::Admin(Options options, std::unique_ptr<Client> client)
@@ -105,6 +120,22 @@ absl::StatusOr<std::optional<int32_t>> Admin::CountPartitions(const std::string&
     default:
       return ErrorStatus(found.err, what, "");
   }
+}
+
+absl::StatusOr<std::map<std::string, int32_t>> Admin::ListTopics(
+    const std::vector<std::string>& names, std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const Owned<const rd_kafka_metadata_t> metadata,
+                          Metadata(*client_, nullptr, "topics", options_.patience, stop));
+  std::map<std::string, int32_t> topics;
+  for (int i = 0; i < metadata->topic_cnt; ++i) {
+    const rd_kafka_metadata_topic_t& topic = metadata->topics[i];
+    if (topic.err != RD_KAFKA_RESP_ERR_NO_ERROR) continue;  // Not ours to read.
+    for (const std::string& name : names) {
+      PGFLOW_ASSIGN_OR_RETURN(const bool matches, MatchesTopic(name, topic.topic));
+      if (matches) topics[topic.topic] = topic.partition_cnt;
+    }
+  }
+  return topics;
 }
 
 absl::Status Admin::CreateTopic(const TopicSpec& spec, std::stop_token stop) {

@@ -10,6 +10,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -44,6 +45,10 @@ class Admin {
   // Nothing when there is no such topic (or this principal may not see it).
   absl::StatusOr<std::optional<int32_t>> CountPartitions(const std::string& topic,
                                                          std::stop_token stop);
+  // The topics of these names, with their number of partitions. A name that starts with ^ is a
+  // regular expression. kInvalidArgument: not a good one.
+  absl::StatusOr<std::map<std::string, int32_t>> ListTopics(const std::vector<std::string>& names,
+                                                            std::stop_token stop);
   // OK, too, when it exists meanwhile.
   absl::Status CreateTopic(const TopicSpec& spec, std::stop_token stop);
   // "max.message.bytes" -> "1048588", ...

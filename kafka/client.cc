@@ -64,6 +64,10 @@ Meaning MeaningOf(rd_kafka_resp_err_t code) {
     case RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT:
       return {StatusCode::kFailedPrecondition,
               "set transaction_timeout to the brokers' transaction.max.timeout.ms at most"};
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+      return {StatusCode::kFailedPrecondition,
+              "the brokers no longer keep what comes next (see the topic's retention)"};
     case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
     case RD_KAFKA_RESP_ERR_INVALID_CONFIG:
     case RD_KAFKA_RESP_ERR_INVALID_PARTITIONS:

@@ -86,6 +86,8 @@ class Client {
   absl::Status TimedOut(std::string_view what, absl::Duration waited) const;
   // The delivery failure that came first since it was taken.
   std::optional<DeliveryFailure> failure;
+  // What a callback of the library finds its way by.
+  void* owner = nullptr;
 
  private:
   Client() = default;

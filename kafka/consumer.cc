@@ -1,5 +1,6 @@
 #include "kafka/consumer.h"
 
+#include <absl/time/clock.h>
 #include <fmt/format.h>
 
 #include "base/status.h"
@@ -26,7 +27,7 @@ absl::StatusOr<std::unique_ptr<Consumer>> Consumer::Make(const Settings& setting
   all["group.id"] = "pgflow";
   all["enable.auto.commit"] = "false";
   all["enable.partition.eof"] = "true";
-  all["auto.offset.reset"] = "earliest";
+  all.try_emplace("auto.offset.reset", "earliest");
   all["isolation.level"] =
       isolation == Isolation::kReadCommitted ? "read_committed" : "read_uncommitted";
   PGFLOW_ASSIGN_OR_RETURN(
@@ -100,6 +101,23 @@ std::optional<int64_t> Consumer::KnownEnd(const std::string& topic, int32_t part
       rd_kafka_get_watermark_offsets(client_->handle(), topic.c_str(), partition, &low, &high);
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR || high < 0) return std::nullopt;
   return high;
+}
+
+absl::StatusOr<Consumer::Bounds> Consumer::AskBounds(const std::string& topic, int32_t partition,
+                                                     absl::Duration patience,
+                                                     std::stop_token stop) const {
+  Bounds bounds;
+  PGFLOW_RETURN_IF_ERROR(client_->Persist(
+      fmt::format("topic {}, partition {}", topic, partition), absl::Now() + patience, stop,
+      [&](int step_ms) -> rd_kafka_error_t* {
+        const rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
+            client_->handle(), topic.c_str(), partition, &bounds.first, &bounds.end, step_ms);
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return nullptr;
+        const bool silent = code == RD_KAFKA_RESP_ERR__TRANSPORT;
+        return rd_kafka_error_new(silent ? RD_KAFKA_RESP_ERR__TIMED_OUT : code, "%s",
+                                  rd_kafka_err2str(code));
+      }));
+  return bounds;
 }
 
 }  // namespace pgflow::kafka

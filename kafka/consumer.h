@@ -57,6 +57,8 @@ struct Polled {
 
 class Consumer {
  public:
+  // Reading on where nothing is kept any more goes to the first there is, or, with
+  // "auto.offset.reset" set to "error", is kFailedPrecondition.
   static absl::StatusOr<std::unique_ptr<Consumer>> Make(const Settings& settings,
                                                         Isolation isolation);
   ~Consumer();
@@ -68,6 +70,13 @@ class Consumer {
   // The end of a partition as the last answer of its broker had it, open transactions included;
   // nothing before the first.
   std::optional<int64_t> KnownEnd(const std::string& topic, int32_t partition) const;
+  // The first offset that is kept, and the end, as the broker has them now.
+  struct Bounds {
+    int64_t first = 0;
+    int64_t end = 0;
+  };
+  absl::StatusOr<Bounds> AskBounds(const std::string& topic, int32_t partition,
+                                   absl::Duration patience, std::stop_token stop) const;
 
  private:
   struct Current;

@@ -30,7 +30,7 @@ LAYERS = {
     "base/config": ("base",),
     "base/crypto": ("base",),
     "http": ("base", "base/config"),
-    "kafka": ("base",),
+    "kafka": ("base", "base/config"),
     "postgres/types": ("base",),
     "postgres/wire": ("base", "postgres/types"),
     "postgres/client": LOW,

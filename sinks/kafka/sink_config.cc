@@ -14,32 +14,6 @@ namespace {
 
 using Config = KafkaSinkConfig;
 
-config::ConfigSpec<KafkaTlsConfig> TlsSpec() {
-  config::ConfigSpec<KafkaTlsConfig> spec;
-  spec.Field("ca_file", &KafkaTlsConfig::ca_file,
-             "PEM file of the authorities that may have signed the brokers' certificates. Empty: "
-             "those of the system.")
-      .Example("/etc/ssl/kafka-ca.pem");
-  spec.Field("certificate_file", &KafkaTlsConfig::certificate_file,
-             "PEM file of our certificate, where the brokers want one.");
-  spec.Field("key_file", &KafkaTlsConfig::key_file, "PEM file of its private key.");
-  spec.Field("key_password", &KafkaTlsConfig::key_password, "The key's password, if it has one.");
-  return spec;
-}
-
-config::ConfigSpec<KafkaSaslConfig> SaslSpec() {
-  config::ConfigSpec<KafkaSaslConfig> spec;
-  spec.Field("mechanism", &KafkaSaslConfig::mechanism, "How the password is shown to the brokers.")
-      .Choice({{"PLAIN", SaslMechanism::kPlain},
-               {"SCRAM-SHA-256", SaslMechanism::kScramSha256},
-               {"SCRAM-SHA-512", SaslMechanism::kScramSha512}});
-  spec.Field("username", &KafkaSaslConfig::username, "Who we are.").Required();
-  spec.Field("password", &KafkaSaslConfig::password, "And the proof.")
-      .Required()
-      .Example("${KAFKA_PASSWORD}");
-  return spec;
-}
-
 void AddTopicFields(config::ConfigSpec<Config>& spec) {
   spec.Field("prefix", &Config::prefix,
              "What {prefix} stands for in names of topics. Empty: the pipeline's name.");
@@ -110,18 +84,6 @@ void AddDeliveryFields(config::ConfigSpec<Config>& spec) {
       .Range(absl::Seconds(1), absl::Minutes(10));
 }
 
-std::string_view MechanismName(SaslMechanism mechanism) {
-  switch (mechanism) {
-    case SaslMechanism::kPlain:
-      return "PLAIN";
-    case SaslMechanism::kScramSha256:
-      return "SCRAM-SHA-256";
-    case SaslMechanism::kScramSha512:
-      return "SCRAM-SHA-512";
-  }
-  return "";
-}
-
 std::string_view CompressionName(Compression compression) {
   switch (compression) {
     case Compression::kNone:
@@ -171,28 +133,6 @@ std::string Milliseconds(absl::Duration duration) {
   return std::to_string(absl::ToInt64Milliseconds(duration));
 }
 
-void AddSecurity(const Config& config, kafka::Settings& settings) {
-  if (config.tls.has_value()) {
-    const auto set = [&](const char* name, const std::string& value) {
-      if (!value.empty()) settings[name] = value;
-    };
-    set("ssl.ca.location", config.tls->ca_file);
-    set("ssl.certificate.location", config.tls->certificate_file);
-    set("ssl.key.location", config.tls->key_file);
-    set("ssl.key.password", config.tls->key_password.value());
-  }
-  if (config.sasl.has_value()) {
-    settings["sasl.mechanisms"] = MechanismName(config.sasl->mechanism);
-    settings["sasl.username"] = config.sasl->username;
-    settings["sasl.password"] = config.sasl->password.value();
-  }
-  if (config.tls.has_value() || config.sasl.has_value()) {
-    settings["security.protocol"] = !config.sasl.has_value() ? "ssl"
-                                    : config.tls.has_value() ? "sasl_ssl"
-                                                             : "sasl_plaintext";
-  }
-}
-
 }  // namespace
 
 config::ConfigSpec<KafkaSinkConfig> KafkaSinkSpec() {
@@ -208,8 +148,8 @@ config::ConfigSpec<KafkaSinkConfig> KafkaSinkSpec() {
              "Each message has the headers pgflow.position, pgflow.transaction and "
              "pgflow.operation.");
   AddDeliveryFields(spec);
-  spec.Section("tls", &Config::tls, TlsSpec(), "Encrypted connections to the brokers.");
-  spec.Section("sasl", &Config::sasl, SaslSpec(), "Name and password for the brokers.");
+  spec.Section("tls", &Config::tls, kafka::TlsSpec(), "Encrypted connections to the brokers.");
+  spec.Section("sasl", &Config::sasl, kafka::SaslSpec(), "Name and password for the brokers.");
   spec.Field("librdkafka", &Config::librdkafka, "Other settings of librdkafka, by its own names.")
       .Example("{socket.keepalive.enable: \"true\"}");
   return spec;
@@ -224,7 +164,7 @@ absl::StatusOr<kafka::Settings> KafkaSettings(const KafkaSinkConfig& config) {
       {"queue.buffering.max.kbytes", std::to_string(config.queue_bytes_max.bytes / base::kKiB)},
       {"message.timeout.ms", Milliseconds(config.timeout)},
       {"transaction.timeout.ms", Milliseconds(config.transaction_timeout)}};
-  AddSecurity(config, settings);
+  kafka::AddSecurity(config.tls, config.sasl, settings);
   for (const auto& [name, value] : config.librdkafka) {
     for (const std::string_view fixed : kNotForUsers) {
       if (name != fixed) continue;

@@ -11,25 +11,11 @@
 
 #include "base/bytes.h"
 #include "base/config/config_spec.h"
+#include "kafka/security.h"
 #include "kafka/settings.h"
 #include "sinks/encoding/event_encoder.h"
 
 namespace pgflow::sinks {
-
-struct KafkaTlsConfig {
-  std::string ca_file;
-  std::string certificate_file;
-  std::string key_file;
-  config::Secret key_password;
-};
-
-enum class SaslMechanism { kPlain, kScramSha256, kScramSha512 };
-
-struct KafkaSaslConfig {
-  SaslMechanism mechanism = SaslMechanism::kScramSha512;
-  std::string username;
-  config::Secret password;
-};
 
 enum class CleanupPolicy { kBrokerDefault, kDelete, kCompact, kCompactDelete };
 enum class Compression { kNone, kGzip, kSnappy, kLz4, kZstd };
@@ -57,8 +43,8 @@ struct KafkaSinkConfig {
   config::ByteSize message_bytes_max{1'000'000};
   config::ByteSize queue_bytes_max{64 * base::kMiB};
   absl::Duration timeout = absl::Seconds(30);
-  std::optional<KafkaTlsConfig> tls;
-  std::optional<KafkaSaslConfig> sasl;
+  std::optional<kafka::TlsConfig> tls;
+  std::optional<kafka::SaslConfig> sasl;
   config::StringMap librdkafka;
 };
 
