@@ -17,6 +17,10 @@ config::ConfigSpec<EncodingConfig> EncodingSpec() {
       .Choice({{"json", Encoding::kJson},
                {"debezium", Encoding::kDebezium},
                {"cloudevents", Encoding::kCloudEvents}});
+  spec.Field("relations", &EncodingConfig::relations,
+             "Of the format `json`: each message also says what its table looks like (`relation`: "
+             "columns, types, key), and json values are strings in their own text. With it the "
+             "source `kafka` makes the same values again; without, it refuses the messages.");
   spec.Section("keys", &EncodingConfig::keys, KeySpec(),
                "Other key columns than the primary key or replica identity. The first rule that "
                "matches a table counts. Columns that are not in the replica identity need REPLICA "
@@ -29,10 +33,14 @@ config::ConfigSpec<EncodingConfig> EncodingSpec() {
 absl::StatusOr<std::unique_ptr<EventEncoder>> EventEncoder::Make(const EncodingConfig& config,
                                                                  const EncoderOptions& options) {
   PGFLOW_ASSIGN_OR_RETURN(KeyChoice keys, KeyChoice::Make(config.keys));
+  if (config.relations && config.format != Encoding::kJson) {
+    return absl::InvalidArgumentError("encoding.relations is of the format json");
+  }
   std::unique_ptr<EventFormat> format;
   switch (config.format) {
     case Encoding::kJson:
-      format = std::make_unique<JsonFormat>();
+      format = std::make_unique<JsonFormat>(config.relations ? JsonFormat::Relations::kWrite
+                                                             : JsonFormat::Relations::kLeaveOut);
       break;
     case Encoding::kCloudEvents:
       format = std::make_unique<CloudEventsFormat>("/pgflow/" + options.pipeline);

@@ -27,6 +27,7 @@ enum class Encoding { kJson, kDebezium, kCloudEvents };
 
 struct EncodingConfig {
   Encoding format = Encoding::kJson;
+  bool relations = false;
   std::vector<KeyConfig> keys;
   DebeziumConfig debezium;
 };

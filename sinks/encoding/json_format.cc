@@ -4,6 +4,8 @@
 #include <array>
 #include <charconv>
 
+#include <fmt/format.h>
+
 #include "base/status.h"
 #include "sinks/encoding/json_value.h"
 #include "sinks/encoding/text_times.h"
@@ -20,21 +22,68 @@ void AppendNumber(uint64_t value, std::string& out) {
   out.append(buffer.data(), result.ptr);
 }
 
+std::string_view IdentityName(schemas::ReplicaIdentity identity) {
+  switch (identity) {
+    case schemas::ReplicaIdentity::kDefault:
+      return "default";
+    case schemas::ReplicaIdentity::kIndex:
+      return "index";
+    case schemas::ReplicaIdentity::kFull:
+      return "full";
+    case schemas::ReplicaIdentity::kNothing:
+      return "nothing";
+  }
+  return "";
+}
+
+void AppendRelation(const schemas::TableSchema& table, std::string& out) {
+  out += fmt::format(",\"relation\":{{\"identity\":\"{}\",\"columns\":[",
+                     IdentityName(table.replica_identity));
+  for (size_t i = 0; i < table.columns.size(); ++i) {
+    const schemas::Column& column = table.columns[i];
+    out += i == 0 ? "{\"name\":" : ",{\"name\":";
+    AppendJsonName(column.name, out);
+    out += ",\"type\":";
+    AppendJsonName(column.type_name, out);
+    out += fmt::format(",\"oid\":{}", column.type);
+    if (column.wire_type != 0) out += fmt::format(",\"wire\":{}", column.wire_type);
+    if (column.type_modifier != -1) out += fmt::format(",\"modifier\":{}", column.type_modifier);
+    if (column.identity) out += ",\"identity\":true";
+    if (column.primary_key > 0) out += fmt::format(",\"primary_key\":{}", column.primary_key);
+    out.push_back('}');
+  }
+  out += "]}";
+}
+
+// A JSON value as a string: between null and NULL, or a word and a text, the type alone decides.
+void AppendAsString(const schemas::Value& value, const TypeText* type, std::string& out) {
+  std::string text;
+  if (value.is_null() || !AppendValueText(value, type, text)) {
+    AppendJsonValue(value, type, out);
+    return;
+  }
+  AppendJsonName(text, out);
+}
+
 }  // namespace
 
 absl::StatusOr<const JsonFormat::Plan*> JsonFormat::PlanOf(const schemas::TableSchema& schema) {
-  return plans_.Get(schema, [](const schemas::TableSchema& table) -> absl::StatusOr<Plan> {
+  return plans_.Get(schema, [this](const schemas::TableSchema& table) -> absl::StatusOr<Plan> {
     Plan plan;
     plan.names_json = "\"schema\":";
     AppendJsonName(table.table.schema, plan.names_json);
     plan.names_json += ",\"table\":";
     AppendJsonName(table.table.name, plan.names_json);
+    const bool relations = relations_ == Relations::kWrite;
+    if (relations) AppendRelation(table, plan.names_json);
     for (const schemas::Column& column : table.columns) {
       ColumnPlan& column_plan = plan.columns.emplace_back();
       AppendJsonName(column.name, column_plan.name_json);
       column_plan.name_json.push_back(':');
       column_plan.type = FindTypeText(column);
       column_plan.identity = column.identity;
+      column_plan.as_string =
+          relations && column_plan.type != nullptr && column_plan.type->form == JsonForm::kJson;
     }
     return plan;
   });
@@ -48,7 +97,11 @@ void JsonFormat::AppendColumns(const Plan& plan, const RowValues& values, bool i
     if (values[i].is_unchanged() || (identity_only && !column.identity)) continue;
     out.push_back(separator);
     out.append(column.name_json);
-    AppendJsonValue(values[i], column.type, out);
+    if (column.as_string) {
+      AppendAsString(values[i], column.type, out);
+    } else {
+      AppendJsonValue(values[i], column.type, out);
+    }
     separator = ',';
   }
   if (separator == '{') out.push_back('{');
@@ -155,6 +208,7 @@ absl::Status JsonFormat::AppendValue(const engine::Batch& batch, const engine::C
     AppendUnchanged(*plan, *change.after, out);
   }
   if (change.operation != event.operation) out.append(",\"key_changed\":true");
+  if (event.catch_up) out.append(",\"catch_up\":true");
   out.push_back('}');
   return absl::OkStatus();
 }

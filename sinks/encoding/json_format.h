@@ -15,9 +15,22 @@
 // instead of the row. Where messages are placed by key, an update that changes the key is a delete
 // and an insert, both with "key_changed":true.
 //
-// Values are those of json_value.h.
+// A change that is replayed over rows that may already hold a later state (ChangeEvent::catch_up)
+// has "catch_up":true.
+//
+// Values are those of json_value.h. With relations, enough is written to make the same event again
+// (sources/kafka does): json and jsonb are strings with the value's own text, and behind the
+// table's name comes what it looks like,
+//
+//   "relation":{"identity":"default","columns":[
+//     {"name":"id","type":"integer","oid":23,"identity":true,"primary_key":1},
+//     {"name":"mood","type":"public.mood","oid":16400,"wire":25,"modifier":-1},...]}
+//
+// `identity` is default, index, full or nothing. `wire` and `modifier` are left out where they say
+// nothing (schemas::Column), `identity` and `primary_key` where the column is not part of those.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -29,6 +42,9 @@ namespace pgflow::sinks {
 
 class JsonFormat final : public EventFormat {
  public:
+  enum class Relations : uint8_t { kLeaveOut, kWrite };
+  explicit JsonFormat(Relations relations = Relations::kLeaveOut) : relations_(relations) {}
+
   void StartBatch() override { plans_.StartBatch(); }
   absl::Status AppendKey(const Change& change, const std::vector<size_t>& columns,
                          std::string& out) override;
@@ -43,9 +59,10 @@ class JsonFormat final : public EventFormat {
     std::string name_json;  // "name":
     const TypeText* type = nullptr;
     bool identity = false;
+    bool as_string = false;  // JSON, written as a string.
   };
   struct Plan {
-    std::string names_json;  // "schema":"...","table":"..."
+    std::string names_json;  // "schema":"...","table":"...", and the relation
     std::vector<ColumnPlan> columns;
   };
 
@@ -60,6 +77,7 @@ class JsonFormat final : public EventFormat {
   static void AppendColumns(const Plan& plan, const RowValues& values, bool identity_only,
                             std::string& out);
 
+  const Relations relations_;
   SchemaPlans<Plan> plans_;
   // The JSON of the transaction that was written last, up to its ordinal.
   engine::TransactionSpan transaction_;

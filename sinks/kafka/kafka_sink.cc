@@ -141,6 +141,7 @@ absl::Status KafkaSink::ResetTable(const engine::TablePlan& table, std::stop_tok
   event.schema = table.schema.get();
   engine::TransactionSpan span;
   span.begins = span.ends = true;
+  span.commit_time = absl::Now();  // The stream has no place for it; this tells it from others.
   engine::Batch batch(nullptr, {event}, {span});
   batch.KeepAlive(table.schema);
   engine::Window window;

@@ -56,6 +56,10 @@ absl::Status KafkaLane::BeginRange(const engine::TablePlan& table, engine::Block
 
 absl::StatusOr<engine::WriteResult> KafkaLane::Write(engine::Batch& batch, std::stop_token stop) {
   engine::WriteResult result;
+  if (options_.upsert) {
+    PGFLOW_ASSIGN_OR_RETURN(std::vector<engine::ChangeEvent>* const events, batch.MutableEvents());
+    for (engine::ChangeEvent& event : *events) event.catch_up = true;
+  }
   const bool careful = options_.mode == Mode::kCareful;
   const absl::Status status = writer_->Append(batch, careful ? &result.rejections : nullptr, stop);
   if (!status.ok()) return session_.Explain(status, *writer_, stop);
