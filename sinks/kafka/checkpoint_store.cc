@@ -8,6 +8,7 @@
 
 #include "base/pause.h"
 #include "base/status.h"
+#include "engine/api/takeover.h"
 
 namespace pgflow::sinks {
 namespace {
@@ -212,9 +213,12 @@ absl::StatusOr<std::unique_ptr<kafka::Producer>> KafkaCheckpointStore::OpenLane(
 }
 
 absl::Status KafkaCheckpointStore::TakenOver() const {
-  return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
-                          "another pgflow has taken over sink {} of pipeline {}: this one stops",
-                          options_.sink, options_.pipeline);
+  absl::Status status =
+      base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                       "another pgflow has taken over sink {} of pipeline {}: this one stops",
+                       options_.sink, options_.pipeline);
+  base::SetPayload(status, engine::kTakenOverPayload, "1");
+  return status;
 }
 
 absl::Status KafkaCheckpointStore::Explain(const absl::Status& status, std::stop_token stop) {

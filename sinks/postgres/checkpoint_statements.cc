@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "base/status.h"
+#include "engine/api/takeover.h"
 #include "postgres/types/sql_state.h"
 #include "sinks/postgres/checkpoint_store.h"
 
@@ -62,10 +63,13 @@ std::string CheckpointStatements::FenceSql(const postgres::Connection& connectio
 }
 
 absl::Status CheckpointStatements::TakenOver() const {
-  return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
-                          "another pgflow has taken over sink {} of pipeline {} (or its checkpoint "
-                          "was removed from {}.checkpoint): this one stops",
-                          sink_, pipeline_, schema_);
+  absl::Status status = base::MakeStatus(
+      absl::StatusCode::kFailedPrecondition,
+      "another pgflow has taken over sink {} of pipeline {} (or its checkpoint was removed from "
+      "{}.checkpoint): this one stops",
+      sink_, pipeline_, schema_);
+  base::SetPayload(status, engine::kTakenOverPayload, "1");
+  return status;
 }
 
 absl::Status CheckpointStatements::Explain(const absl::Status& status) const {

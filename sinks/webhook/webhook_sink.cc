@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/status.h"
+#include "engine/api/part_name.h"
 #include "sinks/encoding/event_encoder.h"
 #include "sinks/webhook/delivery.h"
 #include "sinks/webhook/event_order.h"
@@ -26,10 +27,11 @@ bool IsBarrier(const engine::ChangeEvent& event) {
 // From events to messages that are delivered. One thread.
 class WebhookSink::Feed {
  public:
-  Feed(const DeliveryOptions& options, Subscription subscription, KeyChoice keys,
-       std::unique_ptr<EventEncoder> encoder, std::optional<PayloadTemplate> payload,
-       std::unique_ptr<http::Client> client)
-      : subscription_(std::move(subscription)),
+  Feed(const DeliveryOptions& options, std::string_view part, Subscription subscription,
+       KeyChoice keys, std::unique_ptr<EventEncoder> encoder,
+       std::optional<PayloadTemplate> payload, std::unique_ptr<http::Client> client)
+      : id_start_(part.empty() ? "" : fmt::format("{}/", part)),
+        subscription_(std::move(subscription)),
         payload_(std::move(payload)),
         encoder_(std::move(encoder)),
         order_(std::move(keys)),
@@ -59,7 +61,7 @@ class WebhookSink::Feed {
     if (batch.is_snapshot()) {
       PGFLOW_ASSIGN_OR_RETURN(message.id, order_.SnapshotRowId(message.position, event));
     } else {
-      message.id = message.position.ToString();
+      message.id = id_start_ + message.position.ToString();
     }
     if (IsBarrier(event)) return Alone(std::move(message), stop);
     PGFLOW_ASSIGN_OR_RETURN(const EventKeys keys, order_.KeysOf(event));
@@ -92,6 +94,7 @@ class WebhookSink::Feed {
     return refusals.empty() ? absl::OkStatus() : refusals.front().error;
   }
 
+  const std::string id_start_;  // Where positions of several logs come to one receiver.
   Subscription subscription_;
   std::optional<PayloadTemplate> payload_;
   const std::unique_ptr<EventEncoder> encoder_;
@@ -173,8 +176,9 @@ absl::StatusOr<std::unique_ptr<WebhookSink::Feed>> WebhookSink::MakeFeed() const
   PGFLOW_ASSIGN_OR_RETURN(std::unique_ptr<http::Client> client,
                           http::Client::Make(ClientOptions(config_)));
   PGFLOW_ASSIGN_OR_RETURN(std::optional<PayloadTemplate> payload, MakeTemplate(config_));
-  return std::make_unique<Feed>(options_, subscription_, std::move(keys), std::move(encoder),
-                                std::move(payload), std::move(client));
+  return std::make_unique<Feed>(options_, engine::PartOf(context_.pipeline), subscription_,
+                                std::move(keys), std::move(encoder), std::move(payload),
+                                std::move(client));
 }
 
 void WebhookSink::KeepAnswered() {

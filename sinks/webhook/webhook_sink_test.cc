@@ -81,6 +81,14 @@ TEST_F(WebhookSinkTest, CompressesBodiesAndSignsWhatTheyHold) {
       Signer::Make(config_.secrets)->Sign("0/500:0", timestamp, R"({"text":")" + name + "\"}"));
 }
 
+TEST_F(WebhookSinkTest, TellsThePartsOfASharedLogApart) {
+  sink_ = Make();
+  ASSERT_TRUE(sink_->Open({"shop.orders.3", "webhook", "db"}, {}).ok());
+  ASSERT_TRUE(Write("begin lsn=0/500\n insert items 1 a\n commit").ok());
+  ASSERT_EQ(server_.RequestCount(), 1U);
+  EXPECT_EQ(server_.Requests()[0].Header("idempotency-key"), "orders.3/0/500:0");
+}
+
 TEST_F(WebhookSinkTest, PostsArraysWhoseIdentityIsTheirContent) {
   config_.batch.events = 2;
   config_.requests = 1;
