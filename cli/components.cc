@@ -6,6 +6,7 @@
 #include "sinks/postgres/postgres_sink.h"
 #include "sinks/stdout/stdout_sink.h"
 #include "sinks/webhook/webhook_sink.h"
+#include "sources/kafka/kafka_source.h"
 #include "sources/postgres/postgres_source.h"
 #include "transformers/filter/filter_transformer.h"
 #include "transformers/mask/mask_transformer.h"
@@ -20,6 +21,7 @@ engine::Registry AllComponents() {
       engine::MakeComponentType<engine::Source, sources::PostgresSourceConfig>(
           "postgres", "The tables of a Postgres database, and every change of them.", "",
           &sources::PostgresSourceSpec, &sources::PostgresSource::Make));
+  registry.sources.push_back(sources::KafkaSourceType());
   registry.transformers.push_back(transformers::FilterType());
   registry.transformers.push_back(transformers::MaskType());
   registry.transformers.push_back(transformers::ProjectType());

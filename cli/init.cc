@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "cli/command.h"
+#include "cli/group.h"
 #include "cli/interrupt.h"
 
 namespace pgflow::cli {
@@ -12,6 +13,11 @@ ExitCode Init(const Invocation& invocation, const PipelineInput& input) {
   if (!parts.has_value()) return ExitCode::kUsage;
   const Interrupt interrupt;
   const std::string name = parts->name();
+  if (engine::GroupOf(*parts->source) != nullptr) {
+    return RefuseGroup(
+        invocation, *parts,
+        "keeps its messages whether we read them or not: there is nothing to create");
+  }
   const auto pipeline = MakePipeline(*std::move(parts));
   const absl::Status initialized = pipeline->Initialize(interrupt.drain());
   if (!initialized.ok()) return Fail(invocation.console, initialized);

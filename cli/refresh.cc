@@ -5,6 +5,7 @@
 #include "base/pause.h"
 #include "base/status.h"
 #include "cli/command.h"
+#include "cli/group.h"
 #include "cli/interrupt.h"
 #include "engine/runtime/refresh_request.h"
 #include "schemas/table_filter.h"
@@ -20,6 +21,9 @@ ExitCode Refresh(const Invocation& invocation, const PipelineInput& input,
                  const std::vector<std::string>& again) {
   const auto parts = LoadPipeline(invocation, input);
   if (!parts.has_value()) return ExitCode::kUsage;
+  if (engine::GroupOf(*parts->source) != nullptr) {
+    return RefuseGroup(invocation, *parts, "has no tables to choose: its topics say what there is");
+  }
   const auto patterns = schemas::TableFilter::Make(again, {});
   if (!patterns.ok()) {
     return Fail(invocation.console, base::Annotate(patterns.status(), "--copy"), ExitCode::kUsage);

@@ -5,6 +5,7 @@
 
 #include "cli/admin_port.h"
 #include "cli/command.h"
+#include "cli/group.h"
 #include "cli/interrupt.h"
 #include "cli/tap_format.h"
 #include "engine/observe/progress.h"
@@ -26,6 +27,42 @@ engine::TapOptions TapOptionsOf(const engine::PipelineParts& parts) {
   return options;
 }
 
+// What runs, and how it is.
+struct Running {
+  std::function<absl::Status(std::stop_token drain, std::stop_token stop)> run;
+  engine::StatusFunction status;
+  engine::AdminTap tap;  // None where the log of one process is not all of it.
+};
+
+ExitCode Watch(const Invocation& invocation, const std::optional<std::string>& listen,
+               const Interrupt& interrupt, const Running& running) {
+  absl::Status ended;
+  {
+    std::optional<AdminPort> admin;
+    if (listen.has_value()) admin.emplace(*listen, running.status, running.tap);
+    engine::Progress progress(running.status, {.terminal = engine::IsTerminal(STDERR_FILENO)});
+    progress.Start();
+    ended = running.run(interrupt.drain(), interrupt.stop());
+  }
+  if (!ended.ok()) return Fail(invocation.console, ended);
+  return ExitCode::kDone;
+}
+
+ExitCode RunGroup(const Invocation& invocation, const PipelineInput& input,
+                  const engine::PipelineParts& parts, std::unique_ptr<engine::SourceGroup> group) {
+  if (parts.options.snapshot_only || parts.options.until_lsn.has_value()) {
+    return RefuseGroup(invocation, parts, "has neither a snapshot nor LSNs of its own");
+  }
+  const Interrupt interrupt;
+  const auto runner = MakeGroupRunner(invocation, input, parts, std::move(group));
+  if (!runner.ok()) return Fail(invocation.console, runner.status());
+  return Watch(invocation, parts.admin_listen, interrupt,
+               {.run = [&](std::stop_token drain,
+                           std::stop_token stop) { return (*runner)->Run(drain, stop); },
+                .status = [&] { return (*runner)->status(); },
+                .tap = {}});
+}
+
 ExitCode Run(const Invocation& invocation, const PipelineInput& input, const Options& options) {
   auto parts = LoadPipeline(invocation, input);
   if (!parts.has_value()) return ExitCode::kUsage;
@@ -44,23 +81,20 @@ ExitCode Run(const Invocation& invocation, const PipelineInput& input, const Opt
           ExitCode::kUsage);
     }
   }
+  if (auto group = engine::GroupOf(*parts->source); group != nullptr) {
+    return RunGroup(invocation, input, *parts, std::move(group));
+  }
   const Interrupt interrupt;
   const std::optional<std::string> listen = parts->admin_listen;
   const std::string name = parts->name();
   engine::Tap tap(TapOptionsOf(*parts));
   if (listen.has_value()) parts->options.tap = &tap;
   const auto pipeline = MakePipeline(*std::move(parts));
-  const engine::StatusFunction status = [&pipeline] { return pipeline->status(); };
-  absl::Status ended;
-  {
-    std::optional<AdminPort> admin;
-    if (listen.has_value()) admin.emplace(*listen, status, engine::AdminTap{&tap, TapFormat(name)});
-    engine::Progress progress(status, {.terminal = engine::IsTerminal(STDERR_FILENO)});
-    progress.Start();
-    ended = pipeline->Run(interrupt.drain(), interrupt.stop());
-  }
-  if (!ended.ok()) return Fail(invocation.console, ended);
-  return ExitCode::kDone;
+  return Watch(invocation, listen, interrupt,
+               {.run = [&](std::stop_token drain,
+                           std::stop_token stop) { return pipeline->Run(drain, stop); },
+                .status = [&] { return pipeline->status(); },
+                .tap = {&tap, TapFormat(name)}});
 }
 
 }  // namespace

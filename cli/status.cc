@@ -7,8 +7,11 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/group.h"
 #include "cli/interrupt.h"
 #include "cli/running_pipeline.h"
+#include "engine/api/part_name.h"
+#include "engine/observe/status_json.h"
 #include "engine/observe/status_text.h"
 #include "engine/runtime/sqlite_checkpoint_store.h"
 
@@ -50,12 +53,20 @@ Json SourceJson(const engine::PipelineParts& parts, std::stop_token stop) {
   return json;
 }
 
+// `part`: of a log that several processes share; empty: the pipeline has a log for itself.
 Json SinkJson(const engine::PipelineParts& parts, const engine::SinkNode& sink,
-              std::stop_token stop) {
+              const std::string& part, std::stop_token stop) {
   Json json;
-  json["name"] = sink.name;
+  json["name"] = part.empty() ? sink.name : sink.name + " " + part;
   json["type"] = sink.type;
-  const auto checkpoint = StoredCheckpoint(parts, sink, stop);
+  const auto checkpoint =
+      part.empty()
+          ? StoredCheckpoint(parts, sink, stop)
+          : sink.sink->PeekCheckpoint({engine::PartName(parts.name(), part), sink.name, ""}, stop);
+  if (checkpoint.ok() && !checkpoint->has_value() && !part.empty()) {
+    json["error"] = "the target has no checkpoint of it; what the group has read is the group's";
+    return json;
+  }
   if (!checkpoint.ok()) {
     json["error"] = std::string(base::Message(checkpoint.status()));
     return json;
@@ -111,8 +122,15 @@ ExitCode ShowStored(const Invocation& invocation, const engine::PipelineParts& p
   json["why"] = why;
   json["source"] = SourceJson(parts, interrupt.drain());
   json["sinks"] = Json::array();
+  std::vector<std::string> names = {""};
+  if (const auto group = engine::GroupOf(*parts.source); group != nullptr) {
+    const auto listed = group->ListParts(interrupt.drain());
+    names = listed.ok() ? *listed : std::vector<std::string>();
+  }
   for (const engine::SinkNode& sink : parts.sinks) {
-    json["sinks"].push_back(SinkJson(parts, sink, interrupt.drain()));
+    for (const std::string& part : names) {
+      json["sinks"].push_back(SinkJson(parts, sink, part, interrupt.drain()));
+    }
   }
   if (as_json) {
     invocation.console.out << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
