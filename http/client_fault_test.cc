@@ -79,6 +79,22 @@ TEST_F(ClientFaultTest, TakesBrokenAnswersForAnOutage) {
   }
 }
 
+TEST_F(ClientFaultTest, TakesGarbageOnAnOldConnectionForAnOutage) {
+  ScriptedHttpServer server;
+  server.Add({});
+  HttpScript garbage;
+  garbage.fault = Fault::kGarbage;
+  server.Add(garbage);
+  const absl::StatusOr<std::unique_ptr<Client>> client = Client::Make(options_);
+  Request request;
+  request.url = server.Url();
+  ASSERT_TRUE((*client)->Send(request, {}).ok());
+  const absl::Status status = (*client)->Send(request, {}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  ASSERT_EQ(server.RequestCount(), 2U);
+  EXPECT_EQ(server.Requests()[0].connection, server.Requests()[1].connection);
+}
+
 TEST_F(ClientFaultTest, TakesUnknownNamesForAnOutage) {
   const absl::Status status = Send("http://no-such-host.invalid/").status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;

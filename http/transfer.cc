@@ -200,6 +200,13 @@ absl::StatusOr<Response> Transfer::Finish(CURLcode code) {
   return std::move(response_);
 }
 
+// This transfer, to an opened connection or one that was there.
+bool Transfer::IsConnected() const {
+  long port = 0;
+  curl_easy_getinfo(handle_.get(), CURLINFO_PRIMARY_PORT, &port);
+  return port != 0;
+}
+
 absl::Status Transfer::ErrorOf(CURLcode code) const {
   if (!refused_address_.empty() && !socket_opened_) {
     return base::MakeStatus(absl::StatusCode::kPermissionDenied,
@@ -232,7 +239,7 @@ absl::Status Transfer::ErrorOf(CURLcode code) const {
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
       // What is no HTTP at all also counts as a protocol that is not supported.
-      if (head_bytes_ == 0 && !socket_opened_) error = absl::StatusCode::kFailedPrecondition;
+      if (!IsConnected()) error = absl::StatusCode::kFailedPrecondition;
       break;
     default:
       break;

@@ -47,6 +47,7 @@ class Transfer {
   void SetMethod();
   bool AddHeader(std::string_view name, std::string_view value);
   absl::Status SetHeaders();
+  bool IsConnected() const;
   absl::Status ErrorOf(CURLcode code) const;
   std::string Name() const;
 
