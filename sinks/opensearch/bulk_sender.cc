@@ -11,11 +11,13 @@
 namespace pgflow::sinks {
 namespace {
 
-constexpr absl::Duration kGiveUpAfter = absl::Seconds(30);
-constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
-constexpr absl::Duration kPauseMax = absl::Seconds(5);
-
 bool IsLater(int status) { return status == 429 || status == 502 || status == 503; }
+
+size_t ItemsOf(const std::deque<BulkBody>& bodies) {
+  size_t items = 0;
+  for (const BulkBody& body : bodies) items += body.items().size();
+  return items;
+}
 
 // The first half stays, the second is added.
 void Halve(const BulkBody& body, std::deque<BulkBody>& to) {
@@ -48,25 +50,26 @@ absl::StatusOr<std::vector<RefusedItem>> BulkSender::Send(std::vector<BulkBody> 
     if (!body.empty()) waiting.push_back(std::move(body));
   }
   std::vector<RefusedItem> refused;
-  absl::Time give_up = absl::Now() + kGiveUpAfter;
-  absl::Duration pause = kFirstPause;
+  absl::Time give_up = absl::Now() + patience_.give_up_after;
+  absl::Duration pause = patience_.first_pause;
   while (!waiting.empty()) {
     Round round;
-    const size_t before = waiting.size();
+    const size_t before = ItemsOf(waiting);
     PGFLOW_RETURN_IF_ERROR(SendRound(waiting, round, stop));
     PGFLOW_RETURN_IF_ERROR(round.error);
     std::ranges::move(round.refused, std::back_inserter(refused));
+    const bool goes_on = ItemsOf(round.again) + ItemsOf(round.later) < before;
+    if (goes_on) give_up = absl::Now() + patience_.give_up_after;
     waiting = std::move(round.again);
     if (round.later.empty()) continue;
-    if (round.later.size() < before) give_up = absl::Now() + kGiveUpAfter;  // It goes on.
     std::ranges::move(round.later, std::back_inserter(waiting));
     if (absl::Now() > give_up) {
       return base::MakeStatus(absl::StatusCode::kUnavailable,
                               "the search server has taken nothing for {}: {}",
-                              absl::FormatDuration(kGiveUpAfter), round.later_reason);
+                              absl::FormatDuration(patience_.give_up_after), round.later_reason);
     }
     if (!base::Pause(pause, stop)) return absl::CancelledError("stopped");
-    pause = std::min(2 * pause, kPauseMax);
+    pause = std::min(2 * pause, patience_.pause_max);
   }
   return refused;
 }

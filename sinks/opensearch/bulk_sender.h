@@ -12,6 +12,7 @@
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
+#include <absl/time/time.h>
 
 #include "sinks/opensearch/bulk_answer.h"
 #include "sinks/opensearch/bulk_body.h"
@@ -24,13 +25,20 @@ struct RefusedItem {
   std::string reason;
 };
 
+// How long what the server has no room for is sent again.
+struct BulkPatience {
+  absl::Duration give_up_after = absl::Seconds(30);  // Since it took anything.
+  absl::Duration first_pause = absl::Milliseconds(50);
+  absl::Duration pause_max = absl::Seconds(5);
+};
+
 class BulkSender {
  public:
   enum class Visibility { kLater, kAtOnce };
 
   // `cluster` must outlive this.
-  BulkSender(Cluster& cluster, uint64_t connections)
-      : cluster_(cluster), connections_(connections) {}
+  BulkSender(Cluster& cluster, uint64_t connections, BulkPatience patience = {})
+      : cluster_(cluster), connections_(connections), patience_(patience) {}
 
   // Every item of `bodies` is done when it returns, save those that are refused. The bodies may be
   // sent at the same time: no document may be in two of them. kUnavailable and the like: some items
@@ -47,6 +55,7 @@ class BulkSender {
 
   Cluster& cluster_;
   const uint64_t connections_;
+  const BulkPatience patience_;
   std::string path_;
 };
 
