@@ -91,9 +91,14 @@ class KafkaRow(Row):
                     % (slot, self.name)])
             c.pgflow("init", self._file()).require_success()
         self._written = self._write()
-        with c.source.session(self.database) as session:
-            self._end_lsn = session.value("SELECT pg_current_wal_insert_lsn()")
+        self._last_lsn = self._lsn()
+        c.sql(c.source, self.database, ["VACUUM " + table for table in self.tables])
+        self._end_lsn = self._lsn()
         c.settle()
+
+    def _lsn(self):
+        with self.context.source.session(self.database) as session:
+            return session.value("SELECT pg_current_wal_insert_lsn()")
 
     def _file(self):
         sink = {"brokers": [self._kafka.brokers], "prefix": "pgflow%d" % self._round,
@@ -104,9 +109,17 @@ class KafkaRow(Row):
     def _topics(self, prefix):
         return ["%s.public.%s" % (prefix, table) for table in self.tables]
 
-    def _span(self, prefix):
-        found, size, seconds = probe(self.context, "span", self._kafka.brokers, self._written,
-                                     *self._topics(prefix))
+    def _span(self, prefix, deadline=0):
+        """Waits until all is there, or `deadline`; topics appear with their first message."""
+        while True:
+            try:
+                found, size, seconds = probe(self.context, "span", self._kafka.brokers,
+                                             self._written, *self._topics(prefix))
+                break
+            except BenchError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
         if found != self._written:
             raise BenchError("%s: %d messages of %d" % (prefix, found, self._written))
         return {"events_s": found / seconds, "mb_s": size / seconds / 1e6}
@@ -123,13 +136,19 @@ class KafkaRow(Row):
         server = Connect(self._kafka.path, name, self._kafka.brokers,
                          connector(c, self.database, name, slot)).start()
         try:
+            # Counting what is in the topics would take the time of who fills them.
             with c.source.session(self.database) as session:
-                c.wait_until(session, "SELECT confirmed_flush_lsn >= '%s' FROM pg_replication_slots"
-                             " WHERE slot_name = '%s'" % (self._end_lsn, slot), "t", pause_s=0.2)
+                c.wait_until(session, "SELECT pg_wal_lsn_diff('%s', confirmed_flush_lsn) < 100000"
+                             " FROM pg_replication_slots WHERE slot_name = '%s'"
+                             % (self._last_lsn, slot), "t", pause_s=0.2)
+            figure = self._span(name, time.monotonic() + 60)
             wall_s = time.monotonic() - started
         finally:
             server.stop()
-        return {"wall_s": wall_s, **self._span(name)}
+        # It confirms what it has sent, not the vacuum behind it.
+        c.sql(c.source, self.database, ["SELECT pg_replication_slot_advance('%s', '%s')"
+                                        % (slot, self._end_lsn)])
+        return {"wall_s": wall_s, **figure}
 
     def measure_producer(self):
         """The same bytes from memory, with the sink's settings."""
@@ -175,7 +194,6 @@ class KafkaBacklogRow(KafkaRow):
                      str(transactions // clients), database=self.database,
                      env={"PGOPTIONS": "-c synchronous_commit=off"},
                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        c.sql(c.source, self.database, ["VACUUM " + table for table in self.tables])
         return 4 * transactions
 
 
