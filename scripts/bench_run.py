@@ -9,11 +9,12 @@ import tempfile
 import bench_report
 from bench_context import REPOSITORY, BenchError, Context
 from bench_events import EVENT_ROWS
+from bench_kafka import KAFKA_ROWS
 from bench_rows import ROWS as DATABASE_ROWS
 from throwaway import end_on_signals
 from throwaway_servers import ServerError
 
-ROWS = DATABASE_ROWS + EVENT_ROWS
+ROWS = DATABASE_ROWS + KAFKA_ROWS + EVENT_ROWS
 FAILURES = (BenchError, ServerError, OSError)
 
 

@@ -174,8 +174,9 @@ class OpenSearch(Server):
             "network.host": "127.0.0.1", "http.port": self.port, "transport.port": free_port(),
             "cluster.routing.allocation.disk.threshold_enabled": "false",
         }
-        self._launch([*JAVA, "-Xms" + self._heap, "-Xmx" + self._heap, "-cp", archives("opensearch") + "/*", node,
-                      self.path, *("%s=%s" % item for item in settings.items())])
+        self._launch([*JAVA, "-Xms" + self._heap, "-Xmx" + self._heap, "-cp",
+                      archives("opensearch") + "/*", node, self.path,
+                      *("%s=%s" % item for item in settings.items())])
         self._wait_until(lambda: ask(
             self.port, "GET", "/_cluster/health?wait_for_status=yellow&timeout=1s")[0] == 200)
         return self
