@@ -22,7 +22,7 @@ struct EventRecord {
   Operation operation = Operation::kInsert;
   BeforeImage before_image = BeforeImage::kNone;
   uint8_t truncate_flags = 0;  // kTruncate*.
-  uint8_t reserved = 0;
+  uint8_t replayed = 0;        // 1: the event is catch_up, whatever its table has to wait for.
 };
 inline constexpr uint8_t kTruncateCascade = 1;
 inline constexpr uint8_t kTruncateRestartIdentity = 2;

@@ -81,7 +81,7 @@ absl::StatusOr<Batch> BatchBuilder::Build(const Slice& slice) {
     if (verdict == TableGates::Verdict::kSkip) continue;
     if (!skipped_.empty() && skipped_.contains(position)) continue;
     ChangeEvent event = ToEvent(chunk, *record);
-    event.catch_up = verdict == TableGates::Verdict::kCatchUp || record->reserved != 0;
+    event.catch_up = verdict == TableGates::Verdict::kCatchUp || record->replayed != 0;
     // Among tables that were copied at different times, a definition may fit no more.
     if (event.operation == Operation::kSchemaChange && position.commit_lsn < gates_.settled()) {
       event.catch_up = true;

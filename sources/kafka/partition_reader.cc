@@ -184,7 +184,7 @@ absl::Status PartitionReader::Emit(const DecodedMessage& message, int64_t offset
   record.transaction = static_cast<uint32_t>(chunk_.transactions.size());
   record.operation = message.operation;
   record.before_image = message.before_image;
-  record.reserved = options_.repeats || message.catch_up ? 1 : 0;
+  record.replayed = options_.repeats || message.catch_up ? 1 : 0;
   if (message.restart_identity) record.truncate_flags = engine::kTruncateRestartIdentity;
   record.before_offset = static_cast<uint32_t>(chunk_.bytes.size());
   record.before_size = static_cast<uint32_t>(message.before.size());
