@@ -255,7 +255,7 @@ bool AppendScalar(const ConnectType& type, std::string_view value, std::string& 
       out += value;
       return !IsJsonObject(value) && !IsJsonArray(value);
     case Form::kBool:
-      out += value;
+      out.push_back(value.front());
       return value == "true" || value == "false";
     case Form::kString:
       return AppendUnquoted(value, out);

@@ -1,8 +1,8 @@
 // ConnectType, AppendConnectText: values of Kafka Connect's JSON converter as text that Postgres
 // reads, by the types that Debezium's connector for PostgreSQL gives them.
 //
-// Immutable; pure. What Debezium itself rounds off stays so: an interval has microseconds only, and
-// a varbit the length of its bits as its schema has it.
+// Immutable; pure. What Debezium itself rounds off stays so: an interval has microseconds only, a
+// varbit the length of its bits as its schema has it, a bit(1) is a boolean.
 #pragma once
 
 #include <cstdint>

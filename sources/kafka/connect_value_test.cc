@@ -21,7 +21,8 @@ std::string TextOf(const std::string& schema, const std::string& value) {
 // What Debezium's own connector wrote becomes the literal that it came from, or one that means it.
 TEST(ConnectValue, ReadsWhatDebeziumWrote) {
   const std::map<std::string, std::string> others = {
-      {"te\"x\"t", "te\"x\"t"},
+      {"true", "t"},
+      {"1", "t"},    // bit(1)
       {"a", "a  "},  // char(3)
       {"101", "000000000101"},
       {"12:34:56.789012+02", "10:34:56.789012Z"},
@@ -81,7 +82,7 @@ TEST(ConnectValue, ReadsDecimalsOfAnySizeAndSign) {
   EXPECT_EQ(decimal(0, "gA=="), "-128");
   EXPECT_EQ(decimal(3, "AA=="), "0.000");
   EXPECT_EQ(decimal(-2, "Bw=="), "700");
-  EXPECT_EQ(decimal(0, "AQAAAAAAAAAAAAAAAAAAAAA="), "1329227995784915872903807060280344576");
+  EXPECT_EQ(decimal(0, "AQAAAAAAAAAAAAAAAAAAAAA="), "340282366920938463463374607431768211456");
 }
 
 TEST(ConnectValue, RefusesWhatHasNoText) {
