@@ -1,4 +1,5 @@
 // pgflow check: looks at the real servers before anything runs, and changes nothing.
+#include <span>
 #include <utility>
 
 #include <fmt/format.h>
@@ -71,28 +72,38 @@ class Checker {
   std::vector<engine::TablePlan> PlanTables(const engine::SourceCheck& source) {
     std::vector<engine::TablePlan> plans;
     for (const schemas::TableSchemaPtr& table : source.tables) {
-      engine::TablePlan plan{table->table, Transformed(table), nullptr};
-      if (plan.schema == nullptr) continue;  // Dropped by a transformer, or reported.
+      engine::TablePlan plan{table->table, table, nullptr};
       for (const schemas::TableDefinition& definition : source.definition.tables) {
         if (definition.table == table->table) plan.definition = &definition;
       }
       plans.push_back(std::move(plan));
     }
+    for (size_t i = 0; i < parts_.transformers.size(); ++i) plans = Transformed(plans, i);
     return plans;
   }
 
-  schemas::TableSchemaPtr Transformed(schemas::TableSchemaPtr schema) {
-    const std::string name = schema->table.ToString();
-    for (const auto& transformer : parts_.transformers) {
-      auto next = transformer->TransformSchema(schema);
-      if (!next.ok()) {
-        AddError("transformers", "table " + name, next.status());
-        return nullptr;
+  // What the transformer makes of the tables; those that it cannot take are reported.
+  std::vector<engine::TablePlan> Transformed(const std::vector<engine::TablePlan>& plans,
+                                             size_t index) {
+    const std::string place = "transformer " + parts_.transformer_places[index];
+    const auto transformer = std::span(parts_.transformers).subspan(index, 1);
+    std::vector<schemas::TableSchemaPtr> tables;
+    tables.reserve(plans.size());
+    for (const engine::TablePlan& plan : plans) tables.push_back(plan.schema);
+    if (!tables.empty()) Add(place, transformer.front()->Check(tables));
+    std::vector<engine::TablePlan> next;
+    for (const engine::TablePlan& plan : plans) {
+      const auto transformed = engine::TransformedTables(transformer, plan.schema);
+      if (!transformed.ok()) {
+        AddError(place, "table " + plan.schema->table.ToString(), transformed.status());
+        continue;
       }
-      schema = *std::move(next);
-      if (schema == nullptr) return nullptr;
+      for (const schemas::TableSchemaPtr& schema : *transformed) {
+        if (schema == nullptr) continue;  // Dropped by it.
+        next.push_back({plan.source_table, schema, plan.definition});
+      }
     }
-    return schema;
+    return next;
   }
 
   void Add(const std::string& place, std::vector<Finding> findings) {

@@ -99,14 +99,12 @@ std::unique_ptr<Source> BuildSource(const config::Node& node, const Registry& re
   return type->make(entry.component, problems);
 }
 
-std::vector<std::unique_ptr<Transformer>> BuildTransformers(const config::Node& node,
-                                                            const Registry& registry,
-                                                            config::Problems& problems) {
-  std::vector<std::unique_ptr<Transformer>> transformers;
-  if (node.is_absent() || node.is_null()) return transformers;
+void BuildTransformers(const config::Node& node, const Registry& registry, PipelineParts& parts,
+                       config::Problems& problems) {
+  if (node.is_absent() || node.is_null()) return;
   if (!node.is_list()) {
     problems.Add(node, "'transformers' must be a list: begin each entry with '- '");
-    return transformers;
+    return;
   }
   const auto spec = BareEntrySpec(registry.transformers);
   for (const config::Node& item : node.items()) {
@@ -114,9 +112,10 @@ std::vector<std::unique_ptr<Transformer>> BuildTransformers(const config::Node& 
     const bool good = spec.Parse(item, entry, problems);
     const auto* type = TypeOf(item, "transformer", registry.transformers, !good, problems);
     if (type == nullptr) continue;
-    transformers.push_back(type->make(entry.component, problems));
+    parts.transformers.push_back(type->make(entry.component, problems));
+    parts.transformer_places.push_back(
+        fmt::format("{} ({}:{})", type->name, item.file(), item.line()));
   }
-  return transformers;
 }
 
 // Sinks without a name get their type's, numbered where that is taken.
@@ -197,7 +196,7 @@ std::optional<PipelineParts> BuildPipeline(const config::Node& root, const Regis
   if (!file.source.is_absent()) {
     parts.source = BuildSource(file.source, registry, parts.source_type, problems);
   }
-  parts.transformers = BuildTransformers(file.transformers, registry, problems);
+  BuildTransformers(file.transformers, registry, parts, problems);
   parts.sinks = BuildSinks(file.sinks, registry, problems);
   parts.options.state_directory = file.state.directory;
   StreamLogOptions& log = parts.options.log;

@@ -18,6 +18,7 @@ struct PipelineParts {
   std::string source_type;
   std::unique_ptr<Source> source;
   std::vector<std::unique_ptr<Transformer>> transformers;  // In order.
+  std::vector<std::string> transformer_places;             // "mask (pipeline.yaml:9)", of each.
   std::vector<SinkNode> sinks;                             // At least one.
   bool admin_tap = true;                                   // Whether /tap shows changes.
   std::optional<std::string> admin_listen;                 // "host:port"; none: no admin port.

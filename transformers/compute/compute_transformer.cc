@@ -148,6 +148,11 @@ absl::Status ComputeTransformer::Transform(engine::Batch& batch) {
   return absl::OkStatus();
 }
 
+std::vector<engine::Finding> ComputeTransformer::Check(
+    std::span<const schemas::TableSchemaPtr> tables) const {
+  return engine::UnmatchedPatterns({&table_, 1}, tables);
+}
+
 engine::ComponentType<engine::Transformer> ComputeType() {
   return engine::MakeComponentType<engine::Transformer, ComputeConfig>(
       "compute", "Makes columns of others, by expressions in SQL.", "", &ComputeSpec,

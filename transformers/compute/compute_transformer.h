@@ -42,6 +42,8 @@ class ComputeTransformer final : public engine::Transformer {
   absl::StatusOr<schemas::TableSchemaPtr> TransformSchema(
       const schemas::TableSchemaPtr& schema) override;
   absl::Status Transform(engine::Batch& batch) override;
+  std::vector<engine::Finding> Check(
+      std::span<const schemas::TableSchemaPtr> tables) const override;
 
  private:
   using PlanPtr = engine::SchemaCache<ComputePlan>::PlanPtr;

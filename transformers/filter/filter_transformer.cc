@@ -239,6 +239,15 @@ absl::Status FilterTransformer::Transform(engine::Batch& batch) {
   return absl::OkStatus();
 }
 
+std::vector<engine::Finding> FilterTransformer::Check(
+    std::span<const schemas::TableSchemaPtr> tables) const {
+  std::vector<std::string> patterns = config_.tables.include;
+  for (const auto* more : {&config_.tables.exclude, &config_.for_tables}) {
+    patterns.insert(patterns.end(), more->begin(), more->end());
+  }
+  return engine::UnmatchedPatterns(patterns, tables);
+}
+
 engine::ComponentType<engine::Transformer> FilterType() {
   return engine::MakeComponentType<engine::Transformer, FilterConfig>(
       "filter", "Lets only some tables, operations and rows pass.", "", &FilterSpec,

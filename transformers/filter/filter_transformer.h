@@ -55,6 +55,8 @@ class FilterTransformer final : public engine::Transformer {
   absl::StatusOr<schemas::TableSchemaPtr> TransformSchema(
       const schemas::TableSchemaPtr& schema) override;
   absl::Status Transform(engine::Batch& batch) override;
+  std::vector<engine::Finding> Check(
+      std::span<const schemas::TableSchemaPtr> tables) const override;
 
  private:
   // What the filter means for one table.

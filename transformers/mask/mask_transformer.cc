@@ -257,6 +257,25 @@ absl::Status MaskTransformer::Transform(engine::Batch& batch) {
   return absl::OkStatus();
 }
 
+std::vector<engine::Finding> MaskTransformer::Check(
+    std::span<const schemas::TableSchemaPtr> tables) const {
+  std::vector<engine::Finding> findings;
+  for (const MaskRule& rule : rules_) {
+    const bool matched = std::ranges::any_of(tables, [&](const schemas::TableSchemaPtr& table) {
+      return Matches(rule.table, table->table.ToString()) &&
+             std::ranges::any_of(table->columns, [&](const schemas::Column& column) {
+               return Matches(rule.column, column.name);
+             });
+    });
+    if (matched) continue;
+    findings.push_back({engine::Finding::Severity::kError,
+                        fmt::format("table {}, column {}", rule.table, rule.column),
+                        "no table that comes here has such a column: the rule masks nothing",
+                        "mend the names, or remove the rule"});
+  }
+  return findings;
+}
+
 engine::ComponentType<engine::Transformer> MaskType() {
   return engine::MakeComponentType<engine::Transformer, MaskConfig>(
       "mask", "Puts other values in place of those that a copy must not show.", "", &MaskSpec,

@@ -33,6 +33,8 @@ class MaskTransformer final : public engine::Transformer {
   absl::StatusOr<schemas::TableSchemaPtr> TransformSchema(
       const schemas::TableSchemaPtr& schema) override;
   absl::Status Transform(engine::Batch& batch) override;
+  std::vector<engine::Finding> Check(
+      std::span<const schemas::TableSchemaPtr> tables) const override;
 
  private:
   struct Plan {

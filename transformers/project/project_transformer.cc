@@ -151,6 +151,11 @@ absl::Status ProjectTransformer::Transform(engine::Batch& batch) {
   return absl::OkStatus();
 }
 
+std::vector<engine::Finding> ProjectTransformer::Check(
+    std::span<const schemas::TableSchemaPtr> tables) const {
+  return engine::UnmatchedPatterns(config_.tables, tables);
+}
+
 engine::ComponentType<engine::Transformer> ProjectType() {
   return engine::MakeComponentType<engine::Transformer, ProjectConfig>(
       "project", "Keeps some columns of a table and drops the others.", "", &ProjectSpec,
