@@ -1,24 +1,59 @@
 #include "transformers/rename/rename_transformer.h"
 
+#include <fnmatch.h>
+
+#include <algorithm>
 #include <set>
 #include <utility>
 
 #include "base/status.h"
 
 namespace pgflow::transformers {
+namespace {
+
+bool Matches(const std::string& pattern, const std::string& name) {
+  return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
+}
+
+bool IsPattern(std::string_view name) {
+  return name.find_first_of("*?[") != std::string_view::npos;
+}
+
+// "schema.table" of "schema.table.column".
+std::string TableOf(const std::string& column) {
+  return column.substr(0, column.find('.', column.find('.') + 1));
+}
+
+// What stands for the * of `pattern` in `name`; nothing when it does not match.
+std::optional<std::string> StarOf(std::string_view pattern, std::string_view name) {
+  const size_t star = pattern.find('*');
+  if (star == std::string_view::npos) return std::nullopt;
+  const std::string_view front = pattern.substr(0, star);
+  const std::string_view back = pattern.substr(star + 1);
+  if (name.size() < front.size() + back.size() || !name.starts_with(front) ||
+      !name.ends_with(back)) {
+    return std::nullopt;
+  }
+  return std::string(name.substr(front.size(), name.size() - front.size() - back.size()));
+}
+
+}  // namespace
 
 config::ConfigSpec<RenameConfig> RenameSpec() {
   config::ConfigSpec<RenameConfig> spec;
   spec.Field("tables", &RenameConfig::tables,
              "Old schema.name to new name; the new one stays in its schema unless it names another "
-             "(schema.name).")
-      .Example("{public.users: customers, public.log: archive.log}");
+             "(schema.name). The old one may hold one *, and what it stands for is the * of the "
+             "new one; a table's whole name goes before such a pattern.")
+      .Example("{public.users: customers, \"public.log_*\": \"archive.*\"}");
   spec.Field("schemas", &RenameConfig::schemas,
              "Old schema to new schema, for tables that `tables` does not name.")
       .Example("{public: shop}");
   spec.Field("columns", &RenameConfig::columns,
-             "Old schema.table.column (names as the source has them) to the new column name.")
-      .Example("{public.users.mail: email}");
+             "Old schema.table.column (names as they come here) to the new column name. Schema and "
+             "table may be patterns (* and ?); of their tables those are left alone that have no "
+             "such column.")
+      .Example("{public.users.mail: email, \"public.*.ts\": created_at}");
   return spec;
 }
 
@@ -31,6 +66,14 @@ absl::StatusOr<std::unique_ptr<engine::Transformer>> RenameTransformer::Make(Ren
     if (from.find('.') == std::string::npos) {
       return base::MakeStatus(absl::StatusCode::kInvalidArgument,
                               "tables: '{}' names no schema; write 'public.{}'", from, from);
+    }
+    const bool stars = std::ranges::count(from, '*') > 1 || from.find('?') != std::string::npos ||
+                       std::ranges::count(to, '*') > std::ranges::count(from, '*');
+    if (stars) {
+      return base::MakeStatus(absl::StatusCode::kInvalidArgument,
+                              "tables: '{}: {}': the old name may hold one *, and the new one too "
+                              "if the old one does",
+                              from, to);
     }
     if (to.empty() || to.front() == '.' || to.back() == '.') {
       return base::MakeStatus(absl::StatusCode::kInvalidArgument,
@@ -56,11 +99,18 @@ absl::StatusOr<std::unique_ptr<engine::Transformer>> RenameTransformer::Make(Ren
 
 schemas::TableName RenameTransformer::NewName(const schemas::TableName& name) const {
   const auto schema = config_.schemas.find(name.schema);
-  const auto table = config_.tables.find(name.ToString());
-  if (table == config_.tables.end()) {
+  const std::string whole = name.ToString();
+  const auto table = config_.tables.find(whole);
+  std::string to = table == config_.tables.end() ? "" : table->second;
+  for (auto each = config_.tables.begin(); to.empty() && each != config_.tables.end(); ++each) {
+    const std::optional<std::string> star = StarOf(each->first, whole);
+    if (!star.has_value()) continue;
+    to = each->second;
+    if (const size_t at = to.find('*'); at != std::string::npos) to.replace(at, 1, *star);
+  }
+  if (to.empty()) {
     return {schema == config_.schemas.end() ? name.schema : schema->second, name.name};
   }
-  const std::string& to = table->second;
   const size_t dot = to.find('.');
   if (dot == std::string::npos) return {name.schema, to};
   return {to.substr(0, dot), to.substr(dot + 1)};
@@ -69,29 +119,31 @@ schemas::TableName RenameTransformer::NewName(const schemas::TableName& name) co
 // The table, one of its columns, or its schema.
 bool RenameTransformer::Renames(const schemas::TableName& name) const {
   if (NewName(name) != name) return true;
-  const std::string prefix = name.ToString() + ".";
-  const auto column = config_.columns.lower_bound(prefix);
-  return column != config_.columns.end() && column->first.starts_with(prefix);
+  const std::string whole = name.ToString();
+  return std::ranges::any_of(
+      config_.columns, [&](const auto& column) { return Matches(TableOf(column.first), whole); });
 }
 
 absl::StatusOr<schemas::TableSchemaPtr> RenameTransformer::Derive(
     const schemas::TableSchemaPtr& schema) const {
   auto renamed = std::make_shared<schemas::TableSchema>(*schema);
   renamed->table = NewName(schema->table);
-  const std::string prefix = schema->table.ToString() + ".";
+  const std::string name = schema->table.ToString();
   bool changed = renamed->table != schema->table;
-  for (auto each = config_.columns.lower_bound(prefix);
-       each != config_.columns.end() && each->first.compare(0, prefix.size(), prefix) == 0;
-       ++each) {
-    const std::string column = each->first.substr(prefix.size());
-    const std::optional<size_t> index = schema->FindColumn(column);
-    if (!index.has_value()) {
-      return base::MakeStatus(absl::StatusCode::kInvalidArgument,
-                              "rename: table {} has no column '{}'", schema->table.ToString(),
-                              column);
+  for (const bool patterns : {true, false}) {  // A whole name has the last word.
+    for (const auto& [from, to] : config_.columns) {
+      const std::string table = TableOf(from);
+      if (IsPattern(table) != patterns || !Matches(table, name)) continue;
+      const std::string column = from.substr(table.size() + 1);
+      const std::optional<size_t> index = schema->FindColumn(column);
+      if (!index.has_value() && patterns) continue;
+      if (!index.has_value()) {
+        return base::MakeStatus(absl::StatusCode::kInvalidArgument,
+                                "rename: table {} has no column '{}'", name, column);
+      }
+      renamed->columns[*index].name = to;
+      changed = true;
     }
-    renamed->columns[*index].name = each->second;
-    changed = true;
   }
   if (!changed) return schema;
   std::set<std::string_view> names;
@@ -136,6 +188,17 @@ absl::Status RenameTransformer::Transform(engine::Batch& batch) {
     event.schema = to;
   }
   return absl::OkStatus();
+}
+
+std::vector<engine::Finding> RenameTransformer::Check(
+    std::span<const schemas::TableSchemaPtr> tables) const {
+  std::vector<std::string> patterns;
+  for (const auto& [table, to] : config_.tables) patterns.push_back(table);
+  for (const auto& [schema, to] : config_.schemas) patterns.push_back(schema + ".*");
+  for (const auto& [column, to] : config_.columns) {
+    patterns.push_back(TableOf(column));
+  }
+  return engine::UnmatchedPatterns(patterns, tables);
 }
 
 engine::ComponentType<engine::Transformer> RenameType() {

@@ -32,6 +32,8 @@ class RenameTransformer final : public engine::Transformer {
   absl::StatusOr<schemas::TableSchemaPtr> TransformSchema(
       const schemas::TableSchemaPtr& schema) override;
   absl::Status Transform(engine::Batch& batch) override;
+  std::vector<engine::Finding> Check(
+      std::span<const schemas::TableSchemaPtr> tables) const override;
 
  private:
   bool Renames(const schemas::TableName& name) const;

@@ -44,6 +44,35 @@ TEST_F(RenameTest, RenamesTablesSchemasAndColumns) {
   EXPECT_EQ(events[0].schema, renamed.get());
 }
 
+TEST_F(RenameTest, RenamesByPattern) {
+  auto rename = Make({.tables = {{"public.*", "shop.*_copy"}, {"public.orders", "sales"}},
+                      .schemas = {},
+                      .columns = {{"public.*.id", "key"}, {"public.orders.id", "number"}}});
+  engine::Batch batch =
+      builder_.StreamBatch("begin\n insert users 1 a\n insert orders 2\n insert log 3\n commit");
+  ASSERT_TRUE(rename->Transform(batch).ok());
+  EXPECT_THAT(engine::Describe(batch), ElementsAre("insert shop.users_copy 1 a",
+                                                   "insert public.sales 2", "insert audit.log 3"));
+  EXPECT_EQ((*rename->TransformSchema(builder_.FindTable("users")))->columns[0].name, "key");
+  EXPECT_EQ((*rename->TransformSchema(builder_.FindTable("orders")))->columns[0].name, "number");
+  rename = Make({.tables = {}, .schemas = {}, .columns = {{"*.*.mail", "email"}}});
+  EXPECT_EQ((*rename->TransformSchema(builder_.FindTable("users")))->columns[1].name, "email");
+  EXPECT_EQ(*rename->TransformSchema(builder_.FindTable("log")), builder_.FindTable("log"));
+  EXPECT_FALSE(RenameTransformer::Make({{{"public.*", "*_*"}}, {}, {}}).ok());
+  EXPECT_FALSE(RenameTransformer::Make({{{"public.a", "*"}}, {}, {}}).ok());
+}
+
+TEST_F(RenameTest, ChecksItsRules) {
+  const auto rename = Make({.tables = {{"public.users", "a"}, {"public.user", "b"}},
+                            .schemas = {{"audit", "c"}, {"odd", "d"}},
+                            .columns = {{"public.nope.id", "e"}}});
+  const std::vector<schemas::TableSchemaPtr> tables = {builder_.FindTable("users"),
+                                                       builder_.FindTable("log")};
+  std::vector<std::string> subjects;
+  for (const engine::Finding& finding : rename->Check(tables)) subjects.push_back(finding.subject);
+  EXPECT_THAT(subjects, ElementsAre("table public.user", "table odd.*", "table public.nope"));
+}
+
 TEST_F(RenameTest, KeepsTheRawRowsOfASnapshot) {
   auto rename = Make({.tables = {{"public.users", "customers"}}, .schemas = {}, .columns = {}});
   engine::Batch rows = builder_.Snapshot("users", "1 a", engine::CopyFormat::kBinary);
