@@ -62,13 +62,13 @@ absl::StatusOr<std::vector<std::string>> ParseTarget(std::string_view to) {
 }
 
 absl::StatusOr<schemas::TableSchemaPtr> RoutedSchemas::Get(std::string_view name) {
-  base::MutexLock lock(&mutex_);
-  const auto found = schemas_.find(name);
-  if (found != schemas_.end()) return found->second;
   const size_t dot = name.find('.');
   const bool whole = dot != std::string_view::npos;
   const schemas::TableName table{whole ? std::string(name.substr(0, dot)) : schema_->table.schema,
                                  std::string(whole ? name.substr(dot + 1) : name)};
+  base::MutexLock lock(&mutex_);
+  const auto found = schemas_.find(table);
+  if (found != schemas_.end()) return found->second;
   if (table.schema.empty() || table.name.empty() || table.schema.size() > kNameMax ||
       table.name.size() > kNameMax) {
     return base::MakeStatus(absl::StatusCode::kInvalidArgument,
@@ -86,7 +86,7 @@ absl::StatusOr<schemas::TableSchemaPtr> RoutedSchemas::Get(std::string_view name
     renamed->table = table;
     routed = std::move(renamed);
   }
-  schemas_.emplace(name, routed);
+  schemas_.emplace(table, routed);
   return routed;
 }
 

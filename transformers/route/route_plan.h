@@ -42,7 +42,7 @@ class RoutedSchemas {
  private:
   const schemas::TableSchemaPtr schema_;
   base::Mutex mutex_;
-  std::map<std::string, schemas::TableSchemaPtr, std::less<>> schemas_ ABSL_GUARDED_BY(mutex_);
+  std::map<schemas::TableName, schemas::TableSchemaPtr> schemas_ ABSL_GUARDED_BY(mutex_);
 };
 
 // A rule, bound to the table.

@@ -93,6 +93,13 @@ TEST_F(RouteTest, MovesRowsWithTheirUpdates) {
                   "delete public.order_events full(1 order a)"));
 }
 
+TEST_F(RouteTest, KnowsATableByBothOfItsNames) {
+  EXPECT_THAT(Stream(Config({{"public.full_events", "kind = 'a'", "visits"},
+                             {"public.full_events", "kind = 'b'", "public.visits"}}),
+                     "update full_events full(1 a x) 1 b x"),
+              ElementsAre("update public.visits full(1 a x) 1 b x"));
+}
+
 TEST_F(RouteTest, NeedsToKnowTheOldRow) {
   EXPECT_THAT(Stream(ByKind(), "insert events 1 order a\nupdate events 1 order b"),
               ElementsAre(HasSubstr("route: table public.events, row (id) = (1): which table the "
