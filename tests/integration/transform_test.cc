@@ -51,31 +51,29 @@ transformers:
         end
 )yaml";
   }
-  void TearDown() override {
-  Expect(0, "destroy");
-}
+  void TearDown() override { Expect(0, "destroy"); }
 
-void ExpectTransformed() {
-  ExpectQueriesEqual(
-      "SELECT id, price, quantity, at, left(note, 4) || coalesce(quantity::text, '-') note,"
-      "  price * quantity total, price / 3 average, at::date \"day\","
-      "  upper(note) || '/' || id label FROM orders",
-      "SELECT id, price, quantity, at, note, total, average, \"day\", label FROM orders");
-  ExpectQueriesEqual("SELECT * FROM events WHERE kind = 'order'", "SELECT * FROM order_events");
-  ExpectQueriesEqual("SELECT id, 'seen ' || n, n, body FROM events WHERE kind = 'visit'",
-                     "SELECT * FROM visits");
-  ExpectQueriesEqual("SELECT * FROM events WHERE kind NOT IN ('order', 'visit')",
-                     "SELECT * FROM events");
-  ExpectEqual({"plain"});
-}
+  void ExpectTransformed() {
+    ExpectQueriesEqual(
+        "SELECT id, price, quantity, at, left(note, 4) || coalesce(quantity::text, '-') note,"
+        "  price * quantity total, price / 3 average, at::date \"day\","
+        "  upper(note) || '/' || id label FROM orders",
+        "SELECT id, price, quantity, at, note, total, average, \"day\", label FROM orders");
+    ExpectQueriesEqual("SELECT * FROM events WHERE kind = 'order'", "SELECT * FROM order_events");
+    ExpectQueriesEqual("SELECT id, 'seen ' || n, n, body FROM events WHERE kind = 'visit'",
+                       "SELECT * FROM visits");
+    ExpectQueriesEqual("SELECT * FROM events WHERE kind NOT IN ('order', 'visit')",
+                       "SELECT * FROM events");
+    ExpectEqual({"plain"});
+  }
 
-void ExpectQueriesEqual(const std::string& source, const std::string& target) {
-  const std::string digest =
-      "SELECT count(*) || ' ' || md5(string_agg(x::text, '|' ORDER BY x::text)) FROM ({}) x";
-  EXPECT_EQ(source_.Value(fmt::format(fmt::runtime(digest), source)),
-            target_.Value(fmt::format(fmt::runtime(digest), target)))
-      << target;
-}
+  void ExpectQueriesEqual(const std::string& source, const std::string& target) {
+    const std::string digest =
+        "SELECT count(*) || ' ' || md5(string_agg(x::text, '|' ORDER BY x::text)) FROM ({}) x";
+    EXPECT_EQ(source_.Value(fmt::format(fmt::runtime(digest), source)),
+              target_.Value(fmt::format(fmt::runtime(digest), target)))
+        << target;
+  }
 };
 
 TEST_F(TransformTest, SnapshotAndStreamMakeTheSame) {
