@@ -161,7 +161,7 @@ uint64_t TapFilter::CountIn(Batch& batch) const {
   if (tables.empty() && operations.empty()) return batch.row_count();
   if (batch.raw_rows() != nullptr) {
     const bool wanted =
-        WantsOperation(Operation::kRead) && WantsTable(batch.snapshot_schema()->table);
+        WantsOperation(Operation::kRead) && WantsTable(batch.raw_rows()->schema->table);
     return wanted ? batch.row_count() : 0;
   }
   const auto events = batch.Events();
