@@ -1,8 +1,7 @@
 #include "transformers/script/lua_sandbox.h"
 
-#include <time.h>
-
 #include <cstdlib>
+#include <ctime>
 #include <lua.hpp>
 
 #include "base/status.h"

@@ -135,7 +135,7 @@ absl::Status ScriptTransformer::Transform(engine::Batch& batch) {
     if (!plan->chosen) return absl::OkStatus();
   }
   PGFLOW_ASSIGN_OR_RETURN(RunnerPtr runner, TakeRunner());
-  const absl::Status status = Run(batch, *runner);
+  absl::Status status = Run(batch, *runner);
   base::MutexLock lock(&mutex_);
   idle_.push_back(std::move(runner));
   return status;

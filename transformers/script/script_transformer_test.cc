@@ -13,7 +13,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
 class ScriptTest : public testing::Test {
  protected:
@@ -183,11 +182,13 @@ TEST_F(ScriptTest, RunsInSeveralThreads) {
   auto script =
       *ScriptTransformer::Make(Config("event.after.note = ('x'):rep(event.after.id) return event"));
   std::vector<engine::Batch> batches;
+  batches.reserve(4);
   for (int i = 1; i <= 4; ++i) {
     batches.push_back(builder_.StreamBatch(fmt::format("begin\ninsert t {} a null\ncommit", i)));
   }
   {
     std::vector<std::jthread> threads;
+    threads.reserve(batches.size());
     for (engine::Batch& batch : batches) {
       threads.emplace_back([&] { EXPECT_TRUE(script->Transform(batch).ok()); });
     }
