@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "base/status.h"
+#include "kafka/user_settings.h"
 #include "schemas/table_filter.h"
 #include "sinks/kafka/topic_name.h"
 
@@ -165,22 +166,7 @@ absl::StatusOr<kafka::Settings> KafkaSettings(const KafkaSinkConfig& config) {
       {"message.timeout.ms", Milliseconds(config.timeout)},
       {"transaction.timeout.ms", Milliseconds(config.transaction_timeout)}};
   kafka::AddSecurity(config.tls, config.sasl, settings);
-  for (const auto& [name, value] : config.librdkafka) {
-    for (const std::string_view fixed : kNotForUsers) {
-      if (name != fixed) continue;
-      return base::MakeStatus(absl::StatusCode::kInvalidArgument,
-                              "librdkafka: {} is what the sink's promise rests on, or has an "
-                              "option of its own here: it cannot be set",
-                              name);
-    }
-    if (!settings.try_emplace(name, value).second) {
-      return base::MakeStatus(absl::StatusCode::kInvalidArgument,
-                              "librdkafka: {} has an option of its own here: use that", name);
-    }
-  }
-  // Ours, unless the user knows better.
-  settings.try_emplace("reconnect.backoff.max.ms", "1000");
-  settings.try_emplace("socket.keepalive.enable", "true");
+  PGFLOW_RETURN_IF_ERROR(kafka::AddUserSettings(config.librdkafka, kNotForUsers, "sink", settings));
   return settings;
 }
 
@@ -188,11 +174,7 @@ absl::Status ValidateKafkaSinkConfig(const KafkaSinkConfig& config) {
   const auto invalid = [](std::string_view what) {
     return base::MakeStatus(absl::StatusCode::kInvalidArgument, "{}", what);
   };
-  for (const std::string& broker : config.brokers) {
-    if (broker.empty() || broker.find(',') != std::string::npos) {
-      return invalid("brokers: each is host:port");
-    }
-  }
+  PGFLOW_RETURN_IF_ERROR(kafka::CheckBrokers(config.brokers));
   const absl::StatusOr<TopicName> topic = TopicName::Parse(config.topic);
   if (!topic.ok()) return base::Annotate(topic.status(), "topic");
   if (topic->has(TopicName::Part::kColumn) != !config.topic_by_column.empty()) {

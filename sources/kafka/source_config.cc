@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "base/status.h"
+#include "kafka/user_settings.h"
 
 namespace pgflow::sources {
 namespace {
@@ -81,29 +82,13 @@ absl::StatusOr<kafka::Settings> KafkaSourceSettings(const KafkaSourceConfig& con
       {"bootstrap.servers", fmt::format("{}", fmt::join(config.brokers, ","))},
       {"queued.max.messages.kbytes", std::to_string(config.queue_bytes_max.bytes / base::kKiB)}};
   kafka::AddSecurity(config.tls, config.sasl, settings);
-  for (const auto& [name, value] : config.librdkafka) {
-    for (const std::string_view fixed : kNotForUsers) {
-      if (name != fixed) continue;
-      return base::MakeStatus(absl::StatusCode::kInvalidArgument,
-                              "librdkafka: {} is what the source's promise rests on, or has an "
-                              "option of its own here: it cannot be set",
-                              name);
-    }
-    if (!settings.try_emplace(name, value).second) {
-      return base::MakeStatus(absl::StatusCode::kInvalidArgument,
-                              "librdkafka: {} has an option of its own here: use that", name);
-    }
-  }
-  settings.try_emplace("reconnect.backoff.max.ms", "1000");
-  settings.try_emplace("socket.keepalive.enable", "true");
+  PGFLOW_RETURN_IF_ERROR(
+      kafka::AddUserSettings(config.librdkafka, kNotForUsers, "source", settings));
   return settings;
 }
 
 absl::Status ValidateKafkaSourceConfig(const KafkaSourceConfig& config) {
-  for (const std::string& broker : config.brokers) {
-    if (!broker.empty() && broker.find(',') == std::string::npos) continue;
-    return absl::InvalidArgumentError("brokers: each is host:port");
-  }
+  PGFLOW_RETURN_IF_ERROR(kafka::CheckBrokers(config.brokers));
   for (const std::string& topic : config.topics) {
     if (topic.empty()) return absl::InvalidArgumentError("topics: an empty name");
   }
