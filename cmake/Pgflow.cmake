@@ -38,8 +38,8 @@ if(PGFLOW_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 
-# What nearly every file includes, compiled once: a third of a file's time. The presets for TSan,
-# fuzzing and clang-tidy build without, and so tell which file forgot to include what it uses.
+# What nearly every file includes, compiled once: a third of a file's time. The presets for fuzzing
+# and clang-tidy build without, and so tell which file forgot to include what it uses.
 if(NOT CMAKE_DISABLE_PRECOMPILE_HEADERS)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # ccache sees which headers those are. g++ 12 forgets that they are the system's, and warns of
