@@ -11,7 +11,7 @@ import time
 from bench_context import BenchError
 from bench_rows import INCLUDE, Row, figures, wait_for_slot
 from throwaway import free_port
-from throwaway_servers import OpenSearch, ask
+from throwaway_servers import OpenSearch
 
 
 def pipeline(context, name, *, database, mode, tables, sink, transformers=()):
@@ -140,7 +140,7 @@ class PacedRow(Row):
 
     contenders = ("pgflow",)
     shown = ("p50_ms", "p99_ms")
-    warm_up = 20
+    warm_up = 100
 
     def _sink(self, name):
         raise NotImplementedError
@@ -187,9 +187,12 @@ class SearchLatencyRow(PacedRow):
     def prepare(self):
         c = self.context
         self._node = OpenSearch(c.path(c.unique(self.name))).start()
+        # One for all questions: what is measured is not the making of connections.
+        self._questions = http.client.HTTPConnection("127.0.0.1", self._node.port, timeout=60)
 
     def finish(self):
         if self._node is not None:
+            self._questions.close()
             self._node.stop()
 
     def _sink(self, name):
@@ -199,10 +202,12 @@ class SearchLatencyRow(PacedRow):
     def _wait_for(self, number):
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            code, answer = ask(self._node.port, "GET",
-                               "/%s/_count?q=id:%d" % (self._index, number))
-            if code == 200 and json.loads(answer)["count"] == 1:
+            self._questions.request("GET", "/%s/_count?q=id:%d" % (self._index, number))
+            answer = self._questions.getresponse()
+            body = answer.read()
+            if answer.status == 200 and json.loads(body)["count"] == 1:
                 return time.monotonic()
+            time.sleep(0.001)
         raise BenchError("row %d was not found" % number)
 
 
