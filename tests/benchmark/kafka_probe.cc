@@ -136,13 +136,17 @@ absl::Status Copy(Arguments arguments) {
   PGFLOW_ASSIGN_OR_RETURN(const int64_t batch, Number(arguments[2]));
   PGFLOW_ASSIGN_OR_RETURN(const std::vector<Stored> messages,
                           ReadAll(arguments[0], arguments.subspan(3)));
-  PGFLOW_ASSIGN_OR_RETURN(const auto producer, Writer(arguments[0], batch > 0));
+  PGFLOW_ASSIGN_OR_RETURN(auto producer, Writer(arguments[0], batch > 0));
   kafka::Message message;
   PGFLOW_ASSIGN_OR_RETURN(message.topic, producer->TopicIndex(arguments[1]));
   int64_t bytes = 0;
   int64_t open = 0;
   const SteadyClock::time_point start = SteadyClock::now();
   for (const Stored& stored : messages) {
+    if (producer->worn()) {  // By a commit that took the broker long: as the sink does.
+      PGFLOW_ASSIGN_OR_RETURN(producer, Writer(arguments[0], batch > 0));
+      PGFLOW_ASSIGN_OR_RETURN(message.topic, producer->TopicIndex(arguments[1]));
+    }
     if (batch > 0 && open == 0) PGFLOW_RETURN_IF_ERROR(producer->Begin());
     message.has_key = !stored.key.empty();
     message.key = stored.key;
