@@ -83,8 +83,9 @@ absl::StatusOr<std::unique_ptr<Producer>> Producer::Make(Options options) {
   settings["enable.idempotence"] = "true";
   // Implied by it. Said, because the library has no topic settings before the first one is set.
   settings["acks"] = "all";
-  // Only what went wrong is reported; Flush and Commit say that all is well.
-  settings["delivery.report.only.error"] = "true";
+  // The library's flush, which a commit begins with, wakes for reports: without those of success it
+  // looks at its queue every 10 ms only.
+  settings["delivery.report.only.error"] = "false";
   if (!options.transactional_id.empty()) settings["transactional.id"] = options.transactional_id;
   PGFLOW_ASSIGN_OR_RETURN(std::unique_ptr<Client> client,
                           Client::Make(RD_KAFKA_PRODUCER, settings, &SetCallbacks));

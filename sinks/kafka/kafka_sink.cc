@@ -214,8 +214,7 @@ absl::StatusOr<StreamPoint> KafkaSink::Durable(std::stop_token stop) {
   absl::Status status;
   if (!transactional()) {
     status = producer_->Poll();
-    // Reports come for failures only: what was delivered shows when nothing is pending, which on a
-    // busy stream would never be.
+    // What was delivered shows when nothing is pending, which on a busy stream would never be.
     if (status.ok() && waiting_.has_value() && producer_->pending() > 0 &&
         absl::Now() - waiting_since_ > kFlushInterval) {
       status = producer_->Flush(stop);

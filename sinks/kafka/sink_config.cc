@@ -71,7 +71,8 @@ void AddDeliveryFields(config::ConfigSpec<Config>& spec) {
                {"lz4", Compression::kLz4},
                {"zstd", Compression::kZstd}});
   spec.Field("linger", &Config::linger,
-             "How long a message waits for others to share its batch, without a transaction.")
+             "How long a message waits for others to share its batch, without a transaction. What "
+             "comes while the brokers are busy shares batches anyway.")
       .Range(absl::ZeroDuration(), absl::Minutes(1));
   spec.Field("message_bytes_max", &Config::message_bytes_max,
              "A larger message is refused before it is sent: the pipeline stops, or the dead "

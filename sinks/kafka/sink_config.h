@@ -39,7 +39,7 @@ struct KafkaSinkConfig {
   std::optional<absl::Duration> retention;
   CleanupPolicy cleanup_policy = CleanupPolicy::kBrokerDefault;
   Compression compression = Compression::kLz4;
-  absl::Duration linger = absl::Milliseconds(1);
+  absl::Duration linger = absl::ZeroDuration();
   config::ByteSize message_bytes_max{1'000'000};
   config::ByteSize queue_bytes_max{64 * base::kMiB};
   absl::Duration timeout = absl::Seconds(30);
