@@ -32,6 +32,7 @@ class SearchRow(Row):
     """A snapshot into an index, beside a loader that has the same documents in memory."""
 
     name = "search"
+    part = "events"
     contenders = ("pgflow", "loader")
     limits = (("pgflow", ("loader",), 1 / 0.9),)
     bulk_bytes = 4 << 20
@@ -138,6 +139,7 @@ def percentiles(seconds):
 class PacedRow(Row):
     """One commit at a time into a running pipeline; a subclass sees it arrive."""
 
+    part = "events"
     contenders = ("pgflow",)
     shown = ("p50_ms", "p99_ms")
     warm_up = 100
@@ -283,6 +285,7 @@ class WebhookLatencyRow(PacedRow):
 
 class WebhookRateRow(Row):
     name = "webhook"
+    part = "events"
     _receiver = None
     contenders = ("pgflow",)
     shown = ("wall_s", "events_s")
@@ -332,6 +335,7 @@ class MaskRow(Row):
     """The snapshot with three masked columns, and without."""
 
     name = "mask"
+    part = "events"
     contenders = ("masked", "plain")
     limits = (("masked", ("plain",), 1.5),)
 

@@ -40,6 +40,7 @@ def connector(context, database, name, slot):
 class KafkaRow(Row):
     """What the two backlog rows share: one slot each, fresh topics each round."""
 
+    part = "events"
     contenders = ("pgflow", "debezium", "producer", "recvlogical")
     shown = ("wall_s", "events_s", "mb_s")
     rate_limits = (("pgflow", "debezium", 4), ("pgflow", "producer", 0.8))
@@ -217,6 +218,7 @@ class KafkaLatencyRow(Row):
     """From the return of COMMIT to the consumer that has the row, one at a time."""
 
     name = "kafka_latency"
+    part = "events"
     title = "one row at a time, commit to Kafka consumer (ms)"
     _kafka = None
     contenders = ("idempotent", "transactional", "debezium")

@@ -7,7 +7,7 @@ import subprocess
 NAMES = {"wall_s": "wall, s", "p50_ms": "p50, ms", "p99_ms": "p99, ms", "events_s": "events/s",
          "mb_s": "MB/s"}
 DIGITS = {"p50_ms": 3, "p99_ms": 3, "events_s": 0, "mb_s": 1}
-BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+BEGIN, END = "<!-- bench %s:begin -->", "<!-- bench %s:end -->"
 
 
 def spread(values, digits=2):
@@ -125,11 +125,15 @@ def report(rows, results):
     return "\n".join(out) + "\n"
 
 
-def write_into(path, text):
-    """Replaces what stands between the markers of a Markdown page."""
+def write_into(path, rows, results):
+    """Replaces those parts of a Markdown page, between markers, of which rows were measured."""
     with open(path) as page:
         content = page.read()
-    head, rest = content.split(BEGIN, 1)
-    tail = rest.split(END, 1)[1]
+    for part in dict.fromkeys(row.part for row in rows if results.get(row.name)):
+        begin, end = BEGIN % part, END % part
+        head, rest = content.split(begin, 1)
+        tail = rest.split(end, 1)[1]
+        text = report([row for row in rows if row.part == part], results)
+        content = head + begin + "\n" + text + end + tail
     with open(path, "w") as page:
-        page.write(head + BEGIN + "\n" + text + END + tail)
+        page.write(content)

@@ -21,6 +21,7 @@ class Row:
 
     name = ""
     title = ""
+    part = "databases"  # Of docs/performance.md.
     contenders = ()
     shown = ("wall_s",)
     # (contender, peers: the best of them counts, limit of the ratio of the walls)

@@ -111,7 +111,8 @@ def main():
         with open(options.json, "w") as out:
             json.dump(results, out, indent=1)
     if options.write_docs:
-        bench_report.write_into(os.path.join(REPOSITORY, "docs", "performance.md"), text)
+        bench_report.write_into(os.path.join(REPOSITORY, "docs", "performance.md"), rows,
+                                results)
     return 1 if context.failures else 0
 
 
