@@ -34,7 +34,7 @@ struct SinkStatus {
   postgres::Lsn written_lsn;       // End of the last window that the sink took.
   postgres::Lsn durable_lsn;       // Its frontier: what was acknowledged.
   absl::Time durable_commit_time;  // Commit time of the last durable transaction; epoch: none yet.
-  uint64_t lag_bytes = 0;          // From durable_lsn to the source's end of WAL.
+  uint64_t lag_bytes = 0;          // From durable_lsn to the source's end of WAL; see below.
   absl::Duration lag;              // Age of the oldest transaction that is not durable; 0: none.
   uint64_t events = 0;             // Totals since the process started.
   uint64_t bytes = 0;
@@ -57,6 +57,8 @@ struct PipelineStatus {
   Phase phase = Phase::kStarting;  // The least advanced sink's, or the pipeline's own.
   absl::Time started;
   std::string source;  // host:port/database as user.
+  // The source is a log of messages: positions are offsets in it, and lag_bytes counts messages.
+  bool counts_messages = false;
   std::string slot;
   std::string slot_wal_status;  // pg_replication_slots.wal_status.
   std::string ddl;              // As in SlotHealth.

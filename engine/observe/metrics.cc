@@ -191,7 +191,10 @@ class StatusCollectable final : public prometheus::Collectable {
     PerSink(families, "pgflow_sink_rejections_total", "Rows that the sink could not take.",
             MetricType::Counter,
             [](const SinkStatus& sink) { return static_cast<double>(sink.rejections); });
-    PerSink(families, "pgflow_sink_lag_bytes", "WAL between the sink's frontier and the source.",
+    PerSink(families,
+            status_.counts_messages ? "pgflow_sink_lag_messages" : "pgflow_sink_lag_bytes",
+            status_.counts_messages ? "Messages between the sink's frontier and the log's end."
+                                    : "WAL between the sink's frontier and the source.",
             MetricType::Gauge,
             [](const SinkStatus& sink) { return static_cast<double>(sink.lag_bytes); });
     PerSink(families, "pgflow_sink_lag_seconds",

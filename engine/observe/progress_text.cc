@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "engine/observe/format.h"
+#include "engine/observe/lag_text.h"
 
 namespace pgflow::engine {
 namespace {
@@ -199,8 +200,8 @@ std::string ProgressText::StreamSummary() const {
   const SinkStatus* slowest = SlowestSink(status_);
   std::string text = fmt::format("{}: ", PhaseName(status_.phase));
   if (slowest != nullptr) {
-    text += fmt::format("lag {}, {} behind, ", FormatBytes(slowest->lag_bytes),
-                        ShortDuration(slowest->lag));
+    text +=
+        fmt::format("lag {}, {} behind, ", LagText(status_, *slowest), ShortDuration(slowest->lag));
   }
   text += fmt::format("{} events/s, {} transactions/s", FormatRate(events_.per_second()),
                       FormatRate(transactions_.per_second()));
@@ -219,8 +220,8 @@ void ProgressText::AppendStreamLines(std::vector<std::string>& lines) const {
   for (const SinkStatus& sink : status_.sinks) {
     std::string line =
         fmt::format("  {}  at {:<12}  lag {:>10}  {:>8}  {:>13} events",
-                    FitWidth(sink.name, name_width), sink.durable_lsn.ToString(),
-                    FormatBytes(sink.lag_bytes), ShortDuration(sink.lag), FormatCount(sink.events));
+                    FitWidth(sink.name, name_width), PositionText(status_, sink.durable_lsn),
+                    LagText(status_, sink), ShortDuration(sink.lag), FormatCount(sink.events));
     if (sink.phase != status_.phase) line += fmt::format("  {}", PhaseName(sink.phase));
     if (sink.rejections > 0) line += fmt::format("  {} rejected", FormatCount(sink.rejections));
     if (!sink.last_error.empty()) line += "  retrying after: " + sink.last_error;

@@ -28,14 +28,14 @@ Json TableJson(const TableStatus& table) {
           {"complete", table.complete}};
 }
 
-Json SinkJson(const SinkStatus& sink) {
+Json SinkJson(const SinkStatus& sink, bool counts_messages) {
   Json json = {{"name", sink.name},
                {"type", sink.type},
                {"phase", PhaseName(sink.phase)},
                {"written_lsn", sink.written_lsn.ToString()},
                {"durable_lsn", sink.durable_lsn.ToString()},
                {"durable_commit_time", TimeJson(sink.durable_commit_time)},
-               {"lag_bytes", sink.lag_bytes},
+               {counts_messages ? "lag_messages" : "lag_bytes", sink.lag_bytes},
                {"lag_seconds", absl::ToDoubleSeconds(sink.lag)},
                {"events", sink.events},
                {"bytes", sink.bytes},
@@ -115,6 +115,7 @@ SinkStatus ReadSink(const Json& json) {
   reader.Read("durable_lsn", sink.durable_lsn);
   reader.Read("durable_commit_time", sink.durable_commit_time);
   reader.Read("lag_bytes", sink.lag_bytes);
+  reader.Read("lag_messages", sink.lag_bytes);
   reader.Read("lag_seconds", sink.lag);
   reader.Read("events", sink.events);
   reader.Read("bytes", sink.bytes);
@@ -139,6 +140,7 @@ PipelineStatus ReadPipeline(const Json& json) {
   reader.Read("phase", status.phase);
   reader.Read("started", status.started);
   reader.Read("source", status.source);
+  reader.Read("counts_messages", status.counts_messages);
   reader.Read("slot", status.slot);
   reader.Read("slot_wal_status", status.slot_wal_status);
   reader.Read("ddl", status.ddl);
@@ -168,6 +170,7 @@ std::string StatusToJson(const PipelineStatus& status) {
                {"phase", PhaseName(status.phase)},
                {"started", TimeJson(status.started)},
                {"source", status.source},
+               {"counts_messages", status.counts_messages},
                {"slot", status.slot},
                {"slot_wal_status", status.slot_wal_status},
                {"ddl", status.ddl},
@@ -185,7 +188,8 @@ std::string StatusToJson(const PipelineStatus& status) {
                {"spool_bytes_written", status.spool_bytes_written},
                {"error", status.error},
                {"sinks", Json::array()}};
-  for (const SinkStatus& sink : status.sinks) json["sinks"].push_back(SinkJson(sink));
+  for (const SinkStatus& sink : status.sinks)
+    json["sinks"].push_back(SinkJson(sink, status.counts_messages));
   // Names may hold bytes that are not UTF-8; the status must be readable all the same.
   return json.dump(2, ' ', false, Json::error_handler_t::replace);
 }

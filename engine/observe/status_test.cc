@@ -1,4 +1,5 @@
 #include <absl/time/clock.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "engine/observe/sample_status.h"
@@ -7,6 +8,9 @@
 
 namespace pgflow::engine {
 namespace {
+
+using testing::HasSubstr;
+using testing::Not;
 
 TEST(StatusJson, ComesBackAsItWas) {
   const std::string json = StatusToJson(SampleStatus());
@@ -56,6 +60,21 @@ TEST(StatusText, TellsEverythingThatMatters) {
             "TABLE                   ROWS     COPIED    ON DISK  RANGES  STATE\n"
             "public.orders  500 of ~1,000  390.6 KiB  976.6 KiB     1/4  copying\n"
             "public.users           1,000  390.6 KiB  976.6 KiB     4/4  complete\n");
+}
+
+TEST(StatusText, OfALogOfMessagesCountsMessages) {
+  PipelineStatus status = SampleStatus();
+  status.counts_messages = true;
+  status.slot = "2 parts of the log";
+  const std::string text = StatusToText(status, absl::FromUnixSeconds(1'700'000'192));
+  EXPECT_THAT(text, HasSubstr("log: 2 parts of the log\n"));
+  EXPECT_THAT(text, HasSubstr("128 messages"));
+  EXPECT_THAT(text, HasSubstr("94,489,280,640"));  // And not 16/80.
+  EXPECT_THAT(text, Not(HasSubstr("128 B")));
+  EXPECT_THAT(text, Not(HasSubstr("WAL")));
+  const std::string json = StatusToJson(status);
+  EXPECT_THAT(json, HasSubstr("\"lag_messages\": 128"));
+  EXPECT_EQ(StatusToText(*StatusFromJson(json), absl::FromUnixSeconds(1'700'000'192)), text);
 }
 
 TEST(StatusText, ShowsWhyItFailed) {

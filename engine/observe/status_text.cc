@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "engine/observe/format.h"
+#include "engine/observe/lag_text.h"
 
 namespace pgflow::engine {
 namespace {
@@ -51,7 +52,7 @@ void AppendSinks(const PipelineStatus& status, std::string& text) {
         sink.windows == 0 ? "-"
                           : ShortDuration(sink.write_time / static_cast<double>(sink.windows));
     rows.push_back({sink.name, sink.type, std::string(PhaseName(sink.phase)),
-                    sink.durable_lsn.ToString(), FormatBytes(sink.lag_bytes),
+                    PositionText(status, sink.durable_lsn), LagText(status, sink),
                     ShortDuration(sink.lag), FormatCount(sink.events),
                     FormatBytes(sink.queue_bytes), write, FormatCount(sink.retries),
                     FormatCount(sink.rejections)});
@@ -75,12 +76,19 @@ std::string StatusToText(const PipelineStatus& status, absl::Time now) {
   text += "\n";
   if (!status.error.empty()) text += fmt::format("error: {}\n", status.error);
   text += fmt::format("source: {}\n", status.source);
-  text += fmt::format("slot: {} ({}), {} of WAL retained\n", status.slot,
-                      status.slot_wal_status.empty() ? "state unknown" : status.slot_wal_status,
-                      FormatBytes(status.retained_wal_bytes));
+  if (status.counts_messages) {
+    text += fmt::format("log: {}\n", status.slot);
+  } else {
+    text += fmt::format("slot: {} ({}), {} of WAL retained\n", status.slot,
+                        status.slot_wal_status.empty() ? "state unknown" : status.slot_wal_status,
+                        FormatBytes(status.retained_wal_bytes));
+  }
   if (!status.ddl.empty()) text += fmt::format("ddl: {}\n", status.ddl);
-  text += fmt::format("position: server {}, received {}, acknowledged {}\n", status.server_lsn,
-                      status.received_lsn, status.acknowledged_lsn);
+  text += fmt::format("position{}: server {}, received {}, acknowledged {}\n",
+                      status.counts_messages ? " (offsets, all parts together)" : "",
+                      PositionText(status, status.server_lsn),
+                      PositionText(status, status.received_lsn),
+                      PositionText(status, status.acknowledged_lsn));
   text += fmt::format("received: {} events in {} transactions, {}; {} open, {} reconnects\n",
                       FormatCount(status.events), FormatCount(status.transactions),
                       FormatBytes(status.bytes), FormatCount(status.open_transactions),

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "engine/observe/format.h"
+#include "engine/observe/lag_text.h"
 
 namespace pgflow::engine {
 namespace {
@@ -78,10 +79,10 @@ std::string TopText::SinkTable() const {
       {"SINK", "PHASE", "FRONTIER", "LAG", "BEHIND", "CHANGES/S", "BYTES/S", "WRITE", "QUEUE"}};
   for (const SinkStatus& sink : status_.sinks) {
     const SinkRates& rates = sinks_.at(sink.name);
-    rows.push_back({sink.name, std::string(PhaseName(sink.phase)), sink.durable_lsn.ToString(),
-                    FormatBytes(sink.lag_bytes), ShortDuration(sink.lag),
-                    FormatRate(rates.events.per_second()), BytesRate(rates.bytes),
-                    sink.windows == 0 ? "-" : ShortDuration(rates.latency),
+    rows.push_back({sink.name, std::string(PhaseName(sink.phase)),
+                    PositionText(status_, sink.durable_lsn), LagText(status_, sink),
+                    ShortDuration(sink.lag), FormatRate(rates.events.per_second()),
+                    BytesRate(rates.bytes), sink.windows == 0 ? "-" : ShortDuration(rates.latency),
                     FormatBytes(sink.queue_bytes)});
   }
   return FormatTable(rows, {false, false, false, true, true, true, true, true, true});
@@ -140,9 +141,10 @@ std::vector<std::string> TopText::PlainLines() const {
     const SinkRates& rates = sinks_.at(sink.name);
     lines.push_back(fmt::format(
         "sink {}: {}, frontier {}, lag {}, behind {}, {} changes/s, {}/s, write {}, queue {}",
-        sink.name, PhaseName(sink.phase), sink.durable_lsn.ToString(), FormatBytes(sink.lag_bytes),
-        ShortDuration(sink.lag), FormatRate(rates.events.per_second()), BytesRate(rates.bytes),
-        sink.windows == 0 ? "-" : ShortDuration(rates.latency), FormatBytes(sink.queue_bytes)));
+        sink.name, PhaseName(sink.phase), PositionText(status_, sink.durable_lsn),
+        LagText(status_, sink), ShortDuration(sink.lag), FormatRate(rates.events.per_second()),
+        BytesRate(rates.bytes), sink.windows == 0 ? "-" : ShortDuration(rates.latency),
+        FormatBytes(sink.queue_bytes)));
   }
   for (const TableKey& key : Busiest()) {
     const TableRates& rates = tables_.at(key);

@@ -218,6 +218,7 @@ PipelineStatus GroupRunner::status() const {
   PipelineStatus status = past_;
   status.pipeline = options_.name;
   status.source = options_.source_name;
+  status.counts_messages = true;
   status.started = started_;
   status.phase = phase_;
   status.error = error_;
