@@ -1,6 +1,5 @@
 #include "sinks/encoding/debezium_format.h"
 
-#include <algorithm>
 #include <utility>
 
 #include <absl/time/clock.h>
@@ -16,40 +15,15 @@ using engine::Operation;
 
 namespace {
 
-// Of the source block and what follows it, as that connector declares them.
-constexpr std::string_view kSourceSchema =
-    R"({"type":"struct","fields":[{"type":"string","optional":false,"field":"version"},)"
-    R"({"type":"string","optional":false,"field":"connector"},)"
-    R"({"type":"string","optional":false,"field":"name"},)"
-    R"({"type":"int64","optional":false,"field":"ts_ms"},)"
-    R"({"type":"string","optional":true,"default":"false","field":"snapshot"},)"
-    R"({"type":"string","optional":false,"field":"db"},)"
-    R"({"type":"string","optional":true,"field":"sequence"},)"
-    R"({"type":"int64","optional":true,"field":"ts_us"},)"
-    R"({"type":"int64","optional":true,"field":"ts_ns"},)"
-    R"({"type":"string","optional":false,"field":"schema"},)"
-    R"({"type":"string","optional":false,"field":"table"},)"
-    R"({"type":"int64","optional":true,"field":"txId"},)"
-    R"({"type":"int64","optional":true,"field":"lsn"},)"
-    R"({"type":"int64","optional":true,"field":"xmin"}],"optional":false,)"
-    R"("name":"io.debezium.connector.postgresql.Source","version":1,"field":"source"})";
-constexpr std::string_view kEndSchema =
-    R"({"type":"struct","fields":[{"type":"string","optional":false,"field":"id"},)"
-    R"({"type":"int64","optional":false,"field":"total_order"},)"
-    R"({"type":"int64","optional":false,"field":"data_collection_order"}],"optional":true,)"
-    R"("name":"event.block","version":1,"field":"transaction"},)"
-    R"({"type":"string","optional":false,"field":"op"},)"
-    R"({"type":"int64","optional":true,"field":"ts_ms"},)"
-    R"({"type":"int64","optional":true,"field":"ts_us"},)"
-    R"({"type":"int64","optional":true,"field":"ts_ns"}],"optional":false,)";
-
 std::string Json(std::string_view text) {
   std::string json;
   AppendJsonName(text, json);
   return json;
 }
 
-std::string_view LetterOf(Operation operation) {
+}  // namespace
+
+std::string_view DebeziumLetter(Operation operation) {
   switch (operation) {
     case Operation::kRead:
       return "r";
@@ -66,8 +40,6 @@ std::string_view LetterOf(Operation operation) {
   }
   return "";
 }
-
-}  // namespace
 
 config::ConfigSpec<DebeziumConfig> DebeziumSpec() {
   config::ConfigSpec<DebeziumConfig> spec;
@@ -111,50 +83,21 @@ absl::StatusOr<DebeziumFormat::Plan> DebeziumFormat::Derive(
   Plan plan;
   plan.source_json =
       fmt::format(R"("schema":{},"table":{},)", Json(schema.table.schema), Json(schema.table.name));
-  plan.columns.reserve(schema.columns.size());
-  for (const schemas::Column& column : schema.columns) {
-    plan.columns.push_back({.name_json = Json(column.name) + ":",
-                            .type = DebeziumTypeOf(column, config_.decimals),
-                            .identity = column.identity});
-  }
+  plan.columns = DebeziumFieldsOf(schema, config_.decimals);
   return plan;
-}
-
-std::string DebeziumFormat::StructSchema(const schemas::TableSchema& schema, const Plan& plan,
-                                         const std::vector<size_t>& key_columns,
-                                         std::string_view suffix) const {
-  const bool key = suffix == "Key";
-  std::vector<size_t> columns = key_columns;
-  if (!key) {
-    columns.resize(plan.columns.size());
-    for (size_t i = 0; i < columns.size(); ++i) columns[i] = i;
-  }
-  std::string json = R"({"type":"struct","fields":[)";
-  for (const size_t i : columns) {
-    const bool required = std::ranges::find(key_columns, i) != key_columns.end();
-    const std::string& name = plan.columns[i].name_json;
-    json += fmt::format(R"({}{{{},"optional":{},"field":{}}})", i == columns[0] ? "" : ",",
-                        plan.columns[i].type.schema_json, !required,
-                        std::string_view(name).substr(0, name.size() - 1));
-  }
-  return json +
-         fmt::format(R"(],"optional":{},"name":{})", !key,
-                     Json(fmt::format("{}.{}.{}", config_.name, schema.table.ToString(), suffix)));
 }
 
 const DebeziumFormat::SchemaTexts& DebeziumFormat::TextsOf(
     const schemas::TableSchema& schema, const Plan& plan,
     const std::vector<size_t>& key_columns) const {
   if (plan.texts.has_value() && plan.texts->key_columns == key_columns) return *plan.texts;
+  const std::string name = schema.table.ToString();
+  const DebeziumTable table{
+      .connector = config_.name, .name = name, .fields = plan.columns, .key_columns = key_columns};
   SchemaTexts& texts = plan.texts.emplace();
   texts.key_columns = key_columns;
-  texts.key = "{\"schema\":" + StructSchema(schema, plan, key_columns, "Key") + "},\"payload\":";
-  const std::string row = StructSchema(schema, plan, key_columns, "Value");
-  texts.value = fmt::format(
-      R"({{"schema":{{"type":"struct","fields":[{0},"field":"before"}},{0},"field":"after"}},)"
-      R"({1},{2}"name":{3},"version":2}},"payload":)",
-      row, kSourceSchema, kEndSchema,
-      Json(fmt::format("{}.{}.Envelope", config_.name, schema.table.ToString())));
+  texts.key = "{\"schema\":" + DebeziumKeySchema(table) + "},\"payload\":";
+  texts.value = "{\"schema\":" + DebeziumEnvelopeSchema(table) + "},\"payload\":";
   return texts;
 }
 
@@ -185,7 +128,7 @@ absl::Status DebeziumFormat::AppendRow(const Plan& plan, const Change& change,
   const size_t start = out.size();
   out.push_back('{');
   for (size_t i = 0; i < plan.columns.size(); ++i) {
-    const ColumnPlan& column = plan.columns[i];
+    const DebeziumField& column = plan.columns[i];
     const schemas::Value& value = (*values)[i];
     const size_t before = out.size();
     if (before > start + 1) out.push_back(',');
@@ -243,7 +186,7 @@ absl::Status DebeziumFormat::AppendValue(const engine::Batch& batch,
   PGFLOW_RETURN_IF_ERROR(AppendRow(*plan, change, change.after, false, out));
   out.push_back(',');
   AppendSource(batch, event, plan->source_json, out);
-  AppendEnd(LetterOf(change.operation), out);
+  AppendEnd(DebeziumLetter(change.operation), out);
   if (config_.schemas) out.push_back('}');
   return absl::OkStatus();
 }
@@ -256,7 +199,7 @@ absl::Status DebeziumFormat::AppendSchemaChange(const engine::Batch& batch,
   out += R"("message":{"prefix":"pgflow","content":)";
   out += event.ddl;
   out += "},";
-  AppendEnd(LetterOf(event.operation), out);
+  AppendEnd(DebeziumLetter(event.operation), out);
   return absl::OkStatus();
 }
 

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "base/config/config_spec.h"
+#include "sinks/encoding/debezium_schema.h"
 #include "sinks/encoding/debezium_type.h"
 #include "sinks/encoding/event_format.h"
 #include "sinks/encoding/schema_plans.h"
@@ -35,6 +36,9 @@ struct DebeziumConfig {
 };
 
 config::ConfigSpec<DebeziumConfig> DebeziumSpec();
+
+// What an envelope's `op` says.
+std::string_view DebeziumLetter(engine::Operation operation);
 
 class DebeziumFormat final : public EventFormat {
  public:
@@ -51,11 +55,6 @@ class DebeziumFormat final : public EventFormat {
                                   std::string& out) override;
 
  private:
-  struct ColumnPlan {
-    std::string name_json;  // "name":
-    DebeziumType type;
-    bool identity = false;
-  };
   // What stands in front of each message when schemas are wanted; longer than most rows.
   struct SchemaTexts {
     std::vector<size_t> key_columns;  // That both were made for.
@@ -63,16 +62,13 @@ class DebeziumFormat final : public EventFormat {
     std::string value;
   };
   struct Plan {
-    std::vector<ColumnPlan> columns;
+    std::vector<DebeziumField> columns;
     std::string source_json;                   // ,"schema":"...","table":"..."
     mutable std::optional<SchemaTexts> texts;  // Made when first asked for.
   };
 
   absl::StatusOr<Plan> Derive(const schemas::TableSchema& schema) const;
   absl::StatusOr<const Plan*> PlanOf(const schemas::TableSchema& schema);
-  // {"type":"struct","fields":[...],...} of a whole row, or of the key's columns.
-  std::string StructSchema(const schemas::TableSchema& schema, const Plan& plan,
-                           const std::vector<size_t>& key_columns, std::string_view suffix) const;
   const SchemaTexts& TextsOf(const schemas::TableSchema& schema, const Plan& plan,
                              const std::vector<size_t>& key_columns) const;
   absl::Status AppendRow(const Plan& plan, const Change& change, const RowValues* values,

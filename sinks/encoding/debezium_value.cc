@@ -12,8 +12,8 @@
 
 #include "base/bytes.h"
 #include "base/status.h"
+#include "sinks/encoding/debezium_writer.h"
 #include "sinks/encoding/decimal.h"
-#include "sinks/encoding/json_string.h"
 #include "sinks/encoding/json_value.h"
 #include "sinks/encoding/parsed_times.h"
 
@@ -35,16 +35,9 @@ absl::Status NoForm(std::string_view text, std::string_view form) {
                           text.substr(0, 80), form);
 }
 
-void AppendString(std::string_view text, std::string& out) { AppendJsonName(text, out); }
-
-void AppendBase64String(std::string_view bytes, std::string& out) {
-  out.push_back('"');
-  AppendBase64(bytes, out);
-  out.push_back('"');
-}
-
 // "\x00ff" as the server prints it.
-bool AppendHexAsBase64(std::string_view text, std::string& out) {
+template <typename Out>
+bool AppendHex(std::string_view text, Out& out) {
   if (!text.starts_with("\\x") || text.size() % 2 != 0) return false;
   std::string bytes;
   bytes.reserve(text.size() / 2 - 1);
@@ -54,21 +47,23 @@ bool AppendHexAsBase64(std::string_view text, std::string& out) {
     if (result.ptr != text.data() + i + 2) return false;
     bytes.push_back(static_cast<char>(byte));
   }
-  AppendBase64String(bytes, out);
+  out.Bytes(bytes);
   return true;
 }
 
 // The last bit of the text is the lowest one, and the lowest byte comes first.
-void AppendBits(std::string_view text, std::string& out) {
+template <typename Out>
+void AppendBits(std::string_view text, Out& out) {
   std::string bytes((text.size() + 7) / 8, '\0');
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[text.size() - 1 - i] != '1') continue;
     bytes[i / 8] = static_cast<char>(static_cast<uint8_t>(bytes[i / 8]) | (1U << (i % 8)));
   }
-  AppendBase64String(bytes, out);
+  out.Bytes(bytes);
 }
 
-absl::Status AppendDecimal(const DebeziumType& type, std::string_view text, std::string& out) {
+template <typename Out>
+absl::Status AppendDecimal(const DebeziumType& type, std::string_view text, Out& out) {
   const std::optional<int32_t> own_scale = ScaleOf(text);
   const bool variable = type.form == DebeziumForm::kVariableDecimal;
   const int32_t scale = variable ? own_scale.value_or(0) : type.scale;
@@ -76,20 +71,24 @@ absl::Status AppendDecimal(const DebeziumType& type, std::string_view text, std:
   if (!own_scale.has_value() || !AppendUnscaled(text, scale, unscaled)) {
     return NoForm(text, "a decimal of Kafka Connect; `decimals: string` takes it");
   }
-  if (variable) out += fmt::format(R"({{"scale":{},"value":)", scale);
-  AppendBase64String(unscaled, out);
-  if (variable) out.push_back('}');
+  if (variable) {
+    out.Sign(R"({"scale":)");
+    out.Integer(scale);
+    out.Sign(R"(,"value":)");
+  }
+  out.Bytes(unscaled);
+  if (variable) out.Sign("}");
   return absl::OkStatus();
 }
 
-absl::Status AppendDouble(std::string_view text, std::string& out) {
+template <typename Out>
+void AppendDouble(std::string_view text, Out& out) {
   const double number = std::strtod(std::string(text).c_str(), nullptr);
   if (std::isfinite(number)) {
-    out += fmt::format("{}", number);
+    out.Double(number, fmt::format("{}", number));
   } else {
-    AppendString(std::isnan(number) ? "NaN" : number > 0 ? "Infinity" : "-Infinity", out);
+    out.Double(number, std::isnan(number) ? "NaN" : number > 0 ? "Infinity" : "-Infinity");
   }
-  return absl::OkStatus();
 }
 
 void AppendClock(int64_t micros, std::string& out) {
@@ -97,11 +96,12 @@ void AppendClock(int64_t micros, std::string& out) {
   out += fmt::format("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
 }
 
-absl::Status AppendTimestampWithZone(std::string_view text, std::string& out) {
+template <typename Out>
+absl::Status AppendTimestampWithZone(std::string_view text, Out& out) {
   const std::optional<int64_t> micros = ParseMicros(text);
   if (!micros.has_value()) return NoForm(text, "a timestamp");
   if (*micros == kInfinity || *micros == kMinusInfinity) {
-    AppendString(text, out);
+    out.String(text);
     return absl::OkStatus();
   }
   // The date is as it was printed, but for years before the first, which ISO 8601 counts from 0.
@@ -110,27 +110,30 @@ absl::Status AppendTimestampWithZone(std::string_view text, std::string& out) {
   std::from_chars(date.data(), date.data() + date.size(), year);
   if (text.ends_with(" BC")) year = 1 - year;
   const int64_t clock = ((*micros % kMicrosPerDay) + kMicrosPerDay) % kMicrosPerDay;
-  out +=
-      fmt::format("\"{}{:04}{}T", year < 0 ? "-" : "", std::abs(year), date.substr(date.find('-')));
-  AppendClock(clock, out);
-  out += fmt::format(".{:06}Z\"", clock % kMicrosPerSecond);
+  std::string iso =
+      fmt::format("{}{:04}{}T", year < 0 ? "-" : "", std::abs(year), date.substr(date.find('-')));
+  AppendClock(clock, iso);
+  iso += fmt::format(".{:06}Z", clock % kMicrosPerSecond);
+  out.String(iso);
   return absl::OkStatus();
 }
 
-absl::Status AppendTimeWithZone(std::string_view text, std::string& out) {
+template <typename Out>
+absl::Status AppendTimeWithZone(std::string_view text, Out& out) {
   const std::optional<int64_t> micros = ParseClockWithZone(text);
   if (!micros.has_value()) return NoForm(text, "a time");
-  out.push_back('"');
-  AppendClock(*micros, out);
+  std::string iso;
+  AppendClock(*micros, iso);
   if (*micros % kMicrosPerSecond != 0) {
-    out += fmt::format(".{:06}", *micros % kMicrosPerSecond);
-    while (out.back() == '0') out.pop_back();
+    iso += fmt::format(".{:06}", *micros % kMicrosPerSecond);
+    while (iso.back() == '0') iso.pop_back();
   }
-  out += "Z\"";
+  out.String(iso + "Z");
   return absl::OkStatus();
 }
 
-absl::Status AppendInterval(std::string_view text, std::string& out) {
+template <typename Out>
+absl::Status AppendInterval(std::string_view text, Out& out) {
   const std::optional<ParsedInterval> interval = ParseInterval(text);
   if (!interval.has_value()) return NoForm(text, "a number of microseconds");
   // A month of 365.25 / 12 days.
@@ -143,11 +146,12 @@ absl::Status AppendInterval(std::string_view text, std::string& out) {
       __builtin_add_overflow(micros, interval->micros, &micros)) {
     return NoForm(text, "a number of microseconds, of 64 bits");
   }
-  out += fmt::format("{}", micros);
+  out.Integer(micros);
   return absl::OkStatus();
 }
 
-absl::Status AppendMoment(DebeziumForm form, std::string_view text, std::string& out) {
+template <typename Out>
+absl::Status AppendMoment(DebeziumForm form, std::string_view text, Out& out) {
   const bool date = form == DebeziumForm::kDate;
   const bool clock = form == DebeziumForm::kTimeMicros || form == DebeziumForm::kTimeMillis;
   std::optional<int64_t> number = date    ? ParseDays(text)
@@ -161,30 +165,31 @@ absl::Status AppendMoment(DebeziumForm form, std::string_view text, std::string&
   }
   const bool millis = form == DebeziumForm::kTimeMillis || form == DebeziumForm::kTimestampMillis;
   // The column keeps no more than milliseconds.
-  out += fmt::format("{}", millis && !infinite ? *number / 1000 : *number);
+  out.Integer(millis && !infinite ? *number / 1000 : *number);
   return absl::OkStatus();
 }
 
 // "(1,2.5)", with its little-endian well-known binary.
-absl::Status AppendPoint(std::string_view text, std::string& out) {
+template <typename Out>
+absl::Status AppendPoint(std::string_view text, Out& out) {
   const size_t comma = text.find(',');
   if (text.size() < 5 || comma == std::string_view::npos) return NoForm(text, "a point");
   std::string wkb("\x01\x01\0\0\0", 5);
-  std::string numbers;
+  bool first = true;
   for (const std::string_view part :
        {text.substr(1, comma - 1), text.substr(comma + 1, text.size() - comma - 2)}) {
     const double number = std::strtod(std::string(part).c_str(), nullptr);
     wkb.append(reinterpret_cast<const char*>(&number), sizeof(number));
-    numbers += numbers.empty() ? "{\"x\":" : ",\"y\":";
-    if (std::isfinite(number)) {
-      numbers += part;
-    } else {
-      AppendString(part, numbers);
-    }
+    out.Sign(first ? "{\"x\":" : ",\"y\":");
+    out.Double(number, part);
+    first = false;
   }
-  out += numbers + ",\"wkb\":";
-  AppendBase64String(wkb, out);
-  out += ",\"srid\":null}";
+  out.Sign(",\"wkb\":");
+  out.Some();
+  out.Bytes(wkb);
+  out.Sign(",\"srid\":");
+  out.Null();
+  out.Sign("}");
   return absl::OkStatus();
 }
 
@@ -222,52 +227,63 @@ class QuotedText {
 };
 
 // "a"=>"1", "b"=>NULL
-absl::Status AppendHstore(std::string_view text, std::string& out) {
+template <typename Out>
+absl::Status AppendHstore(std::string_view text, Out& out) {
   QuotedText items(text);
   std::string json = "{";
+  JsonWriter object(json);
   while (!items.AtEnd()) {
     if (json.size() > 1) json.push_back(',');
-    AppendString(items.TakeItem("=").first, json);
+    object.String(items.TakeItem("=").first);
     if (!items.Take("=>")) return NoForm(text, "a JSON object");
     json.push_back(':');
     const auto [value, quoted] = items.TakeItem(",");
     if (quoted) {
-      AppendString(value, json);
+      object.String(value);
     } else {
-      json += "null";
+      object.Null();
     }
     if (!items.Take(", ") && !items.AtEnd()) return NoForm(text, "a JSON object");
   }
   json.push_back('}');
-  AppendString(json, out);
+  out.String(json);
   return absl::OkStatus();
 }
 
+template <typename Out>
+absl::Status AppendValue(const DebeziumType& type, const Value& value, Out& out);
+
+template <typename Out>
 absl::Status AppendElements(const DebeziumType& element, QuotedText& items, char delimiter,
-                            std::string& out) {
+                            Out& out) {
   if (!items.Take("{")) return NoForm("", "an array");
-  out.push_back('[');
+  const size_t start = out.BeginArray();
   const std::string ends{delimiter, '}'};
-  bool first = true;
+  size_t count = 0;
   while (!items.Take("}")) {
-    if (!first && !items.Take(std::string_view(&delimiter, 1))) return NoForm("", "an array");
-    if (!first) out.push_back(',');
-    first = false;
+    if (count > 0 && !items.Take(std::string_view(&delimiter, 1))) return NoForm("", "an array");
+    if (count > 0) out.Sign(",");
+    ++count;
     QuotedText nested = items;
     if (nested.Take("{")) {
+      if (Out::kTyped) return NoForm("{{...}}", "an array of one dimension");
       PGFLOW_RETURN_IF_ERROR(AppendElements(element, items, delimiter, out));
       continue;
     }
     const auto [text, quoted] = items.TakeItem(ends);
-    Value value = TextValue(text);
-    if (!quoted && text == "NULL") value.kind = ValueKind::kNull;
-    PGFLOW_RETURN_IF_ERROR(AppendDebeziumValue(element, value, out));
+    if (!quoted && text == "NULL") {
+      out.Null();
+      continue;
+    }
+    out.Some();
+    PGFLOW_RETURN_IF_ERROR(AppendValue(element, TextValue(text), out));
   }
-  out.push_back(']');
+  out.EndArray(start, count);
   return absl::OkStatus();
 }
 
-absl::Status AppendArray(const DebeziumType& type, std::string_view text, std::string& out) {
+template <typename Out>
+absl::Status AppendArray(const DebeziumType& type, std::string_view text, Out& out) {
   // Bounds other than from 1 come first: [2:3]={1,2}.
   if (text.starts_with('[')) text.remove_prefix(std::min(text.size(), text.find('=') + 1));
   QuotedText items(text);
@@ -275,18 +291,19 @@ absl::Status AppendArray(const DebeziumType& type, std::string_view text, std::s
   return AppendElements(*type.element, items, box ? ';' : ',', out);
 }
 
-absl::Status AppendForm(const DebeziumType& type, std::string_view text, std::string& out) {
+template <typename Out>
+absl::Status AppendForm(const DebeziumType& type, std::string_view text, Out& out) {
   switch (type.form) {
     case DebeziumForm::kJson:
-      AppendJsonValue(TextValue(text), type.text, out);
+      out.Plain(type.text, TextValue(text));
       return absl::OkStatus();
     case DebeziumForm::kString:
-      AppendString(text, out);
+      out.String(text);
       return absl::OkStatus();
     case DebeziumForm::kBytes:
-      return AppendHexAsBase64(text, out) ? absl::OkStatus() : NoForm(text, "bytes");
+      return AppendHex(text, out) ? absl::OkStatus() : NoForm(text, "bytes");
     case DebeziumForm::kBit:
-      out += text == "1" ? "true" : "false";
+      out.Bool(text == "1");
       return absl::OkStatus();
     case DebeziumForm::kBits:
       AppendBits(text, out);
@@ -295,7 +312,8 @@ absl::Status AppendForm(const DebeziumType& type, std::string_view text, std::st
     case DebeziumForm::kVariableDecimal:
       return AppendDecimal(type, text, out);
     case DebeziumForm::kDouble:
-      return AppendDouble(text, out);
+      AppendDouble(text, out);
+      return absl::OkStatus();
     case DebeziumForm::kTimeWithZone:
       return AppendTimeWithZone(text, out);
     case DebeziumForm::kTimestampWithZone:
@@ -318,49 +336,87 @@ absl::Status AppendForm(const DebeziumType& type, std::string_view text, std::st
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::Status AppendDebeziumValue(const DebeziumType& type, const Value& value, std::string& out) {
-  if (value.is_null() || value.is_unchanged()) {
-    out += "null";
-    return absl::OkStatus();
-  }
+// Not null.
+template <typename Out>
+absl::Status AppendValue(const DebeziumType& type, const Value& value, Out& out) {
   if (value.kind == ValueKind::kText) return AppendForm(type, value.view(), out);
   if (type.form == DebeziumForm::kJson) {
-    AppendJsonValue(value, type.text, out);
+    out.Plain(type.text, value);
     return absl::OkStatus();
   }
   if (type.form == DebeziumForm::kBytes) {
-    AppendBase64String(value.view(), out);
+    out.Bytes(value.view());
     return absl::OkStatus();
   }
   std::string text;
   if (AppendValueText(value, type.text, text)) return AppendForm(type, text, out);
+  if (Out::kTyped && type.form != DebeziumForm::kString) return NoForm("\\x...", "read");
   text = "\\x";
   for (const char byte : value.view()) text += fmt::format("{:02x}", static_cast<uint8_t>(byte));
-  AppendString(text, out);
+  out.String(text);
+  return absl::OkStatus();
+}
+
+template <typename Out>
+bool AppendPlaceholder(const DebeziumType& type, std::string_view placeholder, Out& out) {
+  switch (type.form) {
+    case DebeziumForm::kString:
+    case DebeziumForm::kHstore:
+      out.String(placeholder);
+      return true;
+    case DebeziumForm::kBytes:
+      out.Bytes(placeholder);
+      return true;
+    case DebeziumForm::kArray: {
+      if (type.element->form != DebeziumForm::kString) return false;
+      const size_t start = out.BeginArray();
+      out.Some();
+      out.String(placeholder);
+      out.EndArray(start, 1);
+      return true;
+    }
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+absl::Status AppendDebeziumValue(const DebeziumType& type, const Value& value, std::string& out) {
+  JsonWriter writer(out);
+  if (!value.is_null() && !value.is_unchanged()) return AppendValue(type, value, writer);
+  writer.Null();
   return absl::OkStatus();
 }
 
 bool AppendDebeziumPlaceholder(const DebeziumType& type, std::string_view placeholder,
                                std::string& out) {
-  switch (type.form) {
-    case DebeziumForm::kString:
-    case DebeziumForm::kHstore:
-      AppendString(placeholder, out);
-      return true;
-    case DebeziumForm::kBytes:
-      AppendBase64String(placeholder, out);
-      return true;
-    case DebeziumForm::kArray:
-      if (type.element->form != DebeziumForm::kString) return false;
-      out.push_back('[');
-      AppendString(placeholder, out);
-      out.push_back(']');
-      return true;
-    default:
-      return false;
+  JsonWriter writer(out);
+  return AppendPlaceholder(type, placeholder, writer);
+}
+
+absl::Status AppendAvroValue(const DebeziumType& type, const Value& value, bool optional,
+                             std::string& out) {
+  AvroWriter writer(out);
+  if (value.is_null()) {
+    if (!optional) return NoForm("null", "in a column of the key");
+    writer.Null();
+    return absl::OkStatus();
   }
+  if (optional) writer.Some();
+  PGFLOW_RETURN_IF_ERROR(AppendValue(type, value, writer));
+  // Which is what a string in Avro is, and what the numbers of a number are.
+  return writer.good() ? absl::OkStatus() : NoForm(value.view(), "read, or is not UTF-8");
+}
+
+bool AppendAvroPlaceholder(const DebeziumType& type, std::string_view placeholder, bool optional,
+                           std::string& out) {
+  const size_t start = out.size();
+  AvroWriter writer(out);
+  if (optional) writer.Some();
+  if (AppendPlaceholder(type, placeholder, writer)) return true;
+  out.resize(start);
+  return false;
 }
 
 }  // namespace pgflow::sinks

@@ -16,7 +16,8 @@ config::ConfigSpec<EncodingConfig> EncodingSpec() {
   spec.Field("format", &EncodingConfig::format, "How a change is written.")
       .Choice({{"json", Encoding::kJson},
                {"debezium", Encoding::kDebezium},
-               {"cloudevents", Encoding::kCloudEvents}});
+               {"cloudevents", Encoding::kCloudEvents},
+               {"avro", Encoding::kAvro}});
   spec.Field("relations", &EncodingConfig::relations,
              "Of the format `json`: each message also says what its table looks like (`relation`: "
              "columns, types, key), and json values are strings in their own text. With it the "
@@ -26,9 +27,34 @@ config::ConfigSpec<EncodingConfig> EncodingSpec() {
                "matches a table counts. Columns that are not in the replica identity need REPLICA "
                "IDENTITY FULL once rows are updated or deleted.");
   spec.Section("debezium", &EncodingConfig::debezium, DebeziumSpec(),
-               "Of the format `debezium`: what its connector for PostgreSQL sends to Kafka.");
+               "Of the formats `debezium` and `avro`: what its connector for PostgreSQL sends to "
+               "Kafka.");
+  spec.Section("avro", &EncodingConfig::avro, AvroSpec(),
+               "Of the format `avro`, which the sink `kafka` has with a `schema_registry`.");
   return spec;
 }
+
+namespace {
+
+absl::Status CheckAvro(const EncodingConfig& config, const EncoderOptions& options) {
+  if (options.schema_ids == nullptr) {
+    return absl::InvalidArgumentError(
+        "encoding.format avro needs a schema registry, which the sink kafka alone has "
+        "(schema_registry)");
+  }
+  if (config.debezium.schemas) {
+    return absl::InvalidArgumentError(
+        "encoding.debezium.schemas is of the format debezium: Avro's schemas are in the registry");
+  }
+  if (config.avro.envelope == AvroEnvelope::kRow &&
+      options.placement != Placement::kByKeyWithTombstones) {
+    return absl::InvalidArgumentError(
+        "encoding.avro.envelope row says a delete with a tombstone, so it needs tombstones: true");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<EventEncoder>> EventEncoder::Make(const EncodingConfig& config,
                                                                  const EncoderOptions& options) {
@@ -36,6 +62,8 @@ absl::StatusOr<std::unique_ptr<EventEncoder>> EventEncoder::Make(const EncodingC
   if (config.relations && config.format != Encoding::kJson) {
     return absl::InvalidArgumentError("encoding.relations is of the format json");
   }
+  DebeziumConfig debezium = config.debezium;
+  if (debezium.name.empty()) debezium.name = options.pipeline;
   std::unique_ptr<EventFormat> format;
   switch (config.format) {
     case Encoding::kJson:
@@ -45,12 +73,14 @@ absl::StatusOr<std::unique_ptr<EventEncoder>> EventEncoder::Make(const EncodingC
     case Encoding::kCloudEvents:
       format = std::make_unique<CloudEventsFormat>("/pgflow/" + options.pipeline);
       break;
-    case Encoding::kDebezium: {
-      DebeziumConfig debezium = config.debezium;
-      if (debezium.name.empty()) debezium.name = options.pipeline;
+    case Encoding::kDebezium:
       format = std::make_unique<DebeziumFormat>(std::move(debezium), options.database);
       break;
-    }
+    case Encoding::kAvro:
+      PGFLOW_RETURN_IF_ERROR(CheckAvro(config, options));
+      format = std::make_unique<AvroFormat>(config.avro, std::move(debezium), options.database,
+                                            *options.schema_ids);
+      break;
   }
   return std::make_unique<EventEncoder>(std::move(format), std::move(keys), options.placement);
 }
@@ -128,7 +158,10 @@ absl::Status EventEncoder::Append(const engine::Batch& batch, const engine::Chan
               .tombstone = false};
   if (piece.keyed) PGFLOW_RETURN_IF_ERROR(format_->AppendKey(change, plan.columns, buffer_));
   piece.value = buffer_.size();
-  PGFLOW_RETURN_IF_ERROR(format_->AppendValue(batch, event, change, plan.columns, buffer_));
+  piece.tombstone = piece.keyed && !format_->HasValue(change);
+  if (!piece.tombstone) {
+    PGFLOW_RETURN_IF_ERROR(format_->AppendValue(batch, event, change, plan.columns, buffer_));
+  }
   piece.end = buffer_.size();
   pieces_.push_back(piece);
   return absl::OkStatus();
@@ -136,7 +169,7 @@ absl::Status EventEncoder::Append(const engine::Batch& batch, const engine::Chan
 
 // For the key of the message before it: a compacted log forgets the key altogether.
 void EventEncoder::AppendTombstone() {
-  if (placement_ != Placement::kByKeyWithTombstones) return;
+  if (placement_ != Placement::kByKeyWithTombstones || pieces_.back().tombstone) return;
   Piece piece = pieces_.back();
   const std::string key = buffer_.substr(piece.key, piece.value - piece.key);
   piece.key = buffer_.size();

@@ -15,21 +15,24 @@
 
 #include "base/config/config_spec.h"
 #include "engine/api/batch.h"
+#include "sinks/encoding/avro_format.h"
 #include "sinks/encoding/change_rows.h"
 #include "sinks/encoding/debezium_format.h"
 #include "sinks/encoding/event_format.h"
 #include "sinks/encoding/key_choice.h"
+#include "sinks/encoding/schema_ids.h"
 #include "sinks/encoding/schema_plans.h"
 
 namespace pgflow::sinks {
 
-enum class Encoding { kJson, kDebezium, kCloudEvents };
+enum class Encoding { kJson, kDebezium, kCloudEvents, kAvro };
 
 struct EncodingConfig {
   Encoding format = Encoding::kJson;
   bool relations = false;
   std::vector<KeyConfig> keys;
   DebeziumConfig debezium;
+  AvroConfig avro;
 };
 
 config::ConfigSpec<EncodingConfig> EncodingSpec();
@@ -45,6 +48,8 @@ struct EncoderOptions {
   std::string pipeline;
   std::string database;  // The source's; empty when it is not known.
   Placement placement = Placement::kInOrder;
+  // Of the registry that the sink has; null: none, so that the format avro is refused.
+  SchemaIds* schema_ids = nullptr;
 };
 
 struct EncodedMessage {
@@ -70,6 +75,8 @@ class EventEncoder {
     format_->StartBatch();
   }
 
+  // Where the next events go, for formats that have to know.
+  void SetTopic(std::string_view topic) { format_->SetTopic(topic); }
   // One message; up to four by key. Views into this encoder: valid until its next call.
   absl::StatusOr<std::span<const EncodedMessage>> Encode(const engine::Batch& batch,
                                                          const engine::ChangeEvent& event);

@@ -7,6 +7,8 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include <absl/status/status.h>
 
@@ -21,6 +23,10 @@ class EventFormat {
 
   // Before the first event of each batch.
   virtual void StartBatch() = 0;
+  // Where the next messages go, for a format that has to know.
+  virtual void SetTopic(std::string_view /*topic*/) {}
+  // False: what a key that ended is told by is a message with the key alone.
+  virtual bool HasValue(const Change& /*change*/) const { return true; }
   // `columns` of the row that has the key; they are known.
   virtual absl::Status AppendKey(const Change& change, const std::vector<size_t>& columns,
                                  std::string& out) = 0;

@@ -123,6 +123,24 @@ bool AppendInlineJson(std::string_view json, std::string& out) {
   return true;
 }
 
+bool IsValidUtf8(std::string_view text) {
+  constexpr uint64_t kHighs = 0x8080808080808080U;
+  size_t i = 0;
+  while (i < text.size()) {
+    uint64_t word = kHighs;
+    if (i + 8 <= text.size()) std::memcpy(&word, text.data() + i, sizeof(word));
+    if ((word & kHighs) == 0) {
+      i += 8;
+      continue;
+    }
+    const bool ascii = static_cast<unsigned char>(text[i]) < 0x80;
+    const size_t size = ascii ? 1 : Utf8SequenceSize(text.substr(i));
+    if (size == 0) return false;
+    i += size;
+  }
+  return true;
+}
+
 void AppendBase64(std::string_view bytes, std::string& out) {
   constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   for (size_t i = 0; i < bytes.size(); i += 3) {

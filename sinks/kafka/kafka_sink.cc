@@ -60,6 +60,9 @@ absl::StatusOr<std::unique_ptr<KafkaSession>> KafkaSink::MakeSession(
   session->context = context;
   session->batch_bytes_max = batch_bytes_max_;
   PGFLOW_ASSIGN_OR_RETURN(session->topics, TopicBook::Make(config_, session->settings, context));
+  if (config_.schema_registry.has_value()) {
+    PGFLOW_ASSIGN_OR_RETURN(session->registry, SchemaRegistry::Make(*config_.schema_registry));
+  }
   if (transactional()) {
     PGFLOW_ASSIGN_OR_RETURN(const std::string topic, session->topics->CheckpointTopic());
     session->store = std::make_unique<KafkaCheckpointStore>(
@@ -94,8 +97,9 @@ absl::Status KafkaSink::Open(const engine::SinkContext& context, std::stop_token
     // That there is a broker shows here and not at the first change.
     PGFLOW_RETURN_IF_ERROR(session_->topics->Count("pgflow", stop).status());
   }
-  PGFLOW_ASSIGN_OR_RETURN(writer_, MessageWriter::Make(config_, context, *session_->topics,
-                                                       *producer_, session_->batch_bytes_max));
+  PGFLOW_ASSIGN_OR_RETURN(writer_,
+                          MessageWriter::Make(config_, context, *session_->topics, *producer_,
+                                              session_->batch_bytes_max, session_->registry.get()));
   return absl::OkStatus();
 }
 

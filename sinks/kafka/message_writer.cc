@@ -26,11 +26,13 @@ bool IsSnapshotOf(const ChangeEvent& event) { return event.operation == Operatio
 
 MessageWriter::MessageWriter(const KafkaSinkConfig& config, TopicBook& topics,
                              kafka::Producer& producer, schemas::TableFilter filter,
+                             std::unique_ptr<RegistryIds> ids,
                              std::unique_ptr<EventEncoder> encoder, uint64_t batch_bytes_max)
     : config_(config),
       topics_(topics),
       producer_(producer),
       filter_(std::move(filter)),
+      ids_(std::move(ids)),
       encoder_(std::move(encoder)),
       batch_bytes_max_(batch_bytes_max) {
   headers_.reserve(3);
@@ -38,23 +40,28 @@ MessageWriter::MessageWriter(const KafkaSinkConfig& config, TopicBook& topics,
 
 absl::StatusOr<std::unique_ptr<MessageWriter>> MessageWriter::Make(
     const KafkaSinkConfig& config, const engine::SinkContext& context, TopicBook& topics,
-    kafka::Producer& producer, uint64_t batch_bytes_max) {
+    kafka::Producer& producer, uint64_t batch_bytes_max, SchemaRegistry* registry) {
   PGFLOW_ASSIGN_OR_RETURN(schemas::TableFilter filter,
                           schemas::TableFilter::Make(config.tables, {}));
+  std::unique_ptr<RegistryIds> ids;
+  if (registry != nullptr) ids = std::make_unique<RegistryIds>(*registry);
   PGFLOW_ASSIGN_OR_RETURN(
       std::unique_ptr<EventEncoder> encoder,
       EventEncoder::Make(
           config.encoding,
           {.pipeline = context.pipeline,
            .database = context.database,
-           .placement = config.tombstones ? Placement::kByKeyWithTombstones : Placement::kByKey}));
-  return std::unique_ptr<MessageWriter>(new MessageWriter(
-      config, topics, producer, std::move(filter), std::move(encoder), batch_bytes_max));
+           .placement = config.tombstones ? Placement::kByKeyWithTombstones : Placement::kByKey,
+           .schema_ids = ids.get()}));
+  return std::unique_ptr<MessageWriter>(new MessageWriter(config, topics, producer,
+                                                          std::move(filter), std::move(ids),
+                                                          std::move(encoder), batch_bytes_max));
 }
 
 absl::Status MessageWriter::Append(engine::Batch& batch, std::vector<engine::Rejection>* rejections,
                                    std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(const std::span<const ChangeEvent> events, batch.Events());
+  if (ids_ != nullptr) ids_->SetStop(stop);
   encoder_->StartBatch();
   last_schema_ = nullptr;
   snapshot_ = batch.is_snapshot();
@@ -181,6 +188,7 @@ absl::Status MessageWriter::Send(const engine::Batch& batch, const ChangeEvent& 
                                  bool careful, const std::stop_token& stop) {
   PGFLOW_ASSIGN_OR_RETURN(Route* const route, RouteOf(event, stop));
   if (!route->wanted) return absl::OkStatus();  // Not one of `tables`: another sink may take it.
+  encoder_->SetTopic(route->name);
   PGFLOW_ASSIGN_OR_RETURN(const std::span<const EncodedMessage> messages,
                           encoder_->Encode(batch, event));
   SetHeaders(batch, event);

@@ -20,6 +20,7 @@
 #include "kafka/producer.h"
 #include "schemas/table_filter.h"
 #include "sinks/encoding/event_encoder.h"
+#include "sinks/kafka/schema_registry.h"
 #include "sinks/kafka/sink_config.h"
 #include "sinks/kafka/topic_book.h"
 
@@ -27,11 +28,10 @@ namespace pgflow::sinks {
 
 class MessageWriter {
  public:
-  static absl::StatusOr<std::unique_ptr<MessageWriter>> Make(const KafkaSinkConfig& config,
-                                                             const engine::SinkContext& context,
-                                                             TopicBook& topics,
-                                                             kafka::Producer& producer,
-                                                             uint64_t batch_bytes_max);
+  // `registry` is null where the encoding needs none.
+  static absl::StatusOr<std::unique_ptr<MessageWriter>> Make(
+      const KafkaSinkConfig& config, const engine::SinkContext& context, TopicBook& topics,
+      kafka::Producer& producer, uint64_t batch_bytes_max, SchemaRegistry* registry);
 
   // Sends every event that is wanted. With `rejections`, of a batch of snapshot rows, what is
   // refused here or would be by its topic is left out and goes there.
@@ -58,8 +58,8 @@ class MessageWriter {
   };
 
   MessageWriter(const KafkaSinkConfig& config, TopicBook& topics, kafka::Producer& producer,
-                schemas::TableFilter filter, std::unique_ptr<EventEncoder> encoder,
-                uint64_t batch_bytes_max);
+                schemas::TableFilter filter, std::unique_ptr<RegistryIds> ids,
+                std::unique_ptr<EventEncoder> encoder, uint64_t batch_bytes_max);
   absl::StatusOr<Route*> RouteOf(const engine::ChangeEvent& event, const std::stop_token& stop);
   absl::StatusOr<Route> MakeRoute(const std::string& topic);
   absl::StatusOr<std::string> ColumnValue(const engine::ChangeEvent& event);
@@ -79,6 +79,7 @@ class MessageWriter {
   TopicBook& topics_;
   kafka::Producer& producer_;
   const schemas::TableFilter filter_;
+  const std::unique_ptr<RegistryIds> ids_;  // Null: without a registry. The encoder's.
   const std::unique_ptr<EventEncoder> encoder_;
 
   std::map<schemas::TableName, Route> tables_;         // Without topic_by_column.

@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 #include "kafka/producer.h"
+#include "sinks/kafka/schema_registry.h"
 #include "sinks/kafka/topic_book.h"
 
 namespace pgflow::sinks {
@@ -22,6 +23,7 @@ class Preflight {
 
   absl::Status Run(std::span<const engine::TablePlan> tables) {
     PGFLOW_RETURN_IF_ERROR(CheckBrokers());
+    PGFLOW_RETURN_IF_ERROR(CheckRegistry());
     if (config_.transactional) {
       PGFLOW_RETURN_IF_ERROR(CheckTransactions());
       PGFLOW_ASSIGN_OR_RETURN(const std::string topic, topics_.CheckpointTopic());
@@ -65,6 +67,19 @@ class Preflight {
       Add(Severity::kError, "kafka replication_factor",
           fmt::format("{} with {} brokers", config_.replication_factor, count),
           "set replication_factor to the brokers there are at most");
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckRegistry() {
+    if (!config_.schema_registry.has_value()) return absl::OkStatus();
+    PGFLOW_ASSIGN_OR_RETURN(const std::unique_ptr<SchemaRegistry> registry,
+                            SchemaRegistry::Make(*config_.schema_registry));
+    const absl::StatusOr<std::string> level = registry->Compatibility(stop_);
+    if (level.ok()) {
+      Add(Severity::kOk, "schema registry", fmt::format("reachable, compatibility {}", *level));
+    } else {
+      Add(Severity::kError, "schema registry", std::string(base::Message(level.status())));
     }
     return absl::OkStatus();
   }

@@ -131,6 +131,33 @@ constexpr std::array<std::string_view, 27> kNotForUsers = {"acks",
                                                            "queuing.strategy",
                                                            "allow.auto.create.topics"};
 
+// Is there, and is never asked: a mistake shows before any schema does.
+class NoIds final : public SchemaIds {
+ public:
+  absl::StatusOr<uint32_t> IdOf(const std::string& /*subject*/, const std::string& /*schema*/,
+                                std::string_view /*about*/) override {
+    return absl::InternalError("no registry");
+  }
+};
+
+absl::Status ValidateEncoding(const KafkaSinkConfig& config) {
+  const bool avro = config.encoding.format == Encoding::kAvro;
+  if (avro != config.schema_registry.has_value()) {
+    return absl::InvalidArgumentError(
+        avro ? "encoding.format avro needs a schema_registry with its url"
+             : "schema_registry is for encoding.format avro: set that, or leave it out");
+  }
+  if (avro) PGFLOW_RETURN_IF_ERROR(Validate(*config.schema_registry));
+  NoIds ids;
+  return EventEncoder::Make(
+             config.encoding,
+             {.pipeline = "",
+              .database = "",
+              .placement = config.tombstones ? Placement::kByKeyWithTombstones : Placement::kByKey,
+              .schema_ids = &ids})
+      .status();
+}
+
 std::string Milliseconds(absl::Duration duration) {
   return std::to_string(absl::ToInt64Milliseconds(duration));
 }
@@ -144,6 +171,8 @@ config::ConfigSpec<KafkaSinkConfig> KafkaSinkSpec() {
       .Example("[\"kafka-1:9092\", \"kafka-2:9092\"]");
   AddTopicFields(spec);
   spec.Section("encoding", &Config::encoding, EncodingSpec(), "What messages look like.");
+  spec.Section("schema_registry", &Config::schema_registry, SchemaRegistrySpec(),
+               "The registry of the schemas of the format avro: Confluent's, or one with its API.");
   spec.Field("tombstones", &Config::tombstones,
              "A delete is followed by a message with its key and no value, for compacted topics.");
   spec.Field("headers", &Config::headers,
@@ -200,7 +229,7 @@ absl::Status ValidateKafkaSinkConfig(const KafkaSinkConfig& config) {
   if (!filter.ok()) return base::Annotate(filter.status(), "tables");
   PGFLOW_ASSIGN_OR_RETURN(kafka::Settings settings, KafkaSettings(config));
   PGFLOW_RETURN_IF_ERROR(kafka::CheckSettings(settings));
-  return EventEncoder::Make(config.encoding, {}).status();
+  return ValidateEncoding(config);
 }
 
 }  // namespace pgflow::sinks

@@ -14,6 +14,7 @@
 #include "kafka/security.h"
 #include "kafka/settings.h"
 #include "sinks/encoding/event_encoder.h"
+#include "sinks/kafka/schema_registry.h"
 
 namespace pgflow::sinks {
 
@@ -28,6 +29,7 @@ struct KafkaSinkConfig {
   std::string ddl_topic = "{prefix}.schema_changes";
   std::vector<std::string> tables;
   EncodingConfig encoding;
+  std::optional<SchemaRegistryConfig> schema_registry;
   bool tombstones = true;
   bool headers = true;
   bool transactional = true;

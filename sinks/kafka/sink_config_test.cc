@@ -70,5 +70,27 @@ TEST(KafkaSinkConfig, SecurityFollowsFromItsSections) {
   EXPECT_EQ(KafkaSettings(config)->at("security.protocol"), "ssl");
 }
 
+TEST(KafkaSinkConfig, AvroAndARegistryGoTogether) {
+  EXPECT_NE(Mistake([](KafkaSinkConfig& c) { c.encoding.format = Encoding::kAvro; }), "");
+  EXPECT_NE(Mistake([](KafkaSinkConfig& c) { c.schema_registry.emplace().url = "http://r"; }), "");
+  EXPECT_EQ(Mistake([](KafkaSinkConfig& c) {
+              c.encoding.format = Encoding::kAvro;
+              c.schema_registry.emplace().url = "http://r:8081/api";
+            }),
+            "");
+  EXPECT_NE(Mistake([](KafkaSinkConfig& c) {
+              c.encoding.format = Encoding::kAvro;
+              c.encoding.avro.envelope = AvroEnvelope::kRow;
+              c.tombstones = false;
+              c.schema_registry.emplace().url = "http://r:8081";
+            }),
+            "");
+  EXPECT_NE(Mistake([](KafkaSinkConfig& c) {
+              c.encoding.format = Encoding::kAvro;
+              c.schema_registry.emplace().url = "registry";
+            }),
+            "");
+}
+
 }  // namespace
 }  // namespace pgflow::sinks

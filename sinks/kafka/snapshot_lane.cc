@@ -38,9 +38,10 @@ absl::StatusOr<std::unique_ptr<engine::SnapshotLane>> KafkaLane::Open(const Kafk
                                                              .transactional_id = "",
                                                              .patience = config.timeout}));
   }
-  PGFLOW_ASSIGN_OR_RETURN(std::unique_ptr<MessageWriter> writer,
-                          MessageWriter::Make(config, session.context, *session.topics, *producer,
-                                              session.batch_bytes_max.load()));
+  PGFLOW_ASSIGN_OR_RETURN(
+      std::unique_ptr<MessageWriter> writer,
+      MessageWriter::Make(config, session.context, *session.topics, *producer,
+                          session.batch_bytes_max.load(), session.registry.get()));
   return std::unique_ptr<engine::SnapshotLane>(
       new KafkaLane(session, std::move(producer), std::move(writer)));
 }

@@ -16,6 +16,7 @@
 #include "kafka/producer.h"
 #include "sinks/kafka/checkpoint_store.h"
 #include "sinks/kafka/message_writer.h"
+#include "sinks/kafka/schema_registry.h"
 
 namespace pgflow::sinks {
 
@@ -24,6 +25,7 @@ struct KafkaSession {
   kafka::Settings settings;
   engine::SinkContext context;
   std::unique_ptr<TopicBook> topics;
+  std::unique_ptr<SchemaRegistry> registry;     // Null: the encoding needs none.
   std::unique_ptr<KafkaCheckpointStore> store;  // Null without transactions.
   std::atomic<uint64_t> batch_bytes_max{1'000'000};
 

@@ -92,6 +92,15 @@ absl::Status PartitionReader::Take(const kafka::Record& record, const std::stop_
     options_.telemetry->bytes.fetch_add(record.key.size() + record.value.size(),
                                         std::memory_order_relaxed);
   }
+  // No JSON begins with it, and all that goes with a schema registry does.
+  if (record.value.starts_with('\0')) {
+    return base::MakeStatus(
+        absl::StatusCode::kFailedPrecondition,
+        "topic {}: the message is Avro (or another format of a schema registry), which the source "
+        "kafka does not read: write the topic with encoding: {{format: json, relations: true}}, or "
+        "with Debezium's JSON converter and schemas",
+        options_.link.at().topic);
+  }
   PGFLOW_RETURN_IF_ERROR(decoder_->Decode(record.key, record.value, message_));
   if (message_.kind == DecodedMessage::Kind::kSchemaChange) {
     base::LogWarning(

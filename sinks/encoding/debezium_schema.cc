@@ -1,0 +1,113 @@
+#include "sinks/encoding/debezium_schema.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "sinks/encoding/json_value.h"
+
+namespace pgflow::sinks {
+namespace {
+
+// Of the source block and what follows it, as that connector declares them.
+constexpr std::string_view kSourceSchema =
+    R"({"type":"struct","fields":[{"type":"string","optional":false,"field":"version"},)"
+    R"({"type":"string","optional":false,"field":"connector"},)"
+    R"({"type":"string","optional":false,"field":"name"},)"
+    R"({"type":"int64","optional":false,"field":"ts_ms"},)"
+    R"({"type":"string","optional":true,"default":"false","field":"snapshot"},)"
+    R"({"type":"string","optional":false,"field":"db"},)"
+    R"({"type":"string","optional":true,"field":"sequence"},)"
+    R"({"type":"int64","optional":true,"field":"ts_us"},)"
+    R"({"type":"int64","optional":true,"field":"ts_ns"},)"
+    R"({"type":"string","optional":false,"field":"schema"},)"
+    R"({"type":"string","optional":false,"field":"table"},)"
+    R"({"type":"int64","optional":true,"field":"txId"},)"
+    R"({"type":"int64","optional":true,"field":"lsn"},)"
+    R"({"type":"int64","optional":true,"field":"xmin"}],"optional":false,)"
+    R"("name":"io.debezium.connector.postgresql.Source","version":1,"field":"source"})";
+constexpr std::string_view kEndSchema =
+    R"({"type":"struct","fields":[{"type":"string","optional":false,"field":"id"},)"
+    R"({"type":"int64","optional":false,"field":"total_order"},)"
+    R"({"type":"int64","optional":false,"field":"data_collection_order"}],"optional":true,)"
+    R"("name":"event.block","version":1,"field":"transaction"},)"
+    R"({"type":"string","optional":false,"field":"op"},)"
+    R"({"type":"int64","optional":true,"field":"ts_ms"},)"
+    R"({"type":"int64","optional":true,"field":"ts_us"},)"
+    R"({"type":"int64","optional":true,"field":"ts_ns"}],"optional":false,)";
+// A schema change, in the form of a logical decoding message.
+constexpr std::string_view kMessageSchema =
+    R"({"type":"struct","fields":[{"type":"string","optional":false,"field":"prefix"},)"
+    R"({"type":"bytes","optional":true,"field":"content"}],"optional":false,)"
+    R"("name":"io.debezium.connector.postgresql.Message","field":"message"})";
+
+std::string Json(std::string_view text) {
+  std::string json;
+  AppendJsonName(text, json);
+  return json;
+}
+
+// Without the closing brace, so that "field" can follow.
+std::string StructSchema(const DebeziumTable& table, const std::vector<size_t>& columns,
+                         bool optional, std::string_view suffix) {
+  std::string json = R"({"type":"struct","fields":[)";
+  for (const size_t i : columns) {
+    const DebeziumField& field = table.fields[i];
+    json += fmt::format(R"({}{{{},"optional":{},"field":{}}})", i == columns[0] ? "" : ",",
+                        field.type.schema_json, table.IsOptional(i), Json(field.name));
+  }
+  return json + fmt::format(R"(],"optional":{},"name":{})", optional,
+                            Json(fmt::format("{}.{}.{}", table.connector, table.name, suffix)));
+}
+
+std::string RowSchema(const DebeziumTable& table, bool optional) {
+  std::vector<size_t> all(table.fields.size());
+  for (size_t i = 0; i < all.size(); ++i) all[i] = i;
+  return StructSchema(table, all, optional, "Value");
+}
+
+}  // namespace
+
+std::vector<DebeziumField> DebeziumFieldsOf(const schemas::TableSchema& schema,
+                                            DebeziumDecimals decimals) {
+  std::vector<DebeziumField> fields;
+  fields.reserve(schema.columns.size());
+  const bool identity_is_key = schema.replica_identity != schemas::ReplicaIdentity::kFull;
+  for (const schemas::Column& column : schema.columns) {
+    fields.push_back(
+        {.name = column.name,
+         .name_json = Json(column.name) + ":",
+         .type = DebeziumTypeOf(column, decimals),
+         .identity = column.identity,
+         .never_null = column.primary_key > 0 || (column.identity && identity_is_key)});
+  }
+  return fields;
+}
+
+bool DebeziumTable::IsOptional(size_t column) const {
+  return !fields[column].never_null || std::ranges::find(key_columns, column) == key_columns.end();
+}
+
+std::string DebeziumKeySchema(const DebeziumTable& table) {
+  return StructSchema(table, {table.key_columns.begin(), table.key_columns.end()}, false, "Key");
+}
+
+std::string DebeziumRowSchema(const DebeziumTable& table) { return RowSchema(table, false); }
+
+std::string DebeziumEnvelopeSchema(const DebeziumTable& table) {
+  const std::string row = RowSchema(table, true);
+  return fmt::format(R"({{"type":"struct","fields":[{0},"field":"before"}},{0},"field":"after"}},)"
+                     R"({1},{2}"name":{3},"version":2)",
+                     row, kSourceSchema, kEndSchema,
+                     Json(fmt::format("{}.{}.Envelope", table.connector, table.name)));
+}
+
+std::string DebeziumMessageSchema() {
+  return fmt::format(R"({{"type":"struct","fields":[{},)"
+                     R"({{"type":"string","optional":false,"field":"op"}},)"
+                     R"({{"type":"int64","optional":true,"field":"ts_ms"}},{}],"optional":false,)"
+                     R"("name":"io.debezium.connector.postgresql.MessageValue")",
+                     kSourceSchema, kMessageSchema);
+}
+
+}  // namespace pgflow::sinks
