@@ -235,6 +235,31 @@ void AppendField(const FieldPlan& plan, const Value& value, std::string& out) {
   }
 }
 
+std::string LinkOf(const DocumentPlan& plan, const DocumentLink& link,
+                   std::span<const Value> values, std::string_view existing) {
+  std::vector<std::string> texts(link.key.size());
+  std::vector<Value> parts(link.key.size());
+  std::vector<KeyPart> key(link.key.size());
+  for (size_t i = 0; i < parts.size(); ++i) {
+    parts[i] = values[link.key[i].column];
+    key[i] = {i, link.key[i].type};
+    if (parts[i].is_unchanged()) {
+      // What may be a key is the same text in JSON (CheckLinkType).
+      JsonScanner members(existing);
+      while (members.Next()) {
+        if (members.key() != plan.columns[link.key[i].column].name_json) continue;
+        if (members.value() == "null") return {};
+        texts[i] = JsonText(members.value());
+      }
+      parts[i] = {texts[i].data(), static_cast<uint32_t>(texts[i].size()), ValueKind::kText};
+    }
+    if (parts[i].is_null()) return {};
+  }
+  std::string id;
+  AppendDocumentId(key, parts, id);
+  return id;
+}
+
 void AppendDocument(const DocumentPlan& plan, std::span<const Value> values,
                     std::string_view existing, std::string& out) {
   char separator = '{';
@@ -257,6 +282,14 @@ void AppendDocument(const DocumentPlan& plan, std::span<const Value> values,
     } else {
       out.append(kept);
     }
+  }
+  for (const DocumentLink& link : plan.links) {
+    const std::string parent = LinkOf(plan, link, values, existing);
+    if (parent.empty()) continue;
+    out.push_back(separator);
+    separator = ',';
+    out.append(link.name_json).push_back(':');
+    AppendJsonString(parent, out);
   }
   if (separator == '{') out.push_back('{');
   out.push_back('}');

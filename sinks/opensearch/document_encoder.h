@@ -25,11 +25,18 @@ struct DocumentColumn {
   FieldPlan plan;
 };
 
+// What names a row's parent in a join; see JoinOptions::LinkField.
+struct DocumentLink {
+  std::string name_json;
+  std::vector<KeyPart> key;  // The columns that hold the parent's key.
+};
+
 // How the rows of one version of a table become documents.
 struct DocumentPlan {
   schemas::TableSchema schema;  // A copy.
   std::vector<DocumentColumn> columns;
   std::vector<KeyPart> key;  // Empty: its rows have no id.
+  std::vector<DocumentLink> links;
 };
 
 // `key_attributes`: the attribute numbers of the key; empty: the columns of the replica identity
@@ -37,6 +44,11 @@ struct DocumentPlan {
 absl::StatusOr<DocumentPlan> MakeDocumentPlan(const schemas::TableSchema& schema,
                                               const std::vector<int16_t>& key_attributes,
                                               const std::vector<FieldMapping>& mappings);
+
+// The id of the parent's document; empty: it has none (NULL). An unchanged value is taken from
+// `existing`.
+std::string LinkOf(const DocumentPlan& plan, const DocumentLink& link,
+                   std::span<const schemas::Value> values, std::string_view existing);
 
 // Appends {"field":value,...}. An unchanged value is taken from `existing`, a document that was
 // written by this function (empty: there is none, and it is left out).

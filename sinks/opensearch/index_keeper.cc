@@ -7,20 +7,11 @@
 #include "base/status.h"
 #include "sinks/opensearch/index_scan.h"
 #include "sinks/opensearch/index_shape.h"
+#include "sinks/opensearch/index_state.h"
 
 namespace pgflow::sinks {
 
 using nlohmann::json;
-
-// An index as the server has it.
-struct IndexKeeper::State {
-  std::string name;   // What it was asked for by.
-  std::string index;  // What it is.
-  IndexMeta meta;
-  json properties;  // Of its mapping.
-
-  bool is_alias() const { return name != index; }
-};
 
 namespace {
 
@@ -59,31 +50,9 @@ absl::StatusOr<std::string> IndexKeeper::NameOf(const schemas::TableName& table)
   return IndexName(own ? options->index : config_.index, table);
 }
 
-TableIndexPtr IndexKeeper::MakeIndex(const State& state, IndexShape shape) {
+TableIndexPtr IndexKeeper::MakeIndex(const IndexState& state, IndexShape shape) {
   return std::make_shared<const TableIndex>(
       TableIndex{state.name, BulkTarget(state.name, state.is_alias()), std::move(shape.plan)});
-}
-
-absl::StatusOr<std::optional<IndexKeeper::State>> IndexKeeper::Find(const std::string& name,
-                                                                    std::stop_token stop) {
-  absl::StatusOr<json> found = cluster_.Read("GET", "/" + name, nullptr, std::move(stop));
-  if (absl::IsNotFound(found.status())) return std::nullopt;
-  PGFLOW_RETURN_IF_ERROR(found.status());
-  if (!found->is_object() || found->size() != 1) {
-    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
-                            "{} is an alias of {} indices; it must be of one, to be written to",
-                            name, found->size());
-  }
-  State state;
-  state.name = name;
-  state.index = found->begin().key();
-  const json& mapping = MemberOf(found->begin().value(), "mappings");
-  absl::StatusOr<IndexMeta> meta = IndexMeta::FromMapping(mapping);
-  if (!meta.ok()) return base::Annotate(meta.status(), "index " + state.index);
-  state.meta = *std::move(meta);
-  const json& properties = MemberOf(mapping, "properties");
-  state.properties = properties.is_object() ? properties : json::object();
-  return state;
 }
 
 absl::Status IndexKeeper::Create(const std::string& name, const std::string& index,
@@ -98,13 +67,19 @@ absl::Status IndexKeeper::Create(const std::string& name, const std::string& ind
       fmt::format("table {}: create index {}", shape.plan.schema.table.ToString(), index));
 }
 
-absl::StatusOr<IndexKeeper::State> IndexKeeper::CreateFirst(const std::string& name,
-                                                            const IndexShape& shape,
-                                                            std::stop_token stop) {
-  State state{name, GenerationName(name, 1), shape.meta, shape.properties};
+absl::StatusOr<IndexState> IndexKeeper::CreateFirst(const std::string& name,
+                                                    const IndexShape& shape, std::stop_token stop) {
+  IndexState state{
+      .name = name,
+      .index = GenerationName(name, 1),
+      .uuid = {},
+      .meta = shape.meta,
+      .properties = shape.properties,
+  };
   // A number that an abandoned rebuild left behind is passed over.
   while (true) {
-    PGFLOW_ASSIGN_OR_RETURN(const std::optional<State> taken, Find(state.index, stop));
+    PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> taken,
+                            ReadIndex(cluster_, state.index, stop));
     if (!taken.has_value()) break;
     state.index = GenerationName(name, GenerationOf(name, state.index) + 1);
   }
@@ -112,21 +87,13 @@ absl::StatusOr<IndexKeeper::State> IndexKeeper::CreateFirst(const std::string& n
   return state;
 }
 
-absl::Status IndexKeeper::PutMapping(const State& state, const json& properties,
-                                     const IndexMeta& meta, std::stop_token stop) {
-  json body = {{"_meta", meta.ToJson()}};
-  if (!properties.empty()) body["properties"] = properties;
-  return base::Annotate(
-      cluster_.Call("PUT", "/" + state.index + "/_mapping", body, std::move(stop)).status(),
-      fmt::format("index {}: change its mapping", state.index));
-}
-
 // Brings the mapping to the table's columns.
-absl::Status IndexKeeper::Fit(State& state, const IndexShape& shape, postgres::Lsn lsn,
+absl::Status IndexKeeper::Fit(IndexState& state, const IndexShape& shape, postgres::Lsn lsn,
                               std::stop_token stop) {
   IndexMeta meta = shape.meta;
   meta.lsn = lsn;
   meta.loading = state.meta.loading;
+  meta.nested = state.meta.nested;
   PGFLOW_ASSIGN_OR_RETURN(ShapeChange change, CompareShapes(state.meta, state.properties, shape));
   if (change.kind == ShapeChange::Kind::kRemove && !state.is_alias()) {
     base::LogWarning(
@@ -137,7 +104,7 @@ absl::Status IndexKeeper::Fit(State& state, const IndexShape& shape, postgres::L
   }
   if (change.kind == ShapeChange::Kind::kNone) return absl::OkStatus();
   if (change.kind == ShapeChange::Kind::kAdd) {
-    const absl::Status put = PutMapping(state, change.added, meta, stop);
+    const absl::Status put = PutMapping(cluster_, state, change.added, meta, stop);
     // kFailedPrecondition: the field was there once, with another type.
     if (put.code() != absl::StatusCode::kFailedPrecondition || !state.is_alias()) {
       PGFLOW_RETURN_IF_ERROR(put);
@@ -149,20 +116,29 @@ absl::Status IndexKeeper::Fit(State& state, const IndexShape& shape, postgres::L
   }
   if (!state.is_alias()) return NotOurs(state.index, change.reason);
   base::LogInfo("index {}: rebuilt, because {}", state.index, change.reason);
-  return Rebuild(state, shape, change.edits, meta, std::move(stop));
+  IndexShape with_nested = shape;
+  for (const auto& [field, rows] : meta.nested) {
+    if (!with_nested.properties.contains(field)) continue;
+    with_nested.properties[field]["properties"] = rows.fields;
+  }
+  return Rebuild(state, with_nested, change.edits, meta, nullptr, std::move(stop));
 }
 
-// Into a new index, which then takes the name in one step. After a crash the half-made one is in
-// the way of nothing: it has no alias, and the next attempt removes it.
-absl::Status IndexKeeper::Rebuild(State& state, const IndexShape& shape, const FieldEdits& edits,
-                                  const IndexMeta& meta, std::stop_token stop) {
+// After a crash the half-made one is in the way of nothing: it has no alias, and the next attempt
+// removes it.
+absl::Status IndexKeeper::Rebuild(IndexState& state, const IndexShape& shape,
+                                  const FieldEdits& edits, const IndexMeta& meta,
+                                  const Completion& complete, std::stop_token stop) {
   const std::string next = GenerationName(state.name, GenerationOf(state.name, state.index) + 1);
   const absl::Status removed = cluster_.Call("DELETE", "/" + next, std::string(), stop).status();
   if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
   PGFLOW_RETURN_IF_ERROR(Create("", next, shape, meta, stop));
   PGFLOW_RETURN_IF_ERROR(CopyDocuments(cluster_, state.index, next, edits, stop));
-  PGFLOW_RETURN_IF_ERROR(
-      cluster_.Call("POST", "/" + next + "/_refresh", std::string(), stop).status());
+  PGFLOW_RETURN_IF_ERROR(RefreshIndex(cluster_, next, stop));
+  if (complete != nullptr) {
+    PGFLOW_RETURN_IF_ERROR(complete(next));
+    PGFLOW_RETURN_IF_ERROR(RefreshIndex(cluster_, next, stop));
+  }
   const json actions = {
       {"actions", json::array({json{{"add", {{"index", next}, {"alias", state.name}}}},
                                json{{"remove_index", {{"index", state.index}}}}})}};
@@ -173,15 +149,30 @@ absl::Status IndexKeeper::Rebuild(State& state, const IndexShape& shape, const F
   return absl::OkStatus();
 }
 
-absl::Status IndexKeeper::StartLoading(State& state, std::stop_token stop) {
+absl::Status IndexKeeper::RebuildWith(IndexState state, const schemas::TableName& table,
+                                      const FieldEdits& edits, const Completion& complete,
+                                      std::stop_token stop) {
+  const std::string why = "a field of its nested rows has another type";
+  if (!state.is_alias()) return NotOurs(state.index, why);
+  base::LogInfo("index {}: rebuilt, because {}", state.index, why);
+  IndexShape shape;
+  shape.plan.schema.table = table;
+  shape.plan.schema.columns.resize(state.meta.columns.size());
+  shape.properties = state.properties;
+  const IndexMeta meta = state.meta;
+  return Rebuild(state, shape, edits, meta, complete, std::move(stop));
+}
+
+absl::Status IndexKeeper::StartLoading(IndexState& state, std::stop_token stop) {
   if (state.meta.loading.is_null()) {
     PGFLOW_ASSIGN_OR_RETURN(
         const json answer,
         cluster_.Read("GET", "/" + state.index + "/_settings?flat_settings=true", nullptr, stop));
     const json& settings = MemberOf(MemberOf(answer, state.index), "settings");
+    state.meta.nested.clear();
     state.meta.loading = {{kReplicas, MemberOf(settings, kReplicas)},
                           {kRefresh, MemberOf(settings, kRefresh)}};
-    PGFLOW_RETURN_IF_ERROR(PutMapping(state, {}, state.meta, stop));
+    PGFLOW_RETURN_IF_ERROR(PutMapping(cluster_, state, {}, state.meta, stop));
   }
   return cluster_
       .Call("PUT", "/" + state.index + "/_settings", json{{kReplicas, 0}, {kRefresh, "-1"}},
@@ -189,24 +180,24 @@ absl::Status IndexKeeper::StartLoading(State& state, std::stop_token stop) {
       .status();
 }
 
-absl::Status IndexKeeper::FinishLoading(State& state, std::stop_token stop) {
+absl::Status IndexKeeper::FinishLoading(IndexState& state, std::stop_token stop) {
   if (state.meta.loading.is_null()) return absl::OkStatus();
   const json settings = std::exchange(state.meta.loading, nullptr);
   PGFLOW_RETURN_IF_ERROR(
       cluster_.Call("POST", "/" + state.index + "/_refresh", std::string(), stop).status());
   PGFLOW_RETURN_IF_ERROR(
       cluster_.Call("PUT", "/" + state.index + "/_settings", settings, stop).status());
-  return PutMapping(state, {}, state.meta, std::move(stop));
+  return PutMapping(cluster_, state, {}, state.meta, std::move(stop));
 }
 
 absl::Status IndexKeeper::FinishLoading(const schemas::TableName& table, std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(table));
-  PGFLOW_ASSIGN_OR_RETURN(std::optional<State> state, Find(name, stop));
+  PGFLOW_ASSIGN_OR_RETURN(std::optional<IndexState> state, ReadIndex(cluster_, name, stop));
   if (!state.has_value()) return absl::OkStatus();
   return FinishLoading(*state, std::move(stop));
 }
 
-absl::Status IndexKeeper::RemoveDocuments(State& state, const IndexShape& shape,
+absl::Status IndexKeeper::RemoveDocuments(IndexState& state, const IndexShape& shape,
                                           std::stop_token stop) {
   if (!state.is_alias()) {
     return DeleteDocuments(cluster_, state.index, BulkTarget(state.index, false), INT64_MAX, stop);
@@ -229,7 +220,7 @@ absl::Status IndexKeeper::Prepare(const engine::TablePlan& table, bool fresh,
   PGFLOW_ASSIGN_OR_RETURN(IndexShape shape,
                           MakeIndexShape(schema, KnownKey(table), config_, product_));
   PGFLOW_RETURN_IF_ERROR(CheckKey(shape.plan));
-  PGFLOW_ASSIGN_OR_RETURN(std::optional<State> state, Find(name, stop));
+  PGFLOW_ASSIGN_OR_RETURN(std::optional<IndexState> state, ReadIndex(cluster_, name, stop));
   if (!state.has_value()) {
     PGFLOW_ASSIGN_OR_RETURN(state, CreateFirst(name, shape, stop));
     return StartLoading(*state, std::move(stop));
@@ -258,7 +249,7 @@ absl::Status IndexKeeper::Reset(const engine::TablePlan& table, std::stop_token 
   PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(table.schema->table));
   PGFLOW_ASSIGN_OR_RETURN(IndexShape shape,
                           MakeIndexShape(*table.schema, KnownKey(table), config_, product_));
-  PGFLOW_ASSIGN_OR_RETURN(std::optional<State> state, Find(name, stop));
+  PGFLOW_ASSIGN_OR_RETURN(std::optional<IndexState> state, ReadIndex(cluster_, name, stop));
   if (!state.has_value()) return absl::OkStatus();  // Prepare creates it.
   return RemoveDocuments(*state, shape, std::move(stop));
 }
@@ -268,7 +259,8 @@ absl::StatusOr<TableIndexPtr> IndexKeeper::Open(const engine::TablePlan& table,
   PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(table.schema->table));
   PGFLOW_ASSIGN_OR_RETURN(IndexShape shape,
                           MakeIndexShape(*table.schema, KnownKey(table), config_, product_));
-  PGFLOW_ASSIGN_OR_RETURN(const std::optional<State> state, Find(name, std::move(stop)));
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> state,
+                          ReadIndex(cluster_, name, std::move(stop)));
   if (!state.has_value()) {
     return base::MakeStatus(absl::StatusCode::kAborted,
                             "index {} is gone in the middle of the snapshot", name);
@@ -279,7 +271,7 @@ absl::StatusOr<TableIndexPtr> IndexKeeper::Open(const engine::TablePlan& table,
 absl::StatusOr<TableIndexPtr> IndexKeeper::Bind(const schemas::TableSchema& schema,
                                                 postgres::Lsn lsn, std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(schema.table));
-  PGFLOW_ASSIGN_OR_RETURN(std::optional<State> state, Find(name, stop));
+  PGFLOW_ASSIGN_OR_RETURN(std::optional<IndexState> state, ReadIndex(cluster_, name, stop));
   PGFLOW_ASSIGN_OR_RETURN(
       IndexShape shape,
       MakeIndexShape(schema, state.has_value() ? state->meta.key : std::vector<int16_t>(), config_,
@@ -299,7 +291,7 @@ absl::Status IndexKeeper::AddDefaults(const schemas::TableName& table,
                                       const std::map<int16_t, std::string>& defaults,
                                       std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(table));
-  PGFLOW_ASSIGN_OR_RETURN(std::optional<State> state, Find(name, stop));
+  PGFLOW_ASSIGN_OR_RETURN(std::optional<IndexState> state, ReadIndex(cluster_, name, stop));
   if (!state.has_value() || state->meta.columns.empty()) return absl::OkStatus();
   if (!state->is_alias()) {
     base::LogWarning(
@@ -312,7 +304,7 @@ absl::Status IndexKeeper::AddDefaults(const schemas::TableName& table,
     // Known: a replay.
     if (!state->meta.columns.contains(attribute)) state->meta.defaults[attribute] = text;
   }
-  return PutMapping(*state, {}, state->meta, std::move(stop));
+  return PutMapping(cluster_, *state, {}, state->meta, std::move(stop));
 }
 
 absl::Status IndexKeeper::Rename(const schemas::TableName& from, const schemas::TableName& to,
@@ -320,12 +312,14 @@ absl::Status IndexKeeper::Rename(const schemas::TableName& from, const schemas::
   PGFLOW_ASSIGN_OR_RETURN(const std::string old_name, NameOf(from));
   PGFLOW_ASSIGN_OR_RETURN(const std::string new_name, NameOf(to));
   if (old_name == new_name) return absl::OkStatus();
-  PGFLOW_ASSIGN_OR_RETURN(const std::optional<State> state, Find(old_name, stop));
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> state,
+                          ReadIndex(cluster_, old_name, stop));
   if (!state.has_value()) return absl::OkStatus();  // Done before, or never copied.
   if (!state->is_alias()) {
     return NotOurs(old_name, fmt::format("table {} is {} now", from.ToString(), to.ToString()));
   }
-  PGFLOW_ASSIGN_OR_RETURN(const std::optional<State> taken, Find(new_name, stop));
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> taken,
+                          ReadIndex(cluster_, new_name, stop));
   if (taken.has_value()) {
     return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
                             "table {} is {} now, but index {} exists already; delete it",

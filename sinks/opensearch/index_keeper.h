@@ -9,6 +9,7 @@
 // Cheap to make; one thread. Errors: those of Cluster, with the table and what to do.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -26,6 +27,7 @@
 #include "sinks/opensearch/document_encoder.h"
 #include "sinks/opensearch/index_scan.h"
 #include "sinks/opensearch/index_shape.h"
+#include "sinks/opensearch/index_state.h"
 
 namespace pgflow::sinks {
 
@@ -73,24 +75,28 @@ class IndexKeeper {
   absl::Status Rename(const schemas::TableName& from, const schemas::TableName& to,
                       std::stop_token stop);
 
- private:
-  struct State;
+  // What is to be done with a new index before it takes the name.
+  using Completion = std::function<absl::Status(const std::string& index)>;
+  // The table's documents into a new index of the state's mapping and meta, which then takes the
+  // name in one step.
+  absl::Status RebuildWith(IndexState state, const schemas::TableName& table,
+                           const FieldEdits& edits, const Completion& complete,
+                           std::stop_token stop);
 
-  absl::StatusOr<std::optional<State>> Find(const std::string& name, std::stop_token stop);
+ private:
   // With `name` as its alias, unless that is empty.
   absl::Status Create(const std::string& name, const std::string& index, const IndexShape& shape,
                       const IndexMeta& meta, std::stop_token stop);
-  absl::StatusOr<State> CreateFirst(const std::string& name, const IndexShape& shape,
-                                    std::stop_token stop);
-  absl::Status Fit(State& state, const IndexShape& shape, postgres::Lsn lsn, std::stop_token stop);
-  absl::Status Rebuild(State& state, const IndexShape& shape, const FieldEdits& edits,
-                       const IndexMeta& meta, std::stop_token stop);
-  absl::Status PutMapping(const State& state, const nlohmann::json& properties,
-                          const IndexMeta& meta, std::stop_token stop);
-  absl::Status StartLoading(State& state, std::stop_token stop);
-  absl::Status FinishLoading(State& state, std::stop_token stop);
-  absl::Status RemoveDocuments(State& state, const IndexShape& shape, std::stop_token stop);
-  static TableIndexPtr MakeIndex(const State& state, IndexShape shape);
+  absl::StatusOr<IndexState> CreateFirst(const std::string& name, const IndexShape& shape,
+                                         std::stop_token stop);
+  absl::Status Fit(IndexState& state, const IndexShape& shape, postgres::Lsn lsn,
+                   std::stop_token stop);
+  absl::Status Rebuild(IndexState& state, const IndexShape& shape, const FieldEdits& edits,
+                       const IndexMeta& meta, const Completion& complete, std::stop_token stop);
+  absl::Status StartLoading(IndexState& state, std::stop_token stop);
+  absl::Status FinishLoading(IndexState& state, std::stop_token stop);
+  absl::Status RemoveDocuments(IndexState& state, const IndexShape& shape, std::stop_token stop);
+  static TableIndexPtr MakeIndex(const IndexState& state, IndexShape shape);
 
   const OpenSearchSinkConfig& config_;
   const SearchProduct& product_;

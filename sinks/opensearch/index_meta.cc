@@ -37,6 +37,9 @@ json IndexMeta::ToJson() const {
   for (const auto& [attribute, text] : defaults) {
     meta["defaults"][std::to_string(attribute)] = text;
   }
+  for (const auto& [field, rows] : nested) {
+    meta["nested"][field] = {{"source", rows.source}, {"fields", rows.fields}};
+  }
   if (!loading.is_null()) meta["loading"] = loading;
   return {{"pgflow", meta}};
 }
@@ -55,6 +58,9 @@ absl::StatusOr<IndexMeta> IndexMeta::FromMapping(const json& mapping) {
     }
     for (const auto& [attribute, text] : MemberOf(from, "defaults").items()) {
       meta.defaults[ToNumber(attribute)] = text.get<std::string>();
+    }
+    for (const auto& [field, rows] : MemberOf(from, "nested").items()) {
+      meta.nested[field] = {rows.at("source").get<std::string>(), rows.at("fields")};
     }
     meta.lsn = postgres::Lsn(from.at("lsn").get<uint64_t>());
     meta.loading = MemberOf(from, "loading");

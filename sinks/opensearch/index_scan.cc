@@ -11,15 +11,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kPageDocuments = 500;
+constexpr size_t kPageDocuments = 500;
 constexpr std::string_view kKeep = "5m";
-
-struct FoundDocument {
-  std::string id;
-  uint64_t version = 0;
-  std::string_view source;  // Valid within the call.
-};
-using TakePage = std::function<absl::Status(const std::vector<FoundDocument>&)>;
 
 uint64_t ToNumber(std::string_view text) {
   uint64_t value = 0;
@@ -27,7 +20,14 @@ uint64_t ToNumber(std::string_view text) {
   return value;
 }
 
-absl::Status TakeHits(std::string_view answer, const TakePage& take, size_t& count) {
+// A page without what some shard has would leave documents out.
+absl::Status CheckShards(const std::string& index, std::string_view answer) {
+  if (FindJsonMember(FindJsonMember(answer, "_shards"), "failed") == "0") return absl::OkStatus();
+  return base::MakeStatus(absl::StatusCode::kUnavailable,
+                          "index {}: some of its shards cannot be read", index);
+}
+
+absl::StatusOr<std::vector<FoundDocument>> ReadHits(std::string_view answer) {
   const std::string_view hits = FindJsonMember(FindJsonMember(answer, "hits"), "hits");
   std::vector<FoundDocument> page;
   page.reserve(kPageDocuments);
@@ -38,32 +38,21 @@ absl::Status TakeHits(std::string_view answer, const TakePage& take, size_t& cou
                     FindJsonMember(scanner.value(), "_source")});
   }
   if (!scanner.ok()) return absl::UnavailableError("the answer to a search is cut");
-  count = page.size();
-  return count == 0 ? absl::OkStatus() : take(page);
+  return page;
 }
 
-absl::Status Scan(Cluster& cluster, const std::string& index, bool with_source,
-                  const TakePage& take, std::stop_token stop) {
-  PGFLOW_RETURN_IF_ERROR(
-      cluster.Call("POST", "/" + index + "/_refresh", std::string(), stop).status());
-  PGFLOW_ASSIGN_OR_RETURN(std::string answer,
-                          cluster.Call("POST", fmt::format("/{}/_search?scroll={}", index, kKeep),
-                                       json{{"size", kPageDocuments},
-                                            {"sort", json::array({"_doc"})},
-                                            {"version", true},
-                                            {"_source", with_source}},
-                                       stop));
+absl::Status Scroll(Cluster& cluster, const std::string& index, const json& request,
+                    const TakeDocuments& take, std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(
+      std::string answer,
+      cluster.Call("POST", fmt::format("/{}/_search?scroll={}", index, kKeep), request, stop));
   std::string scroll;
   while (true) {
-    // A page without what some shard has would leave documents out.
-    if (FindJsonMember(FindJsonMember(answer, "_shards"), "failed") != "0") {
-      return base::MakeStatus(absl::StatusCode::kUnavailable,
-                              "index {}: some of its shards cannot be read", index);
-    }
+    PGFLOW_RETURN_IF_ERROR(CheckShards(index, answer));
     scroll = JsonText(FindJsonMember(answer, "_scroll_id"));
-    size_t count = 0;
-    PGFLOW_RETURN_IF_ERROR(TakeHits(answer, take, count));
-    if (count == 0) break;
+    PGFLOW_ASSIGN_OR_RETURN(const std::vector<FoundDocument> page, ReadHits(answer));
+    if (page.empty()) break;
+    PGFLOW_RETURN_IF_ERROR(take(page));
     PGFLOW_ASSIGN_OR_RETURN(answer,
                             cluster.Call("POST", "/_search/scroll",
                                          json{{"scroll", kKeep}, {"scroll_id", scroll}}, stop));
@@ -72,6 +61,13 @@ absl::Status Scan(Cluster& cluster, const std::string& index, bool with_source,
   static_cast<void>(
       cluster.Call("DELETE", "/_search/scroll", json{{"scroll_id", scroll}}, stop).status());
   return absl::OkStatus();
+}
+
+absl::Status Scan(Cluster& cluster, const std::string& index, bool with_source,
+                  const TakeDocuments& take, std::stop_token stop) {
+  PGFLOW_RETURN_IF_ERROR(RefreshIndex(cluster, index, stop));
+  return SearchDocuments(cluster, index, {{"match_all", json::object()}}, with_source, take,
+                         std::move(stop));
 }
 
 absl::Status AppendEdited(std::string_view source, const FieldEdits& edits, std::string& out) {
@@ -124,6 +120,28 @@ absl::Status SendPage(BulkSender& sender, BulkBody body, std::string_view what,
 }
 
 }  // namespace
+
+absl::Status RefreshIndex(Cluster& cluster, const std::string& index, std::stop_token stop) {
+  return cluster.Call("POST", "/" + index + "/_refresh", std::string(), std::move(stop)).status();
+}
+
+absl::Status SearchDocuments(Cluster& cluster, const std::string& index, const json& query,
+                             bool with_source, const TakeDocuments& take, std::stop_token stop) {
+  const json request = {{"query", query},
+                        {"size", kPageDocuments},
+                        {"sort", json::array({"_doc"})},
+                        {"version", true},
+                        {"_source", with_source}};
+  {
+    // A single page needs no scroll.
+    PGFLOW_ASSIGN_OR_RETURN(const std::string answer,
+                            cluster.Call("POST", "/" + index + "/_search", request, stop));
+    PGFLOW_RETURN_IF_ERROR(CheckShards(index, answer));
+    PGFLOW_ASSIGN_OR_RETURN(const std::vector<FoundDocument> page, ReadHits(answer));
+    if (page.size() < kPageDocuments) return page.empty() ? absl::OkStatus() : take(page);
+  }
+  return Scroll(cluster, index, request, take, std::move(stop));
+}
 
 absl::Status CopyDocuments(Cluster& cluster, const std::string& from, const std::string& to,
                            const FieldEdits& edits, std::stop_token stop) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <absl/status/status.h>
+#include <nlohmann/json.hpp>
 
 #include "sinks/opensearch/bulk_sender.h"
 #include "sinks/opensearch/cluster.h"
@@ -30,6 +31,21 @@ struct FieldEdits {
   std::vector<std::pair<std::string, std::string>> added;  // With its value, where it is not there.
   std::vector<std::string> texts;  // Numbers and truth values become strings.
 };
+
+struct FoundDocument {
+  std::string id;
+  uint64_t version = 0;
+  std::string_view source;  // Valid within the call.
+};
+using TakeDocuments = std::function<absl::Status(const std::vector<FoundDocument>&)>;
+
+// What was written is found by searches from here on. kNotFound: there is no such index.
+absl::Status RefreshIndex(Cluster& cluster, const std::string& index, std::stop_token stop);
+// Gives all documents that `query` finds, a page at a time, as they were when it began. kNotFound:
+// there is no such index.
+absl::Status SearchDocuments(Cluster& cluster, const std::string& index,
+                             const nlohmann::json& query, bool with_source,
+                             const TakeDocuments& take, std::stop_token stop);
 
 // Copies every document with its version, byte for byte but for the edits: a number keeps its
 // digits, which it would not in the server's own _reindex with a script.

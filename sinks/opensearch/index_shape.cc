@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
+
+#include <fmt/ranges.h>
 
 #include "base/status.h"
 #include "sinks/encoding/json_string.h"
+#include "sinks/opensearch/json_scanner.h"
 
 namespace pgflow::sinks {
 namespace {
@@ -59,7 +63,122 @@ std::string Quoted(const std::string& field) {
   return quoted;
 }
 
+// Types whose equal values have the same text. 0: it is none of them.
+int LinkClass(const schemas::Column& column) {
+  namespace oid = postgres::oid;
+  switch (column.wire_type != 0 ? column.wire_type : column.type) {
+    case oid::kInt2:
+    case oid::kInt4:
+    case oid::kInt8:
+      return 1;
+    case oid::kText:
+    case oid::kVarchar:
+      return column.type == oid::kText || column.type == oid::kVarchar ? 2 : 0;
+    case oid::kUuid:
+      return 3;
+    default:
+      return 0;
+  }
+}
+
+absl::StatusOr<size_t> JoinColumn(const JoinOptions& join, const schemas::TableSchema& schema,
+                                  const std::string& name) {
+  const std::optional<size_t> column = schema.FindColumn(name);
+  if (!column.has_value()) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "joins: {} in {}: table {} has no column {}", join.child, join.parent,
+                            schema.table.ToString(), name);
+  }
+  if (LinkClass(schema.columns[*column]) == 0) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "joins: {} in {}: column {} of table {} is neither a whole number, nor "
+                            "text, nor uuid: equal values of its type may be written in several "
+                            "ways",
+                            join.child, join.parent, name, schema.table.ToString());
+  }
+  return *column;
+}
+
+absl::Status AddChildSide(const JoinOptions& join, IndexShape& shape) {
+  DocumentLink link;
+  link.name_json = Quoted(join.LinkField());
+  for (const auto& [own, parents] : join.Columns()) {
+    PGFLOW_ASSIGN_OR_RETURN(const size_t column, JoinColumn(join, shape.plan.schema, own));
+    link.key.push_back({column, FindTypeText(shape.plan.schema.columns[column])});
+  }
+  shape.plan.links.push_back(std::move(link));
+  return absl::OkStatus();
+}
+
+// The `on` must be the documents' id.
+absl::Status AddParentSide(const JoinOptions& join, IndexShape& shape) {
+  const schemas::TableSchema& schema = shape.plan.schema;
+  std::vector<std::string> wanted;
+  for (const auto& [childs, own] : join.Columns()) {
+    PGFLOW_RETURN_IF_ERROR(JoinColumn(join, schema, own).status());
+    wanted.push_back(own);
+  }
+  std::vector<std::string> key;
+  for (const KeyPart& part : shape.plan.key) key.push_back(schema.columns[part.column].name);
+  if (!key.empty() && wanted != key) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "joins: {} in {}: on must name the parent's key, which is ({}), in "
+                            "this order",
+                            join.child, join.parent, fmt::format("{}", fmt::join(key, ", ")));
+  }
+  if (shape.properties.contains(join.as)) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "joins: as: table {} has a column {} already", join.parent, join.as);
+  }
+  shape.properties[join.as] = {{"type", "nested"}, {"dynamic", false}};
+  return absl::OkStatus();
+}
+
+// What joins need and the index does not have.
+absl::Status CompareJoins(const IndexMeta& meta, const json& properties, const IndexShape& shape,
+                          ShapeChange& change) {
+  for (const DocumentLink& link : shape.plan.links) {
+    if (meta.columns.empty() || properties.contains(JsonText(link.name_json))) continue;
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "joins: the documents of table {} were written without it; copy the "
+                            "table again (pgflow refresh)",
+                            shape.meta.table);
+  }
+  std::set<std::string> columns;
+  for (const auto& [attribute, field] : shape.meta.columns) columns.insert(field.name);
+  for (const auto& [field, mapping] : shape.properties.items()) {
+    if (!columns.contains(field) && !properties.contains(field)) change.added[field] = mapping;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AddJoins(const OpenSearchSinkConfig& config, IndexShape& shape) {
+  const schemas::TableName& table = shape.plan.schema.table;
+  for (const JoinOptions* join : config.JoinsWithChild(table)) {
+    PGFLOW_RETURN_IF_ERROR(AddChildSide(*join, shape));
+    shape.properties[join->LinkField()] = {{"type", "keyword"}};
+  }
+  for (const JoinOptions* join : config.JoinsWithParent(table)) {
+    PGFLOW_RETURN_IF_ERROR(AddParentSide(*join, shape));
+    shape.properties[join->LinkField()] = {{"type", "keyword"}};
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+absl::Status CheckJoinTypes(const JoinOptions& join, const schemas::TableSchema& parent,
+                            const schemas::TableSchema& child) {
+  for (const auto& [childs, parents] : join.Columns()) {
+    PGFLOW_ASSIGN_OR_RETURN(const size_t from, JoinColumn(join, child, childs));
+    PGFLOW_ASSIGN_OR_RETURN(const size_t to, JoinColumn(join, parent, parents));
+    if (LinkClass(child.columns[from]) == LinkClass(parent.columns[to])) continue;
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "joins: column {} of {} and column {} of {} are of different types",
+                            childs, join.child, parents, join.parent);
+  }
+  return absl::OkStatus();
+}
 
 absl::StatusOr<IndexShape> MakeIndexShape(const schemas::TableSchema& schema,
                                           const std::vector<int16_t>& known_key,
@@ -95,6 +214,7 @@ absl::StatusOr<IndexShape> MakeIndexShape(const schemas::TableSchema& schema,
     shape.meta.columns[schema.columns[i].attribute_number] = {
         field, mappings[i].mapping, schema.columns[i].type, schema.columns[i].type_modifier};
   }
+  PGFLOW_RETURN_IF_ERROR(AddJoins(config, shape));
   return shape;
 }
 
@@ -163,6 +283,8 @@ absl::StatusOr<ShapeChange> CompareShapes(const IndexMeta& meta, const json& pro
                               shape.meta.table, field.name);
     }
   }
+  PGFLOW_RETURN_IF_ERROR(CompareJoins(meta, properties, shape, change));
+  if (!change.added.empty()) becomes(Kind::kAdd, "");
   for (const auto& [attribute, field] : meta.columns) {
     if (shape.meta.columns.contains(attribute)) continue;
     change.edits.removed.push_back(Quoted(field.name));

@@ -29,6 +29,11 @@ absl::StatusOr<IndexShape> MakeIndexShape(const schemas::TableSchema& schema,
                                           const OpenSearchSinkConfig& config,
                                           const SearchProduct& product);
 
+// That the columns on both sides of a join are alike, where both tables are there: whole numbers,
+// texts, or uuids. kFailedPrecondition: they are not.
+absl::Status CheckJoinTypes(const JoinOptions& join, const schemas::TableSchema& parent,
+                            const schemas::TableSchema& child);
+
 // kFailedPrecondition: the table has no key, and so its rows no ids.
 absl::Status CheckKey(const DocumentPlan& plan);
 

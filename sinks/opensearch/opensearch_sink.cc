@@ -20,6 +20,7 @@ absl::StatusOr<std::unique_ptr<engine::Sink>> OpenSearchSink::Make(OpenSearchSin
 absl::Status OpenSearchSink::Open(const engine::SinkContext& context, std::stop_token stop) {
   if (writer_ != nullptr) sent_ = std::max(sent_, writer_->sent());
   writer_ = nullptr;
+  nested_ = nullptr;
   keeper_ = nullptr;
   owner_ = fmt::format("pgflow/{}/{}", context.pipeline, context.sink);
   PGFLOW_ASSIGN_OR_RETURN(cluster_, Cluster::Make(config_, owner_));
@@ -30,7 +31,8 @@ absl::Status OpenSearchSink::Open(const engine::SinkContext& context, std::stop_
     base::LogInfo("sink {}: {} at {}", context.sink, product_.ToString(), config_.url);
   }
   keeper_ = std::make_unique<IndexKeeper>(config_, product_, *cluster_);
-  writer_ = std::make_unique<WindowWriter>(config_, *cluster_, *keeper_, owners_,
+  nested_ = std::make_unique<NestedRows>(config_, *cluster_, *keeper_, *join_lock_);
+  writer_ = std::make_unique<WindowWriter>(config_, *cluster_, *keeper_, *nested_, owners_,
                                            WindowWriter::Replay{started_, sent_});
   return absl::OkStatus();
 }
@@ -54,6 +56,12 @@ absl::Status OpenSearchSink::PrepareSnapshot(const schemas::DatabaseDefinition&,
       PGFLOW_RETURN_IF_ERROR(ClaimIndexName(owners_, name, table.schema->table));
     }
   }
+  PGFLOW_RETURN_IF_ERROR(CheckJoins(config_, tables));
+  for (const std::span<const engine::TablePlan> plans : {tables, resumed}) {
+    for (const engine::TablePlan& table : plans) {
+      PGFLOW_RETURN_IF_ERROR(nested_->Forget(table.schema->table, stop));
+    }
+  }
   for (const engine::TablePlan& table : tables) {
     // Leaves of one partitioned table may share an index; only the first finds it as it was.
     const bool is_first = std::ranges::none_of(
@@ -73,7 +81,7 @@ absl::Status OpenSearchSink::ResetTable(const engine::TablePlan& table, std::sto
 
 absl::StatusOr<std::unique_ptr<engine::SnapshotLane>> OpenSearchSink::OpenLane(std::stop_token) {
   PGFLOW_ASSIGN_OR_RETURN(std::unique_ptr<Cluster> cluster, Cluster::Make(config_, owner_));
-  return std::make_unique<SearchSnapshotLane>(config_, product_, std::move(cluster));
+  return std::make_unique<SearchSnapshotLane>(config_, product_, std::move(cluster), *join_lock_);
 }
 
 absl::StatusOr<engine::WriteResult> OpenSearchSink::Write(const engine::Window& window,
@@ -85,10 +93,18 @@ absl::StatusOr<engine::WriteResult> OpenSearchSink::Write(const engine::Window& 
 }
 
 engine::ComponentType<engine::Sink> OpenSearchSinkType() {
-  return engine::MakeComponentType<engine::Sink, OpenSearchSinkConfig>(
+  auto type = engine::MakeComponentType<engine::Sink, OpenSearchSinkConfig>(
       "opensearch", "Keeps search indices of OpenSearch or Elasticsearch equal to the tables.",
       "effectively once: a replay changes nothing (id from the key, version from the commit LSN)",
       &OpenSearchSinkSpec, &OpenSearchSink::Make);
+  // A second one of the same options brings tables into the running stream of the first.
+  type.make = [make = std::move(type.make), lock = std::make_shared<base::Mutex>()](
+                  const config::Node& node, config::Problems& problems) {
+    std::unique_ptr<engine::Sink> sink = make(node, problems);
+    if (sink != nullptr) static_cast<OpenSearchSink&>(*sink).ShareJoinLock(lock);
+    return sink;
+  };
+  return type;
 }
 
 }  // namespace pgflow::sinks

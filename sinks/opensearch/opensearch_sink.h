@@ -11,12 +11,15 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/mutex.h"
 #include "engine/api/registry.h"
 #include "engine/api/sink.h"
 #include "sinks/opensearch/cluster.h"
 #include "sinks/opensearch/index_keeper.h"
+#include "sinks/opensearch/nested_rows.h"
 #include "sinks/opensearch/sink_config.h"
 #include "sinks/opensearch/window_writer.h"
 
@@ -27,6 +30,9 @@ class OpenSearchSink final : public engine::Sink {
   static absl::StatusOr<std::unique_ptr<engine::Sink>> Make(OpenSearchSinkConfig config);
 
   explicit OpenSearchSink(OpenSearchSinkConfig config) : config_(std::move(config)) {}
+
+  // With other sinks of the same documents, before Open: one for all of them.
+  void ShareJoinLock(std::shared_ptr<base::Mutex> lock) { join_lock_ = std::move(lock); }
 
   absl::Status Open(const engine::SinkContext& context, std::stop_token stop) override;
   absl::StatusOr<std::vector<engine::Finding>> Check(const schemas::DatabaseDefinition& definition,
@@ -53,6 +59,8 @@ class OpenSearchSink final : public engine::Sink {
   std::map<std::string, schemas::TableName> owners_;
   std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<IndexKeeper> keeper_;
+  std::shared_ptr<base::Mutex> join_lock_ = std::make_shared<base::Mutex>();
+  std::unique_ptr<NestedRows> nested_;
   std::unique_ptr<WindowWriter> writer_;
   absl::Time started_ = absl::InfinitePast();  // The first Open.
   postgres::Lsn sent_;                         // By writers of earlier Opens.

@@ -32,7 +32,41 @@ absl::Status CheckHealth(Cluster& cluster, std::vector<Finding>& findings, std::
   return absl::OkStatus();
 }
 
+const schemas::TableSchema* FindTable(std::span<const engine::TablePlan> tables,
+                                      const std::string& name) {
+  for (const engine::TablePlan& table : tables) {
+    if (table.schema->table.ToString() == name) return table.schema.get();
+  }
+  return nullptr;
+}
+
+void CheckJoinTables(const OpenSearchSinkConfig& config, std::span<const engine::TablePlan> tables,
+                     std::vector<Finding>& findings) {
+  for (const JoinOptions& join : config.joins) {
+    const std::string subject = fmt::format("join of {} in {}", join.child, join.parent);
+    for (const std::string& name : {join.parent, join.child}) {
+      if (tables.empty() || FindTable(tables, name) != nullptr) continue;
+      findings.push_back({Severity::kError, subject, "table " + name + " does not come here",
+                          "add it to the source's tables, or give joins the name that the "
+                          "transformers give it"});
+    }
+  }
+  const absl::Status status = CheckJoins(config, tables);
+  if (!status.ok()) findings.push_back(Problem("joins", status));
+}
+
 }  // namespace
+
+absl::Status CheckJoins(const OpenSearchSinkConfig& config,
+                        std::span<const engine::TablePlan> tables) {
+  for (const JoinOptions& join : config.joins) {
+    const schemas::TableSchema* parent = FindTable(tables, join.parent);
+    const schemas::TableSchema* child = FindTable(tables, join.child);
+    if (parent == nullptr || child == nullptr) continue;
+    PGFLOW_RETURN_IF_ERROR(CheckJoinTypes(join, *parent, *child));
+  }
+  return absl::OkStatus();
+}
 
 absl::StatusOr<std::vector<Finding>> CheckSearchTarget(const OpenSearchSinkConfig& config,
                                                        Cluster& cluster,
@@ -58,6 +92,7 @@ absl::StatusOr<std::vector<Finding>> CheckSearchTarget(const OpenSearchSinkConfi
     findings.push_back(status.ok() ? Finding{Severity::kOk, subject, "index " + *name, ""}
                                    : Problem(subject, status));
   }
+  CheckJoinTables(config, tables, findings);
   return findings;
 }
 

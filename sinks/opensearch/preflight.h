@@ -5,6 +5,7 @@
 #include <stop_token>
 #include <vector>
 
+#include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
 #include "engine/api/sink.h"
@@ -12,6 +13,10 @@
 #include "sinks/opensearch/sink_config.h"
 
 namespace pgflow::sinks {
+
+// That the joins fit those of their tables that are there. kFailedPrecondition: one does not.
+absl::Status CheckJoins(const OpenSearchSinkConfig& config,
+                        std::span<const engine::TablePlan> tables);
 
 // An error: the cluster does not answer.
 absl::StatusOr<std::vector<engine::Finding>> CheckSearchTarget(

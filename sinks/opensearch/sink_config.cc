@@ -2,6 +2,10 @@
 
 #include <fnmatch.h>
 
+#include <algorithm>
+
+#include <fmt/format.h>
+
 #include "base/status.h"
 #include "sinks/opensearch/index_name.h"
 
@@ -31,6 +35,23 @@ config::ConfigSpec<SearchTableOptions> TableSpec() {
   return spec;
 }
 
+config::ConfigSpec<JoinOptions> JoinSpec() {
+  config::ConfigSpec<JoinOptions> spec;
+  spec.Field("parent", &JoinOptions::parent, "The table whose documents get the rows.")
+      .Required()
+      .Example("public.orders");
+  spec.Field("child", &JoinOptions::child,
+             "The table whose rows they get. It has an index of its own all the same.")
+      .Required()
+      .Example("public.items");
+  spec.Field("on", &JoinOptions::on,
+             "Columns of the child, and the columns of the parent's key that they hold: all of "
+             "them, in the key's order. {order_id: id}. Whole numbers, texts or uuids.")
+      .Required();
+  spec.Field("as", &JoinOptions::as, "The field, of type nested.").Required().Example("items");
+  return spec;
+}
+
 void AddMappingFields(config::ConfigSpec<OpenSearchSinkConfig>& spec) {
   spec.Field("strings", &OpenSearchSinkConfig::strings,
              "How texts are indexed: for full-text search, as one keyword, or both (the keyword is "
@@ -50,6 +71,46 @@ void AddMappingFields(config::ConfigSpec<OpenSearchSinkConfig>& spec) {
                {"stored", JsonMapping::kStored}});
 }
 
+absl::Status ValidateJoin(const JoinOptions& join, const std::vector<JoinOptions>& all) {
+  for (const std::string* table : {&join.parent, &join.child}) {
+    if (table->find('.') != std::string::npos && table->find('*') == std::string::npos) continue;
+    return base::MakeStatus(absl::StatusCode::kInvalidArgument,
+                            "joins: {} must be one table, as schema.table", *table);
+  }
+  if (join.as.empty() || FieldName(join.as) != join.as) {
+    return base::MakeStatus(absl::StatusCode::kInvalidArgument,
+                            "joins: as: {} is no name of a field (no dots, no leading _)", join.as);
+  }
+  const bool scalars = join.on.is_map() && !join.on.entries().empty() &&
+                       std::ranges::all_of(join.on.entries(), [](const auto& pair) {
+                         return pair.second.kind() == config::Node::Kind::kScalar;
+                       });
+  if (!scalars) {
+    return base::MakeStatus(absl::StatusCode::kInvalidArgument,
+                            "joins: on: of {} must be a map of the child's columns to the "
+                            "parent's, as {{order_id: id}}",
+                            join.child);
+  }
+  for (const JoinOptions& other : all) {
+    if (other.child == join.parent) {
+      return base::MakeStatus(absl::StatusCode::kInvalidArgument,
+                              "joins: {} is the parent of {} and a child of {}; one level of "
+                              "nesting is what can be kept",
+                              join.parent, join.child, other.parent);
+    }
+    if (&other != &join && other.LinkField() == join.LinkField()) {
+      return base::MakeStatus(absl::StatusCode::kInvalidArgument,
+                              "joins: two of {} have the field {}", join.parent, join.as);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateJoins(const std::vector<JoinOptions>& joins) {
+  for (const JoinOptions& join : joins) PGFLOW_RETURN_IF_ERROR(ValidateJoin(join, joins));
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 const SearchTableOptions* OpenSearchSinkConfig::OptionsOf(const schemas::TableName& table) const {
@@ -58,6 +119,37 @@ const SearchTableOptions* OpenSearchSinkConfig::OptionsOf(const schemas::TableNa
     if (fnmatch(options.table.c_str(), name.c_str(), 0) == 0) return &options;
   }
   return nullptr;
+}
+
+std::vector<std::pair<std::string, std::string>> JoinOptions::Columns() const {
+  std::vector<std::pair<std::string, std::string>> columns;
+  for (const auto& [key, value] : on.entries()) columns.emplace_back(key.text(), value.text());
+  return columns;
+}
+
+// A column's field never begins with `_`, so that this is none.
+std::string JoinOptions::LinkField() const {
+  std::string field = fmt::format("_join_{}_{}", parent, as);
+  std::ranges::replace(field, '.', '_');
+  return field;
+}
+
+std::vector<const JoinOptions*> OpenSearchSinkConfig::JoinsWithParent(
+    const schemas::TableName& table) const {
+  std::vector<const JoinOptions*> found;
+  for (const JoinOptions& join : joins) {
+    if (join.parent == table.ToString()) found.push_back(&join);
+  }
+  return found;
+}
+
+std::vector<const JoinOptions*> OpenSearchSinkConfig::JoinsWithChild(
+    const schemas::TableName& table) const {
+  std::vector<const JoinOptions*> found;
+  for (const JoinOptions& join : joins) {
+    if (join.child == table.ToString()) found.push_back(&join);
+  }
+  return found;
 }
 
 config::ConfigSpec<OpenSearchSinkConfig> OpenSearchSinkSpec() {
@@ -81,6 +173,9 @@ config::ConfigSpec<OpenSearchSinkConfig> OpenSearchSinkSpec() {
              "Settings of every index that is created: {number_of_shards: 3, analysis: ...}.");
   spec.Section("tables", &OpenSearchSinkConfig::tables, TableSpec(),
                "What is particular to some tables.");
+  spec.Section("joins", &OpenSearchSinkConfig::joins, JoinSpec(),
+               "Documents with the rows of another table nested in them, kept right when these "
+               "change, come, go, or move to another parent.");
   spec.Field("on_existing_documents", &OpenSearchSinkConfig::on_existing_documents,
              "What to do at the first snapshot when an index holds documents already. replace: "
              "remove them all.")
@@ -122,6 +217,7 @@ absl::Status ValidateOpenSearchSinkConfig(const OpenSearchSinkConfig& config) {
     if (table.index.empty()) continue;
     PGFLOW_RETURN_IF_ERROR(ValidateIndexTemplate("tables: index", table.index));
   }
+  PGFLOW_RETURN_IF_ERROR(ValidateJoins(config.joins));
   if (config.deletes_remembered < 2 * config.connection.request_timeout) {
     return absl::InvalidArgumentError(
         "deletes_remembered must be at least twice connection.request_timeout: a request that is "

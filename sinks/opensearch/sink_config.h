@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <absl/status/status.h>
@@ -30,6 +31,20 @@ struct SearchTableOptions {
   config::Node settings;         // Of the index.
 };
 
+// Rows of `child` within the documents of `parent`.
+struct JoinOptions {
+  std::string parent;  // schema.table
+  std::string child;
+  config::Node on;  // Of the child's columns: the columns of the parent's key that they hold.
+  std::string as;   // The field.
+
+  // Child's column, parent's column; in the order of the file.
+  std::vector<std::pair<std::string, std::string>> Columns() const;
+  // The field that holds the parent's document id in a child's document, and the ids of the rows
+  // that are nested in it in a parent's.
+  std::string LinkField() const;
+};
+
 struct OpenSearchSinkConfig {
   std::string url;
   std::string index = "{table}";
@@ -40,6 +55,7 @@ struct OpenSearchSinkConfig {
   JsonMapping json = JsonMapping::kFlattened;
   config::Node settings;
   std::vector<SearchTableOptions> tables;
+  std::vector<JoinOptions> joins;
   ExistingDocuments on_existing_documents = ExistingDocuments::kRefuse;
   RefreshMode refresh = RefreshMode::kAuto;
   absl::Duration deletes_remembered = absl::Minutes(10);
@@ -48,6 +64,9 @@ struct OpenSearchSinkConfig {
 
   // The first of `tables` that names it; null when none does.
   const SearchTableOptions* OptionsOf(const schemas::TableName& table) const;
+  // Those whose parent, or whose child, it is.
+  std::vector<const JoinOptions*> JoinsWithParent(const schemas::TableName& table) const;
+  std::vector<const JoinOptions*> JoinsWithChild(const schemas::TableName& table) const;
 };
 
 config::ConfigSpec<OpenSearchSinkConfig> OpenSearchSinkSpec();

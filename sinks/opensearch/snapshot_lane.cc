@@ -91,7 +91,9 @@ absl::Status SearchSnapshotLane::FinishRange(std::stop_token stop) {
 }
 
 absl::Status SearchSnapshotLane::FinishTable(const engine::TablePlan& table, std::stop_token stop) {
-  return keeper_.FinishLoading(table.schema->table, std::move(stop));
+  PGFLOW_RETURN_IF_ERROR(keeper_.FinishLoading(table.schema->table, stop));
+  // The last of a join's tables brings their rows together.
+  return nested_.Fit(table.schema->table, std::move(stop));
 }
 
 }  // namespace pgflow::sinks

@@ -12,16 +12,18 @@
 #include "engine/api/sink.h"
 #include "sinks/opensearch/bulk_sender.h"
 #include "sinks/opensearch/index_keeper.h"
+#include "sinks/opensearch/nested_rows.h"
 
 namespace pgflow::sinks {
 
 class SearchSnapshotLane final : public engine::SnapshotLane {
  public:
   SearchSnapshotLane(const OpenSearchSinkConfig& config, const SearchProduct& product,
-                     std::unique_ptr<Cluster> cluster)
+                     std::unique_ptr<Cluster> cluster, base::Mutex& join_lock)
       : config_(config),
         cluster_(std::move(cluster)),
         keeper_(config, product, *cluster_),
+        nested_(config, *cluster_, keeper_, join_lock),
         sender_(*cluster_, 1) {}
 
   absl::Status BeginRange(const engine::TablePlan& table, engine::BlockRange range,
@@ -41,6 +43,7 @@ class SearchSnapshotLane final : public engine::SnapshotLane {
   const OpenSearchSinkConfig& config_;
   const std::unique_ptr<Cluster> cluster_;
   IndexKeeper keeper_;
+  NestedRows nested_;
   BulkSender sender_;
 
   engine::TablePlan table_;

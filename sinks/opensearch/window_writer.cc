@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "schemas/ddl/ddl_script.h"
-#include "sinks/encoding/json_string.h"
+#include "sinks/opensearch/document_read.h"
 #include "sinks/opensearch/index_scan.h"
 #include "sinks/opensearch/json_scanner.h"
 
@@ -103,11 +103,23 @@ absl::StatusOr<const TableIndex*> WindowWriter::IndexOf(const ChangeEvent& event
     PGFLOW_RETURN_IF_ERROR(Flush(BulkSender::Visibility::kLater, stop));
     PGFLOW_ASSIGN_OR_RETURN(const std::string name, keeper_.NameOf(table));
     PGFLOW_RETURN_IF_ERROR(ClaimIndexName(owners_, name, table));
-    PGFLOW_ASSIGN_OR_RETURN(bound, keeper_.Bind(*event.schema, position.commit_lsn, stop));
+    PGFLOW_ASSIGN_OR_RETURN(bound, Bind(*event.schema, position, stop));
   }
   last_schema_ = event.schema;
   last_index_ = bound.get();
   return last_index_;
+}
+
+absl::StatusOr<TableIndexPtr> WindowWriter::Bind(const schemas::TableSchema& schema,
+                                                 Position position, std::stop_token stop) {
+  if (!nested_.Has(schema.table)) return keeper_.Bind(schema, position.commit_lsn, std::move(stop));
+  TableIndexPtr bound;
+  {
+    const base::MutexLock lock(&nested_.lock());
+    PGFLOW_ASSIGN_OR_RETURN(bound, keeper_.Bind(schema, position.commit_lsn, stop));
+  }
+  PGFLOW_RETURN_IF_ERROR(nested_.Fit(schema.table, std::move(stop)));
+  return bound;
 }
 
 absl::Status WindowWriter::Add(const Batch& batch, const ChangeEvent& event, std::stop_token stop) {
@@ -185,8 +197,9 @@ absl::Status WindowWriter::ChangeKey(const TableIndex& index, const std::string&
   const size_t columns = index.plan.columns.size();
   Values values(entry.values, entry.values + columns);
   PGFLOW_RETURN_IF_ERROR(Flush(BulkSender::Visibility::kLater, stop));
-  PGFLOW_ASSIGN_OR_RETURN(const std::vector<Found> found,
-                          Fetch({{&index, old_id}, {&index, new_id}}, stop));
+  PGFLOW_ASSIGN_OR_RETURN(
+      const std::vector<StoredDocument> found,
+      ReadDocuments(cluster_, {{index.name, old_id}, {index.name, new_id}}, stop));
   const uint64_t version = entry.position.commit_lsn.value();
   // A later version of either: this was done before, and more.
   const bool done = (found[0].found && found[0].version > version) ||
@@ -239,6 +252,12 @@ absl::Status WindowWriter::OnSchemaChange(const ChangeEvent& event, std::stop_to
     bound_.erase(subject->name);
     return keeper_.AddDefaults(subject->name, defaults, std::move(stop));
   }
+  if (nested_.Has(subject->name_before) || nested_.Has(subject->name)) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "table {} is {} now, and one of them is part of a join; change joins "
+                            "and copy the tables of it again (pgflow refresh)",
+                            subject->name_before.ToString(), subject->name.ToString());
+  }
   bound_.erase(subject->name_before);
   PGFLOW_ASSIGN_OR_RETURN(const std::string old_name, keeper_.NameOf(subject->name_before));
   owners_.erase(old_name);
@@ -249,46 +268,9 @@ absl::Status WindowWriter::Truncate(const TableIndex& index, Position position,
                                     std::stop_token stop) {
   PGFLOW_RETURN_IF_ERROR(Flush(BulkSender::Visibility::kLater, stop));
   sent_ = std::max(sent_, position.commit_lsn);
-  return DeleteDocuments(cluster_, index.name, index.target, position.commit_lsn.value(),
-                         std::move(stop));
-}
-
-absl::StatusOr<std::vector<WindowWriter::Found>> WindowWriter::Fetch(
-    const std::vector<DocumentName>& names, std::stop_token stop) {
-  std::string body = "{\"docs\":[";
-  for (const DocumentName& name : names) {
-    if (body.back() == '}') body.push_back(',');
-    body += "{\"_index\":\"" + name.first->name + "\",\"_id\":";
-    AppendJsonString(name.second, body);
-    body.push_back('}');
-  }
-  body += "]}";
-  // By id and in real time: what was written is found, visible to searches or not.
-  PGFLOW_ASSIGN_OR_RETURN(const std::string answer,
-                          cluster_.Call("POST", "/_mget", std::move(body), std::move(stop)));
-  std::vector<Found> all;
-  all.reserve(names.size());
-  JsonScanner documents(FindJsonMember(answer, "docs"));
-  while (documents.Next()) {
-    const std::string_view error = FindJsonMember(documents.value(), "error");
-    if (!error.empty()) {
-      return base::MakeStatus(absl::StatusCode::kUnavailable, "read of a document: {}",
-                              ErrorReason(error));
-    }
-    Found& found = all.emplace_back();
-    found.found = FindJsonMember(documents.value(), "found") == "true";
-    if (!found.found) continue;
-    const std::string version(FindJsonMember(documents.value(), "_version"));
-    found.version = std::strtoull(version.c_str(), nullptr, 10);
-    found.source = FindJsonMember(documents.value(), "_source");
-    if (found.source.empty()) {
-      return absl::FailedPreconditionError(
-          "an index keeps no _source, without which large values that an UPDATE does not touch "
-          "cannot be kept");
-    }
-  }
-  if (documents.ok() && all.size() == names.size()) return all;
-  return absl::UnavailableError("the answer to a read of documents is cut");
+  PGFLOW_RETURN_IF_ERROR(
+      DeleteDocuments(cluster_, index.name, index.target, position.commit_lsn.value(), stop));
+  return nested_.OnTruncate(index.plan.schema.table, std::move(stop));
 }
 
 absl::Status WindowWriter::FetchExisting(std::stop_token stop) {
@@ -298,12 +280,13 @@ absl::Status WindowWriter::FetchExisting(std::stop_token stop) {
   }
   for (size_t at = 0; at < wanted.size(); at += kFetchDocuments) {
     const size_t end = std::min(wanted.size(), at + kFetchDocuments);
-    std::vector<DocumentName> names;
+    std::vector<std::pair<std::string, std::string>> names;
     names.reserve(end - at);
     for (size_t i = at; i < end; ++i) {
-      names.emplace_back(entries_[wanted[i]].index, entries_[wanted[i]].id);
+      names.emplace_back(entries_[wanted[i]].index->name, entries_[wanted[i]].id);
     }
-    PGFLOW_ASSIGN_OR_RETURN(std::vector<Found> found, Fetch(names, stop));
+    PGFLOW_ASSIGN_OR_RETURN(std::vector<StoredDocument> found,
+                            ReadDocuments(cluster_, names, stop));
     for (size_t i = at; i < end; ++i) {
       Entry& entry = entries_[wanted[i]];
       if (found[i - at].found) {
@@ -346,30 +329,63 @@ void WindowWriter::Reject(const Entry& entry, absl::Status error) {
 absl::Status WindowWriter::Flush(BulkSender::Visibility visibility, std::stop_token stop) {
   if (!entries_.empty()) {
     PGFLOW_RETURN_IF_ERROR(FetchExisting(stop));
-    std::vector<BulkBody> bodies(1);
-    for (size_t i = 0; i < entries_.size(); ++i) {
-      const Entry& entry = entries_[i];
-      if (entry.index == nullptr) continue;
-      if (bodies.back().bytes().size() >= config_.bulk_size.bytes) bodies.emplace_back();
-      sent_ = std::max(sent_, entry.position.commit_lsn);
-      const uint64_t version = entry.position.commit_lsn.value();
-      if (entry.values == nullptr) {
-        bodies.back().Delete(entry.index->target, entry.id, version, i);
-        continue;
-      }
-      std::string& bytes = bodies.back().BeginIndex(entry.index->target, entry.id, version);
-      AppendDocument(entry.index->plan, {entry.values, entry.index->plan.columns.size()},
-                     entry.existing, bytes);
-      bodies.back().FinishIndex(i);
-    }
     PGFLOW_ASSIGN_OR_RETURN(const std::vector<RefusedItem> refused,
-                            sender_.Send(std::move(bodies), visibility, std::move(stop)));
+                            sender_.Send(Encode(), visibility, stop));
     PGFLOW_RETURN_IF_ERROR(OnRefused(refused));
+    if (!config_.joins.empty()) PGFLOW_RETURN_IF_ERROR(WriteNested(visibility, std::move(stop)));
   }
   entries_.clear();
   by_name_.clear();
   memory_.release();
   return absl::OkStatus();
+}
+
+std::vector<BulkBody> WindowWriter::Encode() {
+  std::vector<BulkBody> bodies(1);
+  for (size_t i = 0; i < entries_.size(); ++i) {
+    const Entry& entry = entries_[i];
+    if (entry.index == nullptr) continue;
+    sent_ = std::max(sent_, entry.position.commit_lsn);
+    if (nested_.IsParent(entry.index->plan.schema.table)) continue;
+    if (bodies.back().bytes().size() >= config_.bulk_size.bytes) bodies.emplace_back();
+    const uint64_t version = entry.position.commit_lsn.value();
+    if (entry.values == nullptr) {
+      bodies.back().Delete(entry.index->target, entry.id, version, i);
+      continue;
+    }
+    std::string& bytes = bodies.back().BeginIndex(entry.index->target, entry.id, version);
+    AppendDocument(entry.index->plan, {entry.values, entry.index->plan.columns.size()},
+                   entry.existing, bytes);
+    bodies.back().FinishIndex(i);
+  }
+  return bodies;
+}
+
+absl::Status WindowWriter::WriteNested(BulkSender::Visibility visibility, std::stop_token stop) {
+  std::vector<ChildChange> children;
+  std::map<schemas::TableName, std::vector<ParentRow>> parents;
+  for (size_t i = 0; i < entries_.size(); ++i) {
+    const Entry& entry = entries_[i];
+    if (entry.index == nullptr) continue;
+    const DocumentPlan& plan = entry.index->plan;
+    const std::span<const schemas::Value> values(entry.values,
+                                                 entry.values == nullptr ? 0 : plan.columns.size());
+    if (nested_.IsParent(plan.schema.table)) {
+      ParentRow& row = parents[plan.schema.table].emplace_back();
+      row = {entry.id, entry.position.commit_lsn.value(), {}, i};
+      if (entry.values != nullptr) AppendDocument(plan, values, entry.existing, row.document);
+    }
+    const std::vector<const JoinOptions*> joins = config_.JoinsWithChild(plan.schema.table);
+    for (size_t j = 0; j < joins.size(); ++j) {
+      ChildChange& child = children.emplace_back();
+      child = {joins[j], entry.id, {}};
+      if (!values.empty()) child.parent_id = LinkOf(plan, plan.links[j], values, entry.existing);
+    }
+  }
+  if (children.empty() && parents.empty()) return absl::OkStatus();
+  PGFLOW_ASSIGN_OR_RETURN(const std::vector<RefusedItem> refused,
+                          nested_.Write(children, parents, visibility, std::move(stop)));
+  return OnRefused(refused);
 }
 
 absl::Status WindowWriter::OnRefused(const std::vector<RefusedItem>& refused) {

@@ -25,6 +25,7 @@
 #include "engine/api/sink.h"
 #include "sinks/opensearch/bulk_sender.h"
 #include "sinks/opensearch/index_keeper.h"
+#include "sinks/opensearch/nested_rows.h"
 
 namespace pgflow::sinks {
 
@@ -37,10 +38,11 @@ class WindowWriter {
     postgres::Lsn sent_before;
   };
   WindowWriter(const OpenSearchSinkConfig& config, Cluster& cluster, IndexKeeper& keeper,
-               std::map<std::string, schemas::TableName>& owners, Replay replay)
+               NestedRows& nested, std::map<std::string, schemas::TableName>& owners, Replay replay)
       : config_(config),
         cluster_(cluster),
         keeper_(keeper),
+        nested_(nested),
         owners_(owners),
         replay_(replay),
         sender_(cluster, config.connections) {}
@@ -62,16 +64,13 @@ class WindowWriter {
     bool may_be_replay = false;
     std::string existing;  // The document that unchanged values are taken from.
   };
-  struct Found {
-    bool found = false;
-    uint64_t version = 0;
-    std::string source;
-  };
   using DocumentName = std::pair<const TableIndex*, std::string>;
   using Values = std::vector<schemas::Value>;
 
   absl::StatusOr<const TableIndex*> IndexOf(const engine::ChangeEvent& event,
                                             engine::Position position, std::stop_token stop);
+  absl::StatusOr<TableIndexPtr> Bind(const schemas::TableSchema& schema, engine::Position position,
+                                     std::stop_token stop);
   absl::Status Add(const engine::Batch& batch, const engine::ChangeEvent& event,
                    std::stop_token stop);
   absl::Status AddRow(const TableIndex& index, const engine::ChangeEvent& event,
@@ -82,11 +81,12 @@ class WindowWriter {
   absl::Status Truncate(const TableIndex& index, engine::Position position, std::stop_token stop);
   void Put(Entry entry);
   schemas::Value* Keep(const Values& values);
-  absl::StatusOr<std::vector<Found>> Fetch(const std::vector<DocumentName>& names,
-                                           std::stop_token stop);
   // Finds what the entries take unchanged values from; removes those that need not be written.
   absl::Status FetchExisting(std::stop_token stop);
   absl::Status Flush(BulkSender::Visibility visibility, std::stop_token stop);
+  // The bulk requests of all documents but those with nested rows.
+  std::vector<BulkBody> Encode();
+  absl::Status WriteNested(BulkSender::Visibility visibility, std::stop_token stop);
   absl::Status OnRefused(const std::vector<RefusedItem>& refused);
   absl::Status OnMissing(const Entry& entry);
   void Reject(const Entry& entry, absl::Status error);
@@ -95,6 +95,7 @@ class WindowWriter {
   const OpenSearchSinkConfig& config_;
   Cluster& cluster_;
   IndexKeeper& keeper_;
+  NestedRows& nested_;
   std::map<std::string, schemas::TableName>& owners_;  // By name of an index: whose it is.
   const Replay replay_;
   BulkSender sender_;

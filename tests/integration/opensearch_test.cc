@@ -70,6 +70,36 @@ class OpenSearchTest : public SharedServerTest {
     return equal;
   }
 
+  // Orders with their items, as the index of orders is to have them.
+  std::map<std::string, std::string> Joined() const {
+    std::map<std::string, std::string> found;
+    const auto rows = source_.server->Query(
+        "SELECT o.id::text, (to_jsonb(o) || jsonb_build_object('items', (SELECT "
+        "coalesce(jsonb_agg(to_jsonb(i) ORDER BY i.id), '[]') FROM items i WHERE i.order_id = "
+        "o.id)))::text FROM orders o",
+        source_.name);
+    EXPECT_TRUE(rows.ok()) << rows.status();
+    if (!rows.ok()) return found;
+    for (const auto& row : *rows) found[*row[0]] = json::parse(*row[1]).dump();
+    return found;
+  }
+  std::map<std::string, std::string> NestedDocuments() const {
+    std::map<std::string, std::string> found = Documents(prefix_ + "orders");
+    for (auto& [id, text] : found) {
+      json document = json::parse(text);
+      document.erase("_join_public_orders_items");
+      text = document.dump();
+    }
+    return found;
+  }
+  bool JoinedSoon() const {
+    const bool equal = Eventually([&] { return NestedDocuments() == Joined(); });
+    if (!equal) {
+      EXPECT_EQ(NestedDocuments(), Joined());
+    }
+    return equal;
+  }
+
   std::string prefix_;
 };
 
@@ -122,6 +152,50 @@ TEST_F(OpenSearchTest, TheIndexFollowsTheTable) {
   ASSERT_TRUE(EqualSoon("items")) << process->Output();
   source_.Execute("TRUNCATE items; INSERT INTO items VALUES (1, 'first', 'again', 'x')");
   ASSERT_TRUE(EqualSoon("items")) << process->Output();
+  process->Signal(SIGINT);
+  EXPECT_EQ(process->WaitForExit(), 0) << process->Output();
+}
+
+TEST_F(OpenSearchTest, DocumentsHaveTheRowsOfAnotherTable) {
+  source_.Execute(
+      "CREATE TABLE orders (id int PRIMARY KEY, name text, big text);"
+      "CREATE TABLE items (id int PRIMARY KEY, order_id int REFERENCES orders ON UPDATE CASCADE ON "
+      "DELETE CASCADE, what text, big text);"
+      "ALTER TABLE orders ALTER big SET STORAGE EXTERNAL;"
+      "ALTER TABLE items ALTER big SET STORAGE EXTERNAL;"
+      "INSERT INTO orders SELECT i, 'order ' || i, repeat('x', 3000) FROM generate_series(1, 50) i;"
+      "INSERT INTO items SELECT i, nullif(i % 60, 0) FROM generate_series(1, 600) i WHERE i % 60 "
+      "<= 50");
+  pipeline_.source_options = "    replication: {ddl: true}\n";
+  pipeline_.sinks = {Sink(
+      ", joins: [{parent: public.orders, child: public.items, on: {order_id: id}, as: items}]")};
+  const auto process = Run();
+  ASSERT_TRUE(JoinedSoon()) << process->Output();
+  source_.Execute("UPDATE items SET what = 'new ' || id, big = repeat('y', 3000) WHERE id % 3 = 0");
+  source_.Execute("UPDATE items SET what = 'newer' WHERE id % 6 = 0");  // Large: not sent.
+  source_.Execute("UPDATE orders SET name = 'renamed' WHERE id % 5 = 0");
+  source_.Execute("UPDATE items SET order_id = order_id % 50 + 1 WHERE id % 7 = 0");
+  source_.Execute("UPDATE orders SET id = id + 1000 WHERE id % 10 = 1");  // Items, too.
+  source_.Execute("DELETE FROM items WHERE id % 11 = 0; DELETE FROM orders WHERE id % 10 = 2");
+  source_.Execute(
+      "BEGIN; INSERT INTO orders VALUES (5000); INSERT INTO items VALUES (5000, 5000); UPDATE "
+      "items SET order_id = 5 WHERE id = 5000; DELETE FROM orders WHERE id = 5000; COMMIT");
+  ASSERT_TRUE(JoinedSoon()) << process->Output();
+  source_.Execute("ALTER TABLE items ADD COLUMN color text DEFAULT 'red'");
+  source_.Execute("INSERT INTO items VALUES (6000, 5, 'six', NULL, 'blue')");
+  ASSERT_TRUE(JoinedSoon()) << process->Output();
+  source_.Execute("ALTER TABLE items RENAME COLUMN what TO label");
+  source_.Execute("ALTER TABLE orders DROP COLUMN name");
+  source_.Execute("INSERT INTO orders VALUES (6000); INSERT INTO items VALUES (6001, 6000, 'six')");
+  ASSERT_TRUE(JoinedSoon()) << process->Output();
+  // One table alone is copied again, by a second lane.
+  Expect(0, "refresh", {"--copy", "public.items"});
+  source_.Execute("UPDATE items SET label = 'after' WHERE id % 13 = 0");
+  ASSERT_TRUE(Eventually([&] { return CountOf(process->Output(), "its documents get") >= 3; }))
+      << process->Output();
+  ASSERT_TRUE(JoinedSoon()) << process->Output();
+  source_.Execute("TRUNCATE items; INSERT INTO items VALUES (1, 5, 'first')");
+  ASSERT_TRUE(JoinedSoon()) << process->Output();
   process->Signal(SIGINT);
   EXPECT_EQ(process->WaitForExit(), 0) << process->Output();
 }

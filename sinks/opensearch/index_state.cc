@@ -1,0 +1,45 @@
+#include "sinks/opensearch/index_state.h"
+
+#include <utility>
+
+#include "base/status.h"
+
+namespace pgflow::sinks {
+
+using nlohmann::json;
+
+absl::StatusOr<std::optional<IndexState>> ReadIndex(Cluster& cluster, const std::string& name,
+                                                    std::stop_token stop) {
+  absl::StatusOr<json> found = cluster.Read("GET", "/" + name, nullptr, std::move(stop));
+  if (absl::IsNotFound(found.status())) return std::nullopt;
+  PGFLOW_RETURN_IF_ERROR(found.status());
+  if (!found->is_object() || found->size() != 1) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "{} is an alias of {} indices; it must be of one, to be written to",
+                            name, found->size());
+  }
+  IndexState state;
+  state.name = name;
+  state.index = found->begin().key();
+  const json& body = found->begin().value();
+  const json& uuid = MemberOf(MemberOf(MemberOf(body, "settings"), "index"), "uuid");
+  if (uuid.is_string()) state.uuid = uuid.get<std::string>();
+  const json& mapping = MemberOf(body, "mappings");
+  absl::StatusOr<IndexMeta> meta = IndexMeta::FromMapping(mapping);
+  if (!meta.ok()) return base::Annotate(meta.status(), "index " + state.index);
+  state.meta = *std::move(meta);
+  const json& properties = MemberOf(mapping, "properties");
+  state.properties = properties.is_object() ? properties : json::object();
+  return state;
+}
+
+absl::Status PutMapping(Cluster& cluster, const IndexState& state, const json& properties,
+                        const IndexMeta& meta, std::stop_token stop) {
+  json body = {{"_meta", meta.ToJson()}};
+  if (!properties.empty()) body["properties"] = properties;
+  return base::Annotate(
+      cluster.Call("PUT", "/" + state.index + "/_mapping", body, std::move(stop)).status(),
+      fmt::format("index {}: change its mapping", state.index));
+}
+
+}  // namespace pgflow::sinks

@@ -1,0 +1,35 @@
+// IndexState: an index as the server has it. A plain value, with what reads and changes it.
+#pragma once
+
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <nlohmann/json.hpp>
+
+#include "sinks/opensearch/cluster.h"
+#include "sinks/opensearch/index_meta.h"
+
+namespace pgflow::sinks {
+
+struct IndexState {
+  std::string name;   // What it was asked for by.
+  std::string index;  // What it is.
+  std::string uuid;   // Another one of the same name has another.
+  IndexMeta meta;
+  nlohmann::json properties;  // Of its mapping.
+
+  bool is_alias() const { return name != index; }
+};
+
+// Nothing when there is none. Errors: those of Cluster; kFailedPrecondition: `name` is of several.
+absl::StatusOr<std::optional<IndexState>> ReadIndex(Cluster& cluster, const std::string& name,
+                                                    std::stop_token stop);
+
+// Adds `properties` to its mapping and replaces the meta.
+absl::Status PutMapping(Cluster& cluster, const IndexState& state, const nlohmann::json& properties,
+                        const IndexMeta& meta, std::stop_token stop);
+
+}  // namespace pgflow::sinks
