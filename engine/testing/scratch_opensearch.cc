@@ -1,6 +1,7 @@
 #include "engine/testing/scratch_opensearch.h"
 
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 
 #include <absl/time/clock.h>
@@ -20,7 +21,10 @@ constexpr absl::Duration kPoll = absl::Milliseconds(50);
 absl::StatusOr<std::unique_ptr<ScratchOpenSearch>> ScratchOpenSearch::Make(
     const ScratchOpenSearchOptions& options) {
   std::unique_ptr<ScratchOpenSearch> server(new ScratchOpenSearch(options));
-  PGFLOW_ASSIGN_OR_RETURN(server->archives_, FindServerArchives("opensearch"));
+  const char* chosen = std::getenv("PGFLOW_SEARCH_SERVER");
+  server->product_ = options.product;
+  if (server->product_.empty()) server->product_ = chosen == nullptr ? "opensearch" : chosen;
+  PGFLOW_ASSIGN_OR_RETURN(server->archives_, FindServerArchives(server->product_));
   PGFLOW_ASSIGN_OR_RETURN(server->port_, FindFreePort());
   PGFLOW_ASSIGN_OR_RETURN(server->transport_port_, FindFreePort());
   PGFLOW_ASSIGN_OR_RETURN(server->directory_, MakeScratchDirectory("osscratch-", RunAs()));
@@ -38,6 +42,8 @@ ScratchOpenSearch::~ScratchOpenSearch() {
 absl::Status ScratchOpenSearch::Start() {
   if (running()) return absl::OkStatus();
   const std::string root = PGFLOW_SOURCE_DIRECTORY;
+  const char* program =
+      product_ == "elasticsearch" ? "ElasticsearchNode.java" : "OpenSearchNode.java";
   std::vector<std::string> command = {"/usr/bin/java",
                                       "-Xms" + options_.heap,
                                       "-Xmx" + options_.heap,
@@ -45,7 +51,7 @@ absl::Status ScratchOpenSearch::Start() {
                                       "-XX:TieredStopAtLevel=1",
                                       "-cp",
                                       archives_ + "/*",
-                                      root + "/engine/testing/servers/OpenSearchNode.java",
+                                      root + "/engine/testing/servers/" + program,
                                       directory_,
                                       "path.data=" + directory_ + "/data",
                                       "path.logs=" + directory_ + "/logs",

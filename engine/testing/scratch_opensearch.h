@@ -24,6 +24,9 @@ struct ScratchOpenSearchOptions {
   // Over the defaults: one node, free ports, no limits by disk space.
   std::vector<std::pair<std::string, std::string>> settings;
   std::string heap = "512m";
+  // Another server than the usual one: elasticsearch, opensearch1 (scripts/install-servers NAME).
+  // Empty: what the environment's PGFLOW_SEARCH_SERVER says, so that tests can run against each.
+  std::string product;
 };
 
 // One thread at a time.
@@ -62,6 +65,7 @@ class ScratchOpenSearch {
   absl::Status WaitUntilReady();
 
   const ScratchOpenSearchOptions options_;
+  std::string product_;
   std::string archives_;
   std::string directory_;
   int port_ = 0;

@@ -141,7 +141,10 @@ absl::StatusOr<SearchProduct> Cluster::ReadProduct(std::stop_token stop) {
                             "7.10 or later",
                             url_, product.major == 0 ? "no search server" : product.ToString());
   }
-  if (product.elasticsearch) return product;
+  if (product.elasticsearch) {
+    product.elastic_types = product.major > 7 || MemberOf(version, "build_flavor") == "default";
+    return product;
+  }
   // Without the right to see plugins vectors are stored and not searchable.
   const auto plugins = Call("GET", "/_cat/plugins?h=component", std::string(), std::move(stop));
   product.knn_vectors = plugins.ok() && plugins->find("opensearch-knn") != std::string::npos;
@@ -152,7 +155,7 @@ absl::StatusOr<SearchProduct> Cluster::ReadProduct(std::stop_token stop) {
 absl::StatusOr<std::set<std::string>> Cluster::OwnRequests(std::stop_token stop) {
   std::set<std::string> own;
   const absl::StatusOr<json> answer =
-      Read("GET", "/_tasks?actions=indices:data/write/bulk", nullptr, std::move(stop));
+      Read("GET", "/_tasks?actions=indices%3Adata%2Fwrite%2Fbulk", nullptr, std::move(stop));
   // Who may not look at tasks goes without.
   if (absl::IsPermissionDenied(answer.status())) return own;
   PGFLOW_RETURN_IF_ERROR(answer.status());

@@ -35,7 +35,8 @@ class Cluster {
   // not come behind what is sent next. kUnavailable: they do not end.
   absl::Status AwaitOwnRequests(std::stop_token stop);
 
-  // The body of an answer 2xx; `path` begins with a slash.
+  // The body of an answer 2xx; `path` begins with a slash, a query in it is encoded and sorted, as
+  // AWS signs it.
   absl::StatusOr<std::string> Call(const std::string& method, const std::string& path,
                                    std::string body, std::stop_token stop);
   absl::StatusOr<std::string> Call(const std::string& method, const std::string& path,

@@ -10,6 +10,7 @@
 #include "sinks/encoding/json_string.h"
 #include "sinks/encoding/json_value.h"
 #include "sinks/encoding/text_containers.h"
+#include "sinks/opensearch/geo_fields.h"
 #include "sinks/opensearch/json_scanner.h"
 #include "sinks/opensearch/text_fields.h"
 
@@ -122,6 +123,16 @@ void AppendPointField(const FieldPlan& plan, const Value& value, std::string& ou
   out.append(",\"lon\":").append(point.substr(1, comma - 1)).push_back('}');
 }
 
+// What is no GeoJSON is left to the server, which refuses the text or keeps it unindexed.
+void AppendGeoField(const FieldPlan& plan, const Value& value, std::string& out) {
+  std::string hex;
+  if (AppendValueText(value, plan.type, hex)) {
+    if (plan.form == FieldForm::kGeoPoint && AppendGeoPoint(hex, out)) return;
+    if (plan.form == FieldForm::kGeoShape && AppendGeoShape(hex, out)) return;
+  }
+  AppendString(plan, value, out);
+}
+
 bool AppendElements(base::ByteReader& reader, const ArrayHeader& header, uint32_t dimension,
                     const FieldPlan& element, std::string& out) {
   out.push_back('[');
@@ -232,6 +243,9 @@ void AppendField(const FieldPlan& plan, const Value& value, std::string& out) {
       return AppendVector(plan, value, out);
     case FieldForm::kPoint:
       return AppendPointField(plan, value, out);
+    case FieldForm::kGeoPoint:
+    case FieldForm::kGeoShape:
+      return AppendGeoField(plan, value, out);
   }
 }
 

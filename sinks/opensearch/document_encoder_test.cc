@@ -128,6 +128,35 @@ TEST(FieldTest, PlacesAndVectorsWhereTheyAreAskedFor) {
   };
   EXPECT_EQ(mapping({false, 2, 19, true}), R"({"dimension":3,"type":"knn_vector"})");
   EXPECT_EQ(mapping({true, 8, 0, false}), R"({"dims":3,"type":"dense_vector"})");
+  EXPECT_EQ(mapping({true, 7, 10, false, false}), R"({"index":false,"type":"float"})");
+}
+
+TEST(FieldTest, GeometriesWhereTheirReferenceSystemIsTheIndexs) {
+  const std::string point = "0101000020E6100000000000000000F03F0000000000000040";
+  const auto shape = [](int srid, int type) {
+    schemas::Column column = Column(70000, "public.geometry");
+    if (srid != 0) column.type_modifier = (srid << 8) | (type << 2);
+    return column;
+  };
+  EXPECT_EQ(Field(shape(4326, 1), Text(point)), R"({"lat":2,"lon":1})");
+  EXPECT_EQ(Field(shape(4326, 0), Text(point)), R"({"type":"Point","coordinates":[1,2]})");
+  // Not known, unless somebody says so; in binary, too.
+  EXPECT_EQ(Field(shape(0, 0), Text(point)), '"' + point + '"');
+  using std::string_view_literals::operator""sv;
+  EXPECT_EQ(Field(shape(0, 0), Binary("\1\1\0\0\0\0\0\0\0\0\0\xF0\x3F\0\0\0\0\0\0\0\x40"sv),
+                  {{"type", "geo_shape"}}),
+            R"({"type":"Point","coordinates":[1,2]})");
+  EXPECT_EQ(Field(shape(3857, 1), Text(point)), '"' + point + '"');
+  EXPECT_EQ(MapColumn(shape(3857, 1), {}, {}, nullptr).mapping["type"], "keyword");
+  EXPECT_EQ(MapColumn(shape(4326, 3), {}, {}, nullptr).mapping["type"], "geo_shape");
+  EXPECT_EQ(MapColumn(Column(70000, "public.geography"), {}, {}, nullptr).mapping["type"],
+            "geo_shape");
+  // What check says.
+  EXPECT_EQ(*CheckGeoColumn(shape(4326, 1), nullptr), "");
+  EXPECT_THAT(*CheckGeoColumn(shape(0, 1), nullptr), testing::HasSubstr("names no SRID"));
+  EXPECT_THAT(*CheckGeoColumn(shape(3857, 1), nullptr), testing::HasSubstr("ST_Transform"));
+  EXPECT_EQ(CheckGeoColumn(shape(3857, 1), {{"type", "geo_shape"}}).status().code(),
+            absl::StatusCode::kFailedPrecondition);
 }
 
 TEST(MappingTest, FollowsTheTypeAndTheServer) {

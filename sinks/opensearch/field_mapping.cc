@@ -6,6 +6,7 @@
 
 #include "schemas/type_name.h"
 #include "sinks/encoding/text_containers.h"
+#include "sinks/opensearch/geo_fields.h"
 
 namespace pgflow::sinks {
 namespace {
@@ -38,7 +39,7 @@ json StringMappingOf(StringMapping choice) {
 
 FieldMapping JsonMappingOf(JsonMapping choice, const SearchProduct& product) {
   const bool flattened = product.elasticsearch
-                             ? product.major > 7 || (product.major == 7 && product.minor >= 3)
+                             ? product.elastic_types
                              : product.major > 2 || (product.major == 2 && product.minor >= 7);
   if (choice == JsonMapping::kObject) {
     return {{{"type", "object"}, {"dynamic", true}}, Plan(FieldForm::kObjectJson)};
@@ -58,13 +59,24 @@ bool IsVector(const schemas::Column& column) {
 FieldMapping VectorMapping(const schemas::Column& column, const SearchProduct& product) {
   json mapping = {{"type", "float"}, {"index", false}};
   if (column.type_modifier > 0) {
-    if (product.elasticsearch) {
+    if (product.elasticsearch && product.elastic_types) {
       mapping = {{"type", "dense_vector"}, {"dims", column.type_modifier}};
     } else if (product.knn_vectors) {
       mapping = {{"type", "knn_vector"}, {"dimension", column.type_modifier}};
     }
   }
   return {mapping, Plan(FieldForm::kVector)};
+}
+
+// What a geometry can be of itself: one whose reference system is known to be the index's.
+FieldMapping GeoMapping(const GeoColumn& geo) {
+  if (geo.srid != kIndexSrid || geo.shape == GeoColumn::Shape::kUnknown) {
+    return {Keyword(), Plan(FieldForm::kString)};
+  }
+  if (geo.shape == GeoColumn::Shape::kPoint) {
+    return {Lenient("geo_point"), Plan(FieldForm::kGeoPoint)};
+  }
+  return {Lenient("geo_shape"), Plan(FieldForm::kGeoShape)};
 }
 
 FieldMapping MapType(postgres::Oid type, const OpenSearchSinkConfig& config,
@@ -147,13 +159,18 @@ FieldMapping MapType(postgres::Oid type_oid, const OpenSearchSinkConfig& config,
 }
 
 // What the user's mapping asks of the document.
-void Adapt(const json& chosen, FieldPlan& plan) {
+void Adapt(const json& chosen, bool is_geo, FieldPlan& plan) {
   const std::string type = chosen.value("type", "object");
   const bool enabled = chosen.value("enabled", true);
   if (plan.form == FieldForm::kObjectJson || plan.form == FieldForm::kInlineJson) {
     const bool object =
         type == "flat_object" || type == "flattened" || type == "object" || type == "nested";
     plan.form = object && enabled ? FieldForm::kObjectJson : FieldForm::kInlineJson;
+  }
+  if (is_geo) {
+    plan.form = type == "geo_point"   ? FieldForm::kGeoPoint
+                : type == "geo_shape" ? FieldForm::kGeoShape
+                                      : FieldForm::kString;
   }
   const bool is_point = plan.type != nullptr && plan.type->type == oid::kPoint;
   if (is_point && type == "geo_point") plan.form = FieldForm::kPoint;
@@ -167,15 +184,44 @@ std::string SearchProduct::ToString() const {
 
 FieldMapping MapColumn(const schemas::Column& column, const OpenSearchSinkConfig& config,
                        const SearchProduct& product, const nlohmann::json& chosen) {
+  const GeoColumn geo = ReadGeoColumn(column);
   FieldMapping mapped =
-      IsVector(column)
-          ? VectorMapping(column, product)
-          : MapType(column.wire_type != 0 ? column.wire_type : column.type, config, product);
+      geo.is_geo         ? GeoMapping(geo)
+      : IsVector(column) ? VectorMapping(column, product)
+                         : MapType(column.wire_type != 0 ? column.wire_type : column.type, config,
+                                   product);
+  // Types of extensions are known by their names.
+  if (mapped.plan.type == nullptr) mapped.plan.type = FindTypeText(column);
   if (chosen.is_object()) {
     mapped.mapping = chosen;
-    Adapt(chosen, mapped.plan);
+    Adapt(chosen, geo.is_geo, mapped.plan);
   }
   return mapped;
+}
+
+absl::StatusOr<std::string> CheckGeoColumn(const schemas::Column& column, const json& chosen) {
+  const GeoColumn geo = ReadGeoColumn(column);
+  if (!geo.is_geo) return std::string();
+  const std::string type = chosen.is_object() ? chosen.value("type", "") : "";
+  const bool asked = type == "geo_point" || type == "geo_shape";
+  if (geo.srid != 0 && geo.srid != kIndexSrid) {
+    const std::string why = fmt::format(
+        "column {}: its coordinates are of SRID {}, and an index knows 4326 only (longitude, "
+        "latitude); add a generated column ST_Transform({}, 4326)",
+        column.name, geo.srid, column.name);
+    if (asked) return absl::FailedPreconditionError(why);
+    return why + "; this one is kept as text";
+  }
+  if (asked || chosen.is_object()) return std::string();
+  if (geo.shape == GeoColumn::Shape::kUnknown) {
+    return fmt::format("column {}: an index has no curves and surfaces; it is kept as text",
+                       column.name);
+  }
+  if (geo.srid == kIndexSrid) return std::string();
+  return fmt::format(
+      "column {}: its type names no SRID; it is kept as text, unless a mapping says that it has "
+      "longitudes and latitudes: {{{}: {{type: geo_shape}}}}",
+      column.name, column.name);
 }
 
 nlohmann::json ToJson(const config::Node& node) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include <absl/status/statusor.h>
 #include <nlohmann/json.hpp>
 
 #include "schemas/table_schema.h"
@@ -22,6 +23,8 @@ struct SearchProduct {
   int major = 2;
   int minor = 0;
   bool knn_vectors = false;  // OpenSearch's k-NN plugin is there.
+  // Elasticsearch's own types (flattened, dense_vector); its Apache-licensed build is without.
+  bool elastic_types = true;
 
   std::string ToString() const;
 };
@@ -37,6 +40,8 @@ enum class FieldForm : uint8_t {
   kMultirange,  // A list of those.
   kVector,      // pgvector's text is a JSON list.
   kPoint,       // {"lat":y,"lon":x}
+  kGeoPoint,    // The same of a PostGIS point, or [x,y,z].
+  kGeoShape,    // GeoJSON of a PostGIS geometry. What has none is its text, as with kGeoPoint.
 };
 
 struct FieldPlan {
@@ -49,6 +54,12 @@ struct FieldMapping {
   nlohmann::json mapping;
   FieldPlan plan;
 };
+
+// That a column of PostGIS can be what the user's mapping (JSON null: none) makes of it.
+// kFailedPrecondition: its reference system is not that of an index. Empty, or why it is kept as
+// text, for `check`.
+absl::StatusOr<std::string> CheckGeoColumn(const schemas::Column& column,
+                                           const nlohmann::json& chosen);
 
 // `chosen`: the user's mapping of this column; null (JSON) when there is none.
 FieldMapping MapColumn(const schemas::Column& column, const OpenSearchSinkConfig& config,

@@ -198,8 +198,10 @@ absl::StatusOr<IndexShape> MakeIndexShape(const schemas::TableSchema& schema,
   std::vector<FieldMapping> mappings;
   mappings.reserve(schema.columns.size());
   for (const schemas::Column& column : schema.columns) {
-    mappings.push_back(
-        MapColumn(column, config, product, chosen.value(column.name, json(nullptr))));
+    const json mapping = chosen.value(column.name, json(nullptr));
+    const absl::StatusOr<std::string> geo = CheckGeoColumn(column, mapping);
+    if (!geo.ok()) return base::Annotate(geo.status(), "table " + schema.table.ToString());
+    mappings.push_back(MapColumn(column, config, product, mapping));
   }
   IndexShape shape;
   PGFLOW_ASSIGN_OR_RETURN(shape.plan, MakeDocumentPlan(schema, key, mappings));

@@ -32,6 +32,19 @@ absl::Status CheckHealth(Cluster& cluster, std::vector<Finding>& findings, std::
   return absl::OkStatus();
 }
 
+void CheckGeoColumns(const OpenSearchSinkConfig& config, const schemas::TableSchema& schema,
+                     std::vector<Finding>& findings) {
+  const SearchTableOptions* options = config.OptionsOf(schema.table);
+  nlohmann::json chosen = nlohmann::json::object();
+  if (options != nullptr && options->mapping.is_map()) chosen = ToJson(options->mapping);
+  for (const schemas::Column& column : schema.columns) {
+    const absl::StatusOr<std::string> geo =
+        CheckGeoColumn(column, chosen.value(column.name, nlohmann::json(nullptr)));
+    if (!geo.ok() || geo->empty()) continue;  // An error is the table's.
+    findings.push_back({Severity::kWarning, "table " + schema.table.ToString(), *geo, ""});
+  }
+}
+
 const schemas::TableSchema* FindTable(std::span<const engine::TablePlan> tables,
                                       const std::string& name) {
   for (const engine::TablePlan& table : tables) {
@@ -91,6 +104,7 @@ absl::StatusOr<std::vector<Finding>> CheckSearchTarget(const OpenSearchSinkConfi
     if (status.ok()) status = keeper.Check(table);
     findings.push_back(status.ok() ? Finding{Severity::kOk, subject, "index " + *name, ""}
                                    : Problem(subject, status));
+    CheckGeoColumns(config, *table.schema, findings);
   }
   CheckJoinTables(config, tables, findings);
   return findings;

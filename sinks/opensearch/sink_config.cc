@@ -29,7 +29,8 @@ config::ConfigSpec<SearchTableOptions> TableSpec() {
   spec.Field("mapping", &SearchTableOptions::mapping,
              "Mapping of single fields, by column name, in place of what follows from the type: "
              "{title: {type: text, analyzer: english}}. Of a point, type: geo_point makes a "
-             "location.");
+             "location. PostGIS columns of SRID 4326 are geo_point or geo_shape of themselves; of "
+             "one without SRID, these types say that it is longitude and latitude.");
   spec.Field("settings", &SearchTableOptions::settings,
              "Settings of their index, over the general ones.");
   return spec;
@@ -212,6 +213,12 @@ absl::Status ValidateOpenSearchSinkConfig(const OpenSearchSinkConfig& config) {
     return absl::InvalidArgumentError("url must begin with http:// or https://");
   }
   PGFLOW_RETURN_IF_ERROR(http::Validate(config.connection));
+  const http::AuthConfig& auth = config.connection.auth;
+  const bool has_auth =
+      !auth.username.empty() || !auth.bearer_token.empty() || auth.aws.has_value();
+  if (!config.api_key.empty() && has_auth) {
+    return absl::InvalidArgumentError("api_key and connection.auth exclude each other; keep one");
+  }
   PGFLOW_RETURN_IF_ERROR(ValidateIndexTemplate("index", config.index));
   for (const SearchTableOptions& table : config.tables) {
     if (table.index.empty()) continue;

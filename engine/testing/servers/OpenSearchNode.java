@@ -2,33 +2,48 @@
 // setting=value ... Ends on SIGTERM. For ScratchOpenSearch only.
 
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
-import org.opensearch.analysis.common.CommonAnalysisPlugin;
 import org.opensearch.common.settings.Settings;
 import org.opensearch.index.mapper.MapperExtrasPlugin;
 import org.opensearch.index.reindex.ReindexPlugin;
-import org.opensearch.ingest.common.IngestCommonPlugin;
 import org.opensearch.join.ParentJoinPlugin;
 import org.opensearch.node.InternalSettingsPreparer;
 import org.opensearch.node.Node;
-import org.opensearch.painless.PainlessPlugin;
+import org.opensearch.plugins.Plugin;
 import org.opensearch.transport.Netty4Plugin;
 
 public class OpenSearchNode extends Node {
   OpenSearchNode(Settings settings, Path config) {
     super(
         InternalSettingsPreparer.prepareEnvironment(settings, Map.of(), config, () -> "scratch"),
-        List.of(
-            Netty4Plugin.class,
-            ReindexPlugin.class,
-            MapperExtrasPlugin.class,
-            CommonAnalysisPlugin.class,
-            PainlessPlugin.class,
-            ParentJoinPlugin.class,
-            IngestCommonPlugin.class),
+        plugins(),
         true);
+  }
+
+  // Version 1 comes without some of them.
+  private static List<Class<? extends Plugin>> plugins() {
+    List<Class<? extends Plugin>> found =
+        new ArrayList<>(
+            List.of(
+                Netty4Plugin.class,
+                ReindexPlugin.class,
+                MapperExtrasPlugin.class,
+                ParentJoinPlugin.class));
+    for (String name :
+        List.of(
+            "org.opensearch.analysis.common.CommonAnalysisPlugin",
+            "org.opensearch.painless.PainlessPlugin",
+            "org.opensearch.ingest.common.IngestCommonPlugin")) {
+      try {
+        found.add(Class.forName(name).asSubclass(Plugin.class));
+      } catch (ClassNotFoundException absent) {
+        // Not among the archives.
+      }
+    }
+    return found;
   }
 
   @Override
