@@ -86,11 +86,15 @@ class ConfigSpec {
                });
   }
 
+  // Where the map was written.
+  void Remember(Place C::*member) { place_ = member; }
+
   // Fills `config` from a map. False when it added to `problems`; it always looks at everything.
   bool Parse(const Node& node, C& config, Problems& problems) const {
     std::vector<std::string> names;
     for (const auto& field : fields_) names.push_back(field->description.name);
     const size_t before = problems.size();
+    if (place_ != nullptr) config.*place_ = node.place();
     if (!CheckKeys(node, names, problems)) return false;
     for (const auto& field : fields_) {
       const Node value = node.Find(field->description.name);
@@ -125,6 +129,7 @@ class ConfigSpec {
   }
 
   std::vector<std::shared_ptr<AnyField<C>>> fields_;
+  Place C::*place_ = nullptr;
 };
 
 }  // namespace pgflow::config

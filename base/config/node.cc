@@ -81,6 +81,10 @@ Node Node::FindKey(std::string_view key) const {
   return {};
 }
 
+std::string Place::ToString() const {
+  return line == 0 ? std::string() : fmt::format("{}:{}", file, line);
+}
+
 std::string Problem::ToString() const {
   if (line == 0) return file.empty() ? message : fmt::format("{}: {}", file, message);
   return fmt::format("{}:{}:{}: {}", file, line, column, message);

@@ -12,6 +12,15 @@
 
 namespace pgflow::config {
 
+// Where something was written, for messages that come later than the parser's.
+struct Place {
+  std::string file;
+  int line = 0;  // From 1; 0: it was not written.
+
+  // "pipeline.yaml:12"; empty when it was not written.
+  std::string ToString() const;
+};
+
 // A cheap handle to an immutable tree. A default-made Node is absent: no value was written there.
 // Thread-safe (immutable).
 class Node {
@@ -34,6 +43,7 @@ class Node {
   const std::string& file() const;
   int line() const;
   int column() const;
+  Place place() const { return {file(), line()}; }
   // "source.postgres.url", "sinks[1]"; empty for the root.
   const std::string& path() const;
 

@@ -64,7 +64,7 @@ std::string Expectation(const FieldDescription& field) {
   return "";
 }
 
-std::string Place(const Node& node) {
+std::string PlaceOf(const Node& node) {
   return node.path().empty() ? std::string("the file") : Quote(node.path());
 }
 
@@ -105,7 +105,7 @@ std::string ValueTypeName(ValueType type) {
 bool CheckKeys(const Node& node, const std::vector<std::string>& names, Problems& problems) {
   if (node.is_null() || node.is_absent()) return true;
   if (!node.is_map()) {
-    problems.Add(node, fmt::format("{} must be a section of keys and values, not {}", Place(node),
+    problems.Add(node, fmt::format("{} must be a section of keys and values, not {}", PlaceOf(node),
                                    Found(node)));
     return false;
   }
@@ -122,13 +122,13 @@ bool CheckKeys(const Node& node, const std::vector<std::string>& names, Problems
     } else {
       hint = fmt::format("valid here: {}", JoinNames(names));
     }
-    problems.Add(key, fmt::format("unknown key '{}' in {}; {}", key.text(), Place(node), hint));
+    problems.Add(key, fmt::format("unknown key '{}' in {}; {}", key.text(), PlaceOf(node), hint));
   }
   return true;
 }
 
 void AddMissing(const Node& node, const FieldDescription& field, Problems& problems) {
-  std::string message = fmt::format("'{}' is missing in {}", field.name, Place(node));
+  std::string message = fmt::format("'{}' is missing in {}", field.name, PlaceOf(node));
   if (!field.example.empty()) message += fmt::format("; write {}: {}", field.name, field.example);
   problems.Add(node, std::move(message));
 }
@@ -136,16 +136,16 @@ void AddMissing(const Node& node, const FieldDescription& field, Problems& probl
 void AddEmpty(const Node& node, const FieldDescription&, Problems& problems) {
   std::string origin;
   if (node.is_from_reference()) origin = fmt::format(" ({} is empty)", node.Quoted());
-  problems.Add(node, fmt::format("{} must not be empty{}", Place(node), origin));
+  problems.Add(node, fmt::format("{} must not be empty{}", PlaceOf(node), origin));
 }
 
 void AddWrongType(const Node& node, const FieldDescription& field, Problems& problems) {
-  problems.Add(node, fmt::format("{} must be {}, not {}", Place(node), Expectation(field),
+  problems.Add(node, fmt::format("{} must be {}, not {}", PlaceOf(node), Expectation(field),
                                  field.type == ValueType::kSecret ? "a section" : Found(node)));
 }
 
 void AddOutOfRange(const Node& node, const FieldDescription& field, Problems& problems) {
-  problems.Add(node, fmt::format("{} must be from {} to {}, not {}", Place(node), *field.minimum,
+  problems.Add(node, fmt::format("{} must be from {} to {}, not {}", PlaceOf(node), *field.minimum,
                                  *field.maximum, Found(node)));
 }
 
@@ -155,7 +155,7 @@ void AddWrongChoice(const Node& node, const FieldDescription& field, Problems& p
     const std::string nearest = NearestName(node.text(), field.choices);
     if (!nearest.empty()) hint = fmt::format("; did you mean '{}'?", nearest);
   }
-  problems.Add(node, fmt::format("{} must be one of {}, not {}{}", Place(node),
+  problems.Add(node, fmt::format("{} must be one of {}, not {}{}", PlaceOf(node),
                                  JoinNames(field.choices), Found(node), hint));
 }
 
