@@ -90,6 +90,7 @@ class Checker {
     std::vector<schemas::TableSchemaPtr> tables;
     tables.reserve(plans.size());
     for (const engine::TablePlan& plan : plans) tables.push_back(plan.schema);
+    for (const schemas::TableSchemaPtr& table : tables) transformer.front()->Introduce(table);
     if (!tables.empty()) Add(place, transformer.front()->Check(tables));
     std::vector<engine::TablePlan> next;
     for (const engine::TablePlan& plan : plans) {

@@ -13,7 +13,7 @@
 #include "engine/api/part_name.h"
 #include "engine/observe/status_json.h"
 #include "engine/observe/status_text.h"
-#include "engine/runtime/sqlite_checkpoint_store.h"
+#include "engine/state/sqlite_checkpoint_store.h"
 
 namespace pgflow::cli {
 namespace {
@@ -23,7 +23,8 @@ using Json = nlohmann::ordered_json;
 // Read without opening the sink: that would take it away from a pipeline that runs elsewhere.
 absl::StatusOr<std::optional<engine::SinkCheckpoint>> StoredCheckpoint(
     const engine::PipelineParts& parts, const engine::SinkNode& sink, std::stop_token stop) {
-  auto own = sink.sink->PeekCheckpoint({parts.name(), sink.name, ""}, stop);
+  auto own =
+      sink.sink->PeekCheckpoint({parts.name(), sink.name, "", parts.options.state_directory}, stop);
   if (!own.ok() || own->has_value()) return own;
   std::error_code ignored;
   if (!std::filesystem::exists(parts.options.state_directory, ignored)) return own;
@@ -60,9 +61,9 @@ Json SinkJson(const engine::PipelineParts& parts, const engine::SinkNode& sink,
   json["name"] = part.empty() ? sink.name : sink.name + " " + part;
   json["type"] = sink.type;
   const auto checkpoint =
-      part.empty()
-          ? StoredCheckpoint(parts, sink, stop)
-          : sink.sink->PeekCheckpoint({engine::PartName(parts.name(), part), sink.name, ""}, stop);
+      part.empty() ? StoredCheckpoint(parts, sink, stop)
+                   : sink.sink->PeekCheckpoint(
+                         {engine::PartName(parts.name(), part), sink.name, "", ""}, stop);
   if (checkpoint.ok() && !checkpoint->has_value() && !part.empty()) {
     json["error"] = "the target has no checkpoint of it; what the group has read is the group's";
     return json;

@@ -27,6 +27,18 @@ struct TableStatus {
   bool complete = false;  // Keys built too.
 };
 
+// One of the places that a sink sends to by itself, each with a progress of its own.
+struct EndpointStatus {
+  std::string name;      // As the user knows it: the key of its row.
+  std::string state;     // "delivering", "failing", "rejected", "disabled", ...
+  std::string target;    // Its origin, no secrets.
+  std::string error;     // Why it is in that state; empty when it is well.
+  uint64_t waiting = 0;  // Events that are still to be sent.
+  uint64_t waiting_bytes = 0;
+  uint64_t delivered = 0;  // Since the process started.
+  uint64_t dropped = 0;    // That it refused for good, as configured; since the process started.
+};
+
 struct SinkStatus {
   std::string name;
   std::string type;
@@ -48,6 +60,7 @@ struct SinkStatus {
   std::vector<uint64_t> write_latency_counts;
   std::string last_error;  // Of the last retry; empty when it is well.
   std::vector<TableStatus> tables;
+  std::vector<EndpointStatus> endpoints;
 };
 inline constexpr double kWriteLatencyBounds[] = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
                                                  0.1,    0.25,  0.5,    1.0,   2.5,  5.0,   10.0};

@@ -15,6 +15,7 @@
 
 #include "engine/api/batch.h"
 #include "engine/api/checkpoint.h"
+#include "engine/api/pipeline_status.h"
 #include "engine/api/preflight.h"
 #include "schemas/table_definition.h"
 
@@ -37,6 +38,8 @@ struct SinkContext {
   std::string pipeline;
   std::string sink;      // Unique in the pipeline.
   std::string database;  // The source's; empty where nobody asked the source.
+  // Of the pipeline, for a sink that has to remember something; it may not be there yet.
+  std::string state_directory = ".pgflow";
 };
 
 // One table of a snapshot, as this sink is to see it.
@@ -141,6 +144,9 @@ class Sink {
   // The newest window end that survives a crash of the sink. Cheap; called after each Write and
   // every 100 ms or so while it lags.
   virtual absl::StatusOr<StreamPoint> Durable(std::stop_token stop) = 0;
+
+  // Of a sink that brings changes to several places by itself. Thread-safe.
+  virtual std::vector<EndpointStatus> endpoints() const { return {}; }
 
   // After the last Write of a clean shutdown.
   virtual absl::Status Close(std::stop_token /*stop*/) { return absl::OkStatus(); }

@@ -1,7 +1,9 @@
 // Transformer: changes, drops or renames what passes. A pure function of one batch: no I/O, no
-// clock, no order across batches.
+// clock, no order across batches. Save one that looks rows up: it keeps what the log said of them
+// by position, so that what it makes of a batch still depends on the log and nothing else.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -14,6 +16,15 @@
 #include "engine/api/preflight.h"
 
 namespace pgflow::engine {
+
+struct TransformerContext {
+  std::string pipeline;
+  std::string state_directory;
+  size_t place = 0;  // In the chain.
+};
+
+// Gives the rows of one table as of `point`, in snapshot batches, to `consume`.
+using RowSource = std::function<absl::Status(const std::function<absl::Status(Batch)>& consume)>;
 
 // Thread-safe: lanes share one instance.
 class Transformer {
@@ -34,6 +45,24 @@ class Transformer {
   }
 
   virtual absl::Status Transform(Batch& batch) = 0;
+
+  // Once, before any batch.
+  virtual absl::Status Open(const TransformerContext& /*context*/) { return absl::OkStatus(); }
+  // The table (as it comes to this transformer) whose rows it must know of each snapshot, before
+  // any batch of that snapshot. Null: none.
+  virtual const schemas::TableName* looked_up() const { return nullptr; }
+  // How a table looks that comes here; before TransformSchema is asked of any, where all are known.
+  virtual void Introduce(const schemas::TableSchemaPtr& /*schema*/) {}
+  // All rows of the looked-up table as of a consistent point. Replaces nothing that was said of
+  // positions before it.
+  virtual absl::Status Learn(const schemas::TableSchemaPtr& /*schema*/, postgres::Lsn /*point*/,
+                             const RowSource& /*rows*/) {
+    return absl::OkStatus();
+  }
+  // A stream goes on from there with no snapshot before it. kFailedPrecondition: it has to learn.
+  virtual absl::Status Resume(postgres::Lsn /*from*/) { return absl::OkStatus(); }
+  // No batch of what committed before `lsn` comes again. Cheap; any thread.
+  virtual void Settle(postgres::Lsn /*lsn*/) {}
 
   // What is configured and fits none of those tables, all that come here: for `pgflow check`.
   virtual std::vector<Finding> Check(std::span<const schemas::TableSchemaPtr> /*tables*/) const {

@@ -9,8 +9,8 @@
 
 #include "base/status.h"
 #include "engine/runtime/dead_letter.h"
-#include "engine/runtime/sqlite_checkpoint_store.h"
 #include "engine/runtime/table_gates.h"
+#include "engine/state/sqlite_checkpoint_store.h"
 #include "engine/testing/event_builder.h"
 
 namespace pgflow::engine {

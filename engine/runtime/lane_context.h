@@ -13,8 +13,8 @@
 #include "engine/api/transformer.h"
 #include "engine/runtime/backoff.h"
 #include "engine/runtime/snapshot_runner.h"
-#include "engine/runtime/sqlite_checkpoint_store.h"
 #include "engine/runtime/stream_log.h"
+#include "engine/state/sqlite_checkpoint_store.h"
 
 namespace pgflow::engine {
 

@@ -9,6 +9,7 @@
 #include "base/pause.h"
 #include "base/status.h"
 #include "engine/runtime/checkpoint_identity.h"
+#include "engine/runtime/lookup_tables.h"
 #include "engine/runtime/table_join.h"
 
 namespace pgflow::engine {
@@ -64,7 +65,7 @@ absl::Status Pipeline::Destroy(std::stop_token stop) {
   note(state.status(), "state");
   for (SinkNode& node : nodes_) {
     const auto forget = [&](Sink& sink, const std::string& name) {
-      absl::Status status = sink.Open({options_.name, name, ""}, stop);
+      absl::Status status = sink.Open({options_.name, name, "", options_.state_directory}, stop);
       if (status.ok() && sink.checkpoint_store() != nullptr) {
         status = sink.checkpoint_store()->Forget();
       } else if (status.ok() && state.ok()) {
@@ -111,6 +112,12 @@ absl::Status Pipeline::Start(std::stop_token stop) {
       .options = options_.lane,
       .tap = options_.tap,
   });
+  // Positions mean nothing in another database's log.
+  const std::string log =
+      fmt::format("{} of {}/{}", options_.name, identity->system_identifier, identity->database);
+  for (size_t i = 0; i < transformers_.size(); ++i) {
+    PGFLOW_RETURN_IF_ERROR(transformers_[i]->Open({log, options_.state_directory, i}));
+  }
   std::vector<std::unique_ptr<SinkLane>> lanes;
   for (SinkNode& node : nodes_) {
     lanes.push_back(std::make_unique<SinkLane>(*context_, std::move(node)));
@@ -129,6 +136,7 @@ absl::StatusOr<std::shared_ptr<SnapshotSession>> Pipeline::OpenSession(postgres:
     return session;
   }
   PGFLOW_ASSIGN_OR_RETURN(std::unique_ptr<SnapshotSession> opened, source_->OpenSnapshot(stop));
+  PGFLOW_RETURN_IF_ERROR(LearnLookups(*opened, transformers_, stop));
   std::shared_ptr<SnapshotSession> session = std::move(opened);
   session_ = session;
   return session;
@@ -287,6 +295,7 @@ void Pipeline::MoveFrontier() {
   for (const auto& lane : lanes_) frontier = std::min(frontier, lane->frontier());
   if (frontier == postgres::Lsn(UINT64_MAX) || !frontier.valid()) return;
   source_->Acknowledge(frontier);
+  for (const auto& transformer : transformers_) transformer->Settle(frontier);
 }
 
 absl::Status Pipeline::Run(std::stop_token drain, std::stop_token stop) {

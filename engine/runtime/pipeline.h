@@ -17,8 +17,8 @@
 #include "engine/api/transformer.h"
 #include "engine/runtime/refresh_request.h"
 #include "engine/runtime/sink_lane.h"
-#include "engine/runtime/sqlite_checkpoint_store.h"
 #include "engine/runtime/stream_log.h"
+#include "engine/state/sqlite_checkpoint_store.h"
 
 namespace pgflow::engine {
 

@@ -12,7 +12,7 @@
 #include <absl/status/statusor.h>
 
 #include "engine/api/source.h"
-#include "engine/runtime/sqlite_database.h"
+#include "engine/state/sqlite_database.h"
 
 namespace pgflow::engine {
 

@@ -88,8 +88,9 @@ absl::Status SinkLane::Attempt(std::stop_token stop) {
   if (!node_.dead_letter_path.empty() && dead_letter_ == nullptr) {
     PGFLOW_ASSIGN_OR_RETURN(dead_letter_, DeadLetterFile::Open(node_.dead_letter_path));
   }
-  PGFLOW_RETURN_IF_ERROR(
-      node_.sink->Open({context_.pipeline, node_.name, context_.identity.database}, stop));
+  PGFLOW_RETURN_IF_ERROR(node_.sink->Open(
+      {context_.pipeline, node_.name, context_.identity.database, context_.state.directory()},
+      stop));
   store_ = node_.sink->checkpoint_store();
   if (store_ == nullptr) store_ = &own_store_;
   PGFLOW_ASSIGN_OR_RETURN(SinkCheckpoint checkpoint, LoadCheckpoint(stop));
@@ -106,6 +107,7 @@ absl::Status SinkLane::Attempt(std::stop_token stop) {
                    std::max(postgres::Lsn(frontier_.load()), context_.slot.confirmed_flush));
   if (!checkpoint.snapshot_complete) PGFLOW_RETURN_IF_ERROR(CopySnapshot(checkpoint, stop));
   if (context_.snapshot_only) return store_->Forget();
+  PGFLOW_RETURN_IF_ERROR(ResumeTransformers(checkpoint.stream.end_lsn, stop));
   TableGates gates(checkpoint);
   const bool settled = checkpoint.stream.end_lsn >= gates.settled();
   builder_.Start(checkpoint.stream, std::move(gates));
@@ -120,6 +122,20 @@ absl::Status SinkLane::Attempt(std::stop_token stop) {
   cursor_->Rewind();
   cursor_->Activate();
   return Stream(stop);
+}
+
+// One that looks rows up and is new in a pipeline that runs already has to learn them first.
+absl::Status SinkLane::ResumeTransformers(postgres::Lsn from, std::stop_token stop) {
+  for (const auto& transformer : context_.transformers) {
+    absl::Status status = transformer->Resume(from);
+    if (status.code() == absl::StatusCode::kFailedPrecondition) {
+      base::LogInfo("sink {}: reading what is looked up ({})", node_.name, base::Message(status));
+      PGFLOW_RETURN_IF_ERROR(context_.open_session(postgres::Lsn(), stop).status());
+      status = transformer->Resume(from);
+    }
+    PGFLOW_RETURN_IF_ERROR(status);
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<SinkCheckpoint> SinkLane::LoadCheckpoint(const std::stop_token& stop) {
@@ -171,7 +187,8 @@ absl::Status SinkLane::CopySnapshot(SinkCheckpoint& checkpoint, std::stop_token 
   SnapshotRunner runner(
       {.sink = *node_.sink,
        .store = *store_,
-       .names = {context_.pipeline, node_.name, context_.identity.database},
+       .names = {context_.pipeline, node_.name, context_.identity.database,
+                 context_.state.directory()},
        .transformers = context_.transformers,
        .open_session = context_.open_session,
        .statistics = statistics_,
@@ -380,6 +397,7 @@ void SinkLane::SetFrontier(StreamPoint point) {
 
 SinkStatus SinkLane::status(postgres::Lsn server_lsn) const {
   SinkStatus status = statistics_.Snapshot();
+  status.endpoints = node_.sink->endpoints();
   status.queue_bytes = cursor_->held_bytes();
   const uint64_t frontier = frontier_.load();
   status.durable_lsn = postgres::Lsn(frontier);

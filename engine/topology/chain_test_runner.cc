@@ -163,10 +163,10 @@ class Trial {
   }
 
   std::vector<std::string> Run(std::span<const std::unique_ptr<Transformer>> transformers) {
-    absl::Status status;
+    absl::Status status = Introduce(transformers);
     for (const auto& transformer : transformers) {
-      status = transformer->Transform(batch_);
       if (!status.ok()) break;
+      status = transformer->Transform(batch_);
     }
     const std::string_view message = base::Message(status);
     if (test_.error.has_value()) {
@@ -182,6 +182,23 @@ class Trial {
   }
 
  private:
+  // Each transformer forgets the test before, and gets to know the tables as they come to it.
+  absl::Status Introduce(std::span<const std::unique_ptr<Transformer>> transformers) const {
+    std::vector<schemas::TableSchemaPtr> tables;
+    for (const auto& [name, schema] : tables_) tables.push_back(schema);
+    for (size_t i = 0; i < transformers.size(); ++i) {
+      PGFLOW_RETURN_IF_ERROR(transformers[i]->Open({"test", "", i}));
+      if (transformers[i]->looked_up() == nullptr && i + 1 == transformers.size()) break;
+      for (const schemas::TableSchemaPtr& table : tables) transformers[i]->Introduce(table);
+      std::vector<schemas::TableSchemaPtr> next;
+      for (const schemas::TableSchemaPtr& table : tables) {
+        const auto behind = transformers[i]->TransformSchema(table);
+        if (behind.ok() && *behind != nullptr) next.push_back(*behind);
+      }
+      tables = std::move(next);
+    }
+    return absl::OkStatus();
+  }
   absl::StatusOr<ChangeEvent> MakeEvent(const TestEvent& given) {
     const auto table = tables_.find(given.table);
     const std::optional<Operation> operation = FindOperation(given.operation);

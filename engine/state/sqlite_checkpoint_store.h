@@ -5,7 +5,7 @@
 #include <string>
 
 #include "engine/api/checkpoint.h"
-#include "engine/runtime/sqlite_database.h"
+#include "engine/state/sqlite_database.h"
 
 namespace pgflow::engine {
 

@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <memory>
 #include <string>
+#include <utility>
 #include <variant>
 
 #include <absl/status/status.h>
@@ -16,12 +17,18 @@ struct sqlite3_stmt;
 
 namespace pgflow::engine {
 
-// One file for a pipeline (state.db), shared by its sinks: one SqliteDatabase, one store a sink.
-// Thread-safe: SQLite serialises, and so does the busy timeout between processes.
+// One file for a pipeline (state.db), shared by its sinks: one SqliteDatabase, one store a sink;
+// and files of components that have more to remember. Thread-safe: SQLite serialises, and so does
+// the busy timeout between processes.
 class SqliteDatabase {
  public:
   // Creates directory and file. kFailedPrecondition, naming the path, when that is not possible.
   static absl::StatusOr<std::unique_ptr<SqliteDatabase>> Open(const std::string& directory);
+  // Another file there, of one component: it has tables for checkpoints, and those of `schema`
+  // (SQL). Only its user may read it.
+  static absl::StatusOr<std::unique_ptr<SqliteDatabase>> Open(const std::string& directory,
+                                                              const std::string& file,
+                                                              const char* schema);
   ~SqliteDatabase();
   SqliteDatabase(const SqliteDatabase&) = delete;
   SqliteDatabase& operator=(const SqliteDatabase&) = delete;
@@ -39,14 +46,20 @@ class SqliteDatabase {
     sqlite3_stmt* statement_;
   };
 
+  const std::string& directory() const { return directory_; }
+
   // Runs one statement with its `?` bound; `on_row` sees each row of the answer. Durable when it
   // returns. kFailedPrecondition, naming the file, when that failed.
   absl::Status Query(const char* sql, std::initializer_list<Bound> bounds,
                      const std::function<void(const Row&)>& on_row = nullptr) const;
+  // All that `work` asks, or nothing. The caller sees to it that nobody else asks meanwhile.
+  absl::Status Transaction(const std::function<absl::Status()>& work) const;
 
  private:
-  SqliteDatabase(sqlite3* handle, std::string path) : handle_(handle), path_(std::move(path)) {}
+  SqliteDatabase(sqlite3* handle, std::string directory, std::string path)
+      : handle_(handle), directory_(std::move(directory)), path_(std::move(path)) {}
   sqlite3* handle_;
+  std::string directory_;
   std::string path_;
 };
 

@@ -1,4 +1,4 @@
-#include "engine/runtime/sqlite_checkpoint_store.h"
+#include "engine/state/sqlite_checkpoint_store.h"
 
 #include <cstdint>
 #include <cstdlib>

@@ -1,4 +1,4 @@
-#include "engine/runtime/sqlite_database.h"
+#include "engine/state/sqlite_database.h"
 
 #include <sqlite3.h>
 
@@ -29,6 +29,8 @@ CREATE TABLE IF NOT EXISTS refresh_request (
   done INTEGER NOT NULL DEFAULT 0, answer TEXT);
 )";
 
+constexpr int kBusyMilliseconds = 30'000;
+
 // Ends the statement whatever comes.
 struct Statement {
   ~Statement() { sqlite3_finalize(prepared); }
@@ -38,16 +40,28 @@ struct Statement {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<SqliteDatabase>> SqliteDatabase::Open(const std::string& directory) {
+  return Open(directory, "state.db", "");
+}
+
+absl::StatusOr<std::unique_ptr<SqliteDatabase>> SqliteDatabase::Open(const std::string& directory,
+                                                                     const std::string& file,
+                                                                     const char* schema) {
   std::error_code error;
   std::filesystem::create_directories(directory, error);
-  const std::string path = directory + "/state.db";
+  const std::string path = directory + "/" + file;
   sqlite3* handle = nullptr;
   int outcome = sqlite3_open(path.c_str(), &handle);
   if (outcome == SQLITE_OK) {
-    sqlite3_busy_timeout(handle, 5000);
+    // Of several writers each holds the file for a window's time at most.
+    sqlite3_busy_timeout(handle, kBusyMilliseconds);
     outcome = sqlite3_exec(handle, kSchema, nullptr, nullptr, nullptr);
   }
-  std::unique_ptr<SqliteDatabase> database(new SqliteDatabase(handle, path));
+  if (outcome == SQLITE_OK) outcome = sqlite3_exec(handle, schema, nullptr, nullptr, nullptr);
+  using std::filesystem::perms;
+  if (*schema != '\0') {
+    std::filesystem::permissions(path, perms::owner_read | perms::owner_write, error);
+  }
+  std::unique_ptr<SqliteDatabase> database(new SqliteDatabase(handle, directory, path));
   if (outcome != SQLITE_OK) {
     return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
                             "state store {}: {}; set state.directory to a writable place", path,
@@ -60,7 +74,9 @@ SqliteDatabase::~SqliteDatabase() { sqlite3_close(handle_); }
 
 std::string SqliteDatabase::Row::text(int column) const {
   const unsigned char* text = sqlite3_column_text(statement_, column);
-  return text == nullptr ? std::string() : std::string(reinterpret_cast<const char*>(text));
+  if (text == nullptr) return {};
+  return {reinterpret_cast<const char*>(text),
+          static_cast<size_t>(sqlite3_column_bytes(statement_, column))};
 }
 
 int64_t SqliteDatabase::Row::integer(int column) const {
@@ -74,7 +90,8 @@ absl::Status SqliteDatabase::Query(const char* sql, std::initializer_list<Bound>
   int index = 1;
   for (const Bound& bound : bounds) {
     if (const auto* text = std::get_if<std::string>(&bound)) {
-      sqlite3_bind_text(statement.prepared, index++, text->c_str(), -1, SQLITE_TRANSIENT);
+      sqlite3_bind_text(statement.prepared, index++, text->data(), static_cast<int>(text->size()),
+                        SQLITE_STATIC);
     } else {
       sqlite3_bind_int64(statement.prepared, index++, std::get<int64_t>(bound));
     }
@@ -87,6 +104,18 @@ absl::Status SqliteDatabase::Query(const char* sql, std::initializer_list<Bound>
   }
   return base::MakeStatus(absl::StatusCode::kFailedPrecondition, "state store {}: {}", path_,
                           sqlite3_errmsg(handle_));
+}
+
+absl::Status SqliteDatabase::Transaction(const std::function<absl::Status()>& work) const {
+  PGFLOW_RETURN_IF_ERROR(Query("BEGIN IMMEDIATE", {}));
+  absl::Status status = work();
+  if (status.ok()) status = Query("COMMIT", {});
+  if (!status.ok()) {
+    // What went wrong first is what counts; without a transaction this changes nothing.
+    const absl::Status undone = Query("ROLLBACK", {});
+    static_cast<void>(undone.ok());
+  }
+  return status;
 }
 
 }  // namespace pgflow::engine
