@@ -3,6 +3,8 @@
 #include <array>
 #include <iterator>
 #include <limits>
+#include <map>
+#include <string>
 #include <utility>
 
 #include <prometheus/collectable.h>
@@ -206,6 +208,44 @@ class StatusCollectable final : public prometheus::Collectable {
     PerSink(families, "pgflow_sink_durable_lsn_bytes", "The sink's frontier.", MetricType::Gauge,
             [](const SinkStatus& sink) { return static_cast<double>(sink.durable_lsn.value()); });
     AddLatencies(families);
+    AddEndpoints(families);
+  }
+
+  static double SumOf(const SinkStatus& sink, uint64_t EndpointStatus::*field) {
+    uint64_t sum = 0;
+    for (const EndpointStatus& endpoint : sink.endpoints) sum += endpoint.*field;
+    return static_cast<double>(sum);
+  }
+
+  // By state rather than by endpoint: there may be thousands.
+  void AddEndpoints(Families& families) const {
+    using prometheus::MetricType;
+    std::map<std::pair<std::string, std::string>, size_t> states;
+    for (const SinkStatus& sink : status_.sinks) {
+      for (const EndpointStatus& endpoint : sink.endpoints) ++states[{sink.name, endpoint.state}];
+    }
+    if (states.empty()) return;
+    auto& family = Add(families, "pgflow_sink_endpoints", "Endpoints of the sink, by their state.",
+                       MetricType::Gauge);
+    for (const auto& [name, count] : states) {
+      prometheus::ClientMetric& metric = family.metric.emplace_back();
+      metric.label = PipelineLabels();
+      metric.label.push_back(MakeLabel("sink", name.first));
+      metric.label.push_back(MakeLabel("state", name.second));
+      metric.gauge.value = static_cast<double>(count);
+    }
+    PerSink(families, "pgflow_sink_endpoint_waiting_events", "Events that endpoints wait for.",
+            MetricType::Gauge,
+            [](const SinkStatus& sink) { return SumOf(sink, &EndpointStatus::waiting); });
+    PerSink(families, "pgflow_sink_endpoint_waiting_bytes", "Their size.", MetricType::Gauge,
+            [](const SinkStatus& sink) { return SumOf(sink, &EndpointStatus::waiting_bytes); });
+    PerSink(families, "pgflow_sink_endpoint_delivered_total", "Events that endpoints have taken.",
+            MetricType::Counter,
+            [](const SinkStatus& sink) { return SumOf(sink, &EndpointStatus::delivered); });
+    PerSink(families, "pgflow_sink_endpoint_dropped_total",
+            "Events that endpoints refused and that were dropped, as configured.",
+            MetricType::Counter,
+            [](const SinkStatus& sink) { return SumOf(sink, &EndpointStatus::dropped); });
   }
 
   void AddLatencies(Families& families) const {

@@ -28,6 +28,13 @@ Json TableJson(const TableStatus& table) {
           {"complete", table.complete}};
 }
 
+Json EndpointJson(const EndpointStatus& endpoint) {
+  return {{"name", endpoint.name},           {"state", endpoint.state},
+          {"target", endpoint.target},       {"error", endpoint.error},
+          {"waiting", endpoint.waiting},     {"waiting_bytes", endpoint.waiting_bytes},
+          {"delivered", endpoint.delivered}, {"dropped", endpoint.dropped}};
+}
+
 Json SinkJson(const SinkStatus& sink, bool counts_messages) {
   Json json = {{"name", sink.name},
                {"type", sink.type},
@@ -49,6 +56,9 @@ Json SinkJson(const SinkStatus& sink, bool counts_messages) {
                {"last_error", sink.last_error},
                {"tables", Json::array()}};
   for (const TableStatus& table : sink.tables) json["tables"].push_back(TableJson(table));
+  if (sink.endpoints.empty()) return json;
+  json["endpoints"] = Json::array();
+  for (const EndpointStatus& each : sink.endpoints) json["endpoints"].push_back(EndpointJson(each));
   return json;
 }
 
@@ -105,6 +115,20 @@ TableStatus ReadTable(const Json& json) {
   return table;
 }
 
+EndpointStatus ReadEndpoint(const Json& json) {
+  const Reader reader(json);
+  EndpointStatus endpoint;
+  reader.Read("name", endpoint.name);
+  reader.Read("state", endpoint.state);
+  reader.Read("target", endpoint.target);
+  reader.Read("error", endpoint.error);
+  reader.Read("waiting", endpoint.waiting);
+  reader.Read("waiting_bytes", endpoint.waiting_bytes);
+  reader.Read("delivered", endpoint.delivered);
+  reader.Read("dropped", endpoint.dropped);
+  return endpoint;
+}
+
 SinkStatus ReadSink(const Json& json) {
   const Reader reader(json);
   SinkStatus sink;
@@ -129,6 +153,9 @@ SinkStatus ReadSink(const Json& json) {
   reader.Read("last_error", sink.last_error);
   if (const auto tables = json.find("tables"); tables != json.end()) {
     for (const Json& table : *tables) sink.tables.push_back(ReadTable(table));
+  }
+  if (const auto endpoints = json.find("endpoints"); endpoints != json.end()) {
+    for (const Json& endpoint : *endpoints) sink.endpoints.push_back(ReadEndpoint(endpoint));
   }
   return sink;
 }

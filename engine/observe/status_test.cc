@@ -85,5 +85,22 @@ TEST(StatusText, ShowsWhyItFailed) {
             std::string::npos);
 }
 
+TEST(StatusTest, ShowsEndpointsTheOnesInTroubleFirst) {
+  PipelineStatus status;
+  status.pipeline = "shop";
+  SinkStatus& sink = status.sinks.emplace_back();
+  sink.name = "hooks";
+  sink.endpoints = {{"1", "delivering", "https://a.example", "", 0, 0, 7, 0},
+                    {"2", "failing", "https://b.example", "refused", 3, 900, 0, 1}};
+  const absl::StatusOr<PipelineStatus> back = StatusFromJson(StatusToJson(status));
+  ASSERT_TRUE(back.ok()) << back.status();
+  ASSERT_EQ(back->sinks[0].endpoints.size(), 2U);
+  EXPECT_EQ(back->sinks[0].endpoints[1].error, "refused");
+  EXPECT_EQ(back->sinks[0].endpoints[1].waiting_bytes, 900U);
+  const std::string text = StatusToText(status, absl::Now());
+  EXPECT_LT(text.find("b.example"), text.find("a.example")) << text;
+  EXPECT_NE(text.find("endpoint 2: refused"), std::string::npos) << text;
+}
+
 }  // namespace
 }  // namespace pgflow::engine

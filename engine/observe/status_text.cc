@@ -10,6 +10,8 @@
 namespace pgflow::engine {
 namespace {
 
+constexpr size_t kEndpointsShown = 50;
+
 std::string RowsCell(const TableStatus& table) {
   if (table.complete || table.rows_estimate < 0) return FormatCount(table.rows_done);
   return fmt::format("{} of ~{}", FormatCount(table.rows_done),
@@ -66,6 +68,34 @@ void AppendSinks(const PipelineStatus& status, std::string& text) {
   }
 }
 
+// The ones in trouble first.
+void AppendEndpoints(const SinkStatus& sink, std::string& text) {
+  if (sink.endpoints.empty()) return;
+  std::vector<const EndpointStatus*> endpoints;
+  for (const EndpointStatus& endpoint : sink.endpoints) endpoints.push_back(&endpoint);
+  std::ranges::stable_sort(endpoints, [](const EndpointStatus* one, const EndpointStatus* other) {
+    return !one->error.empty() && other->error.empty();
+  });
+  text += fmt::format("\nendpoints of {}: {}\n", sink.name, endpoints.size());
+  const size_t shown = std::min(endpoints.size(), kEndpointsShown);
+  std::vector<std::vector<std::string>> rows = {
+      {"ENDPOINT", "TARGET", "STATE", "WAITING", "BYTES", "DELIVERED", "DROPPED"}};
+  for (size_t i = 0; i < shown; ++i) {
+    const EndpointStatus& each = *endpoints[i];
+    rows.push_back({each.name, each.target, each.state, FormatCount(each.waiting),
+                    FormatBytes(each.waiting_bytes), FormatCount(each.delivered),
+                    FormatCount(each.dropped)});
+  }
+  text += FormatTable(rows, {false, false, false, true, true, true, true});
+  for (size_t i = 0; i < shown; ++i) {
+    const EndpointStatus& each = *endpoints[i];
+    if (!each.error.empty()) text += fmt::format("endpoint {}: {}\n", each.name, each.error);
+  }
+  if (shown < endpoints.size()) {
+    text += fmt::format("{} more (pgflow status --json)\n", endpoints.size() - shown);
+  }
+}
+
 }  // namespace
 
 std::string StatusToText(const PipelineStatus& status, absl::Time now) {
@@ -97,6 +127,7 @@ std::string StatusToText(const PipelineStatus& status, absl::Time now) {
                       FormatBytes(status.spool_bytes));
   AppendSinks(status, text);
   for (const SinkStatus& sink : status.sinks) AppendSnapshot(sink, text);
+  for (const SinkStatus& sink : status.sinks) AppendEndpoints(sink, text);
   return text;
 }
 

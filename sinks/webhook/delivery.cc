@@ -101,6 +101,17 @@ absl::Status Delivery::Drain(std::stop_token stop) {
   return Verdicts();
 }
 
+absl::Status Delivery::AddAlone(WebhookMessage message, std::stop_token stop) {
+  PGFLOW_RETURN_IF_ERROR(DrainWithoutRefusal(stop));
+  PGFLOW_RETURN_IF_ERROR(Add(std::move(message), stop));
+  return DrainWithoutRefusal(stop);
+}
+
+absl::Status Delivery::DrainWithoutRefusal(const std::stop_token& stop) {
+  PGFLOW_RETURN_IF_ERROR(Drain(stop));
+  return refusals_.empty() ? absl::OkStatus() : refusals_.front().error;
+}
+
 absl::Status Delivery::Verdicts() const {
   PGFLOW_RETURN_IF_ERROR(fatal_);
   PGFLOW_RETURN_IF_ERROR(given_up_);

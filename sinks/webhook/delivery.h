@@ -6,7 +6,6 @@
 // business; here is what follows from it: the next request, another try after a pause, a smaller
 // request to find the message that is at fault, a refusal, or the end. After some failures in a row
 // the circuit opens: one request at a time probes the endpoint until it answers again.
-//
 // Bounds: requests on their way, bytes that wait (Add then waits itself), and the time that one
 // request is tried again before the error goes to the caller. One thread.
 #pragma once
@@ -61,6 +60,8 @@ class Delivery {
 
   // Takes a message over; may wait for answers. Errors: as Drain.
   absl::Status Add(WebhookMessage message, std::stop_token stop);
+  // Behind everything before it, and before everything behind it.
+  absl::Status AddAlone(WebhookMessage message, std::stop_token stop);
   // Waits until every message was answered. OK: each was taken, or is in `refusals`. An error:
   //   kInvalidArgument     a refused message has successors of its key, which were held back
   //   kUnavailable, ...    the endpoint failed for too long
@@ -98,7 +99,7 @@ class Delivery {
   template <typename Predicate>
   absl::Status RunUntil(Predicate done, const std::stop_token& stop);
   absl::Status Verdicts() const;
-
+  absl::Status DrainWithoutRefusal(const std::stop_token& stop);
   void StartRequests();
   void StartRequest(size_t lane_index);
   size_t Capacity() const;

@@ -41,14 +41,46 @@ config::ConfigSpec<WebhookRetryConfig> RetrySpec() {
   return spec;
 }
 
+config::ConfigSpec<SubscriptionsConfig> SubscriptionsSpec() {
+  config::ConfigSpec<SubscriptionsConfig> spec;
+  spec.Field("table", &SubscriptionsConfig::table,
+             "Its schema.name, as it comes here (behind the transformers). It has to be one of the "
+             "source's tables; its own changes are sent to nobody.")
+      .Required()
+      .Example("public.webhook_subscriptions");
+  spec.Field("endpoints_max", &SubscriptionsConfig::endpoints_max,
+             "Rows that are delivered to, at most; each has a thread and connections of its own. "
+             "More are reported and get nothing.")
+      .Range(1, 10'000);
+  spec.Field("backlog", &SubscriptionsConfig::backlog,
+             "What may wait for one endpoint, in the state directory: about, and at most.")
+      .Range(config::ByteSize{1 << 20}, config::ByteSize{uint64_t{1} << 40});
+  spec.Field("when_full", &SubscriptionsConfig::when_full,
+             "What happens then. wait: the sink waits for that endpoint, and with it all others. "
+             "end: the endpoint loses what waits for it and gets nothing more until its row is "
+             "changed, and pgflow says so.")
+      .Choice({{"wait", WhenFull::kWait}, {"end", WhenFull::kEnd}});
+  spec.Field("when_refused", &SubscriptionsConfig::when_refused,
+             "What happens to an event that the endpoint answers with 4xx. retry: it comes again "
+             "after retry.max, what follows of its row waits, other rows go on. drop: it is "
+             "logged and counted, and does not come again.")
+      .Choice({{"retry", WhenRefused::kRetry}, {"drop", WhenRefused::kDrop}});
+  return spec;
+}
+
 }  // namespace
 
 config::ConfigSpec<WebhookConfig> WebhookSpec() {
   config::ConfigSpec<WebhookConfig> spec;
   spec.Field("url", &WebhookConfig::url,
-             "Where events are posted to. Messages show its host only: the rest may be a secret.")
-      .Required()
+             "Where events are posted to; a must without 'subscriptions'. Messages show its host "
+             "only: the rest may be a secret.")
       .Example("https://hooks.example.com/orders");
+  spec.Section("subscriptions", &WebhookConfig::subscriptions, SubscriptionsSpec(),
+               "In place of 'url': the endpoints are the rows of a table of the source (id, url, "
+               "tables, operations, changed_columns, condition, secrets, headers, enabled; see "
+               "webhook_subscriptions.md). A row counts from its own place in the stream on, and "
+               "what is written here holds for all of them.");
   spec.Field("secrets", &WebhookConfig::secrets,
              "Sign every request as the Standard Webhooks specification says (whsec_ and then 24 "
              "to 64 bytes in base64). While one is being replaced, name both: both sign.")

@@ -1,4 +1,4 @@
-// WebhookConfig: the configuration of one endpoint.
+// WebhookConfig: the configuration of one endpoint, or of those that a table names.
 #pragma once
 
 #include <optional>
@@ -27,10 +27,23 @@ struct WebhookRetryConfig {
   uint64_t circuit_failures = 8;
 };
 
+enum class WhenFull { kWait, kEnd };
+enum class WhenRefused { kRetry, kDrop };
+
+// Endpoints that come from a table.
+struct SubscriptionsConfig {
+  std::string table;
+  uint64_t endpoints_max = 256;
+  config::ByteSize backlog{1 << 30};
+  WhenFull when_full = WhenFull::kWait;
+  WhenRefused when_refused = WhenRefused::kRetry;
+};
+
 enum class PrivateAddresses { kRefuse, kAllow };
 
 struct WebhookConfig {
   config::Secret url;
+  std::optional<SubscriptionsConfig> subscriptions;
   std::vector<std::string> secrets;
   SubscriptionConfig subscribe;
   EncodingConfig encoding;

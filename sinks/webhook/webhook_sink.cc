@@ -4,12 +4,11 @@
 #include <iterator>
 #include <utility>
 
-#include "base/check.h"
 #include "base/status.h"
-#include "engine/api/part_name.h"
 #include "sinks/encoding/event_encoder.h"
 #include "sinks/webhook/delivery.h"
-#include "sinks/webhook/event_order.h"
+#include "sinks/webhook/message_maker.h"
+#include "sinks/webhook/subscribed_sink.h"
 
 namespace pgflow::sinks {
 namespace {
@@ -17,34 +16,23 @@ namespace {
 // 16 MB of positions. Of what comes after them, some is sent twice when a request fails.
 constexpr size_t kAnsweredMax = 1 << 20;
 
-bool IsBarrier(const engine::ChangeEvent& event) {
-  return event.operation == engine::Operation::kTruncate ||
-         event.operation == engine::Operation::kSchemaChange;
-}
-
 }  // namespace
 
 // From events to messages that are delivered. One thread.
 class WebhookSink::Feed {
  public:
-  Feed(const DeliveryOptions& options, std::string_view part, Subscription subscription,
-       KeyChoice keys, std::unique_ptr<EventEncoder> encoder,
-       std::optional<PayloadTemplate> payload, std::unique_ptr<http::Client> client)
-      : id_start_(part.empty() ? "" : fmt::format("{}/", part)),
-        subscription_(std::move(subscription)),
-        payload_(std::move(payload)),
-        encoder_(std::move(encoder)),
-        order_(std::move(keys)),
+  Feed(const DeliveryOptions& options, Subscription subscription,
+       std::unique_ptr<MessageMaker> maker, std::unique_ptr<http::Client> client)
+      : subscription_(std::move(subscription)),
+        maker_(std::move(maker)),
         delivery_(options, std::move(client)) {}
 
   Delivery& delivery() { return delivery_; }
   void StartBatch() {
     subscription_.StartBatch();
-    if (payload_.has_value()) payload_->StartBatch();
-    encoder_->StartBatch();
-    order_.StartBatch();
+    maker_->StartBatch();
   }
-  void StartRange(const engine::BlockRange& range) { order_.StartRange(range); }
+  void StartRange(const engine::BlockRange& range) { maker_->StartRange(range); }
 
   absl::StatusOr<bool> Wants(const engine::ChangeEvent& event) {
     return subscription_.Wants(event);
@@ -53,52 +41,14 @@ class WebhookSink::Feed {
   // The event's batch must live until it is delivered.
   absl::Status Add(const engine::Batch& batch, const engine::ChangeEvent& event, size_t index,
                    const std::stop_token& stop) {
-    WebhookMessage message;
-    message.position = batch.PositionOf(event);
-    message.event = index;
-    message.table = &event.schema->table;
-    PGFLOW_ASSIGN_OR_RETURN(message.body, BodyOf(batch, event));
-    if (batch.is_snapshot()) {
-      PGFLOW_ASSIGN_OR_RETURN(message.id, order_.SnapshotRowId(message.position, event));
-    } else {
-      message.id = id_start_ + message.position.ToString();
-    }
-    if (IsBarrier(event)) return Alone(std::move(message), stop);
-    PGFLOW_ASSIGN_OR_RETURN(const EventKeys keys, order_.KeysOf(event));
-    message.key = keys.key;
-    message.old_key = keys.old_key;
-    return delivery_.Add(std::move(message), stop);
+    PGFLOW_ASSIGN_OR_RETURN(WebhookMessage message, maker_->Make(batch, event, index));
+    if (!MessageMaker::IsBarrier(event)) return delivery_.Add(std::move(message), stop);
+    return delivery_.AddAlone(std::move(message), stop);
   }
 
  private:
-  absl::StatusOr<std::string> BodyOf(const engine::Batch& batch, const engine::ChangeEvent& event) {
-    std::string_view whole;
-    if (!payload_.has_value() || payload_->needs_event()) {
-      PGFLOW_ASSIGN_OR_RETURN(const std::span<const EncodedMessage> encoded,
-                              encoder_->Encode(batch, event));
-      PGFLOW_CHECK(encoded.size() == 1, "an event in order is one message");
-      whole = encoded.front().value;
-    }
-    if (!payload_.has_value()) return std::string(whole);
-    return payload_->Render(batch, event, whole);
-  }
-  // Behind everything that came before, and before everything that comes.
-  absl::Status Alone(WebhookMessage message, const std::stop_token& stop) {
-    PGFLOW_RETURN_IF_ERROR(DrainWithoutRefusal(stop));
-    PGFLOW_RETURN_IF_ERROR(delivery_.Add(std::move(message), stop));
-    return DrainWithoutRefusal(stop);
-  }
-  absl::Status DrainWithoutRefusal(const std::stop_token& stop) {
-    PGFLOW_RETURN_IF_ERROR(delivery_.Drain(stop));
-    const auto& refusals = delivery_.refusals();
-    return refusals.empty() ? absl::OkStatus() : refusals.front().error;
-  }
-
-  const std::string id_start_;  // Where positions of several logs come to one receiver.
   Subscription subscription_;
-  std::optional<PayloadTemplate> payload_;
-  const std::unique_ptr<EventEncoder> encoder_;
-  EventOrder order_;
+  const std::unique_ptr<MessageMaker> maker_;
   Delivery delivery_;
 };
 
@@ -139,6 +89,12 @@ class WebhookSink::Lane final : public engine::SnapshotLane {
 };
 
 absl::StatusOr<std::unique_ptr<engine::Sink>> WebhookSink::Make(WebhookConfig config) {
+  if (config.subscriptions.has_value()) return SubscribedSink::Make(std::move(config));
+  if (config.url.empty()) {
+    return absl::InvalidArgumentError(
+        "'url' is missing: where events are posted to; or write 'subscriptions', for endpoints "
+        "that a table names");
+  }
   PGFLOW_ASSIGN_OR_RETURN(DeliveryOptions options, MakeDeliveryOptions(config));
   PGFLOW_ASSIGN_OR_RETURN(Subscription subscription, Subscription::Make(config.subscribe));
   PGFLOW_RETURN_IF_ERROR(EventEncoder::Make(config.encoding, {}).status());
@@ -168,17 +124,11 @@ absl::Status WebhookSink::Open(const engine::SinkContext& context, std::stop_tok
 }
 
 absl::StatusOr<std::unique_ptr<WebhookSink::Feed>> WebhookSink::MakeFeed() const {
-  PGFLOW_ASSIGN_OR_RETURN(KeyChoice keys, KeyChoice::Make(config_.encoding.keys));
-  PGFLOW_ASSIGN_OR_RETURN(std::unique_ptr<EventEncoder> encoder,
-                          EventEncoder::Make(config_.encoding, {.pipeline = context_.pipeline,
-                                                                .database = context_.database,
-                                                                .placement = Placement::kInOrder}));
+  PGFLOW_ASSIGN_OR_RETURN(std::unique_ptr<MessageMaker> maker,
+                          MessageMaker::Make(config_, context_));
   PGFLOW_ASSIGN_OR_RETURN(std::unique_ptr<http::Client> client,
                           http::Client::Make(ClientOptions(config_)));
-  PGFLOW_ASSIGN_OR_RETURN(std::optional<PayloadTemplate> payload, MakeTemplate(config_));
-  return std::make_unique<Feed>(options_, engine::PartOf(context_.pipeline), subscription_,
-                                std::move(keys), std::move(encoder), std::move(payload),
-                                std::move(client));
+  return std::make_unique<Feed>(options_, subscription_, std::move(maker), std::move(client));
 }
 
 void WebhookSink::KeepAnswered() {
