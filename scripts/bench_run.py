@@ -7,6 +7,7 @@ import sys
 import tempfile
 
 import bench_report
+from bench_appliers import AppliersRow
 from bench_context import REPOSITORY, BenchError, Context
 from bench_events import EVENT_ROWS
 from bench_kafka import KAFKA_ROWS
@@ -14,7 +15,7 @@ from bench_rows import ROWS as DATABASE_ROWS
 from throwaway import end_on_signals
 from throwaway_servers import ServerError
 
-ROWS = DATABASE_ROWS + KAFKA_ROWS + EVENT_ROWS
+ROWS = DATABASE_ROWS + KAFKA_ROWS + (AppliersRow,) + EVENT_ROWS
 FAILURES = (BenchError, ServerError, OSError)
 
 
