@@ -357,6 +357,12 @@ absl::Status AppendValue(const DebeziumType& type, const Value& value, Out& out)
   return absl::OkStatus();
 }
 
+bool HoldsCodes(const DebeziumType& element) {
+  if (element.form == DebeziumForm::kDate) return true;
+  const postgres::Oid type = element.text == nullptr ? 0 : element.text->type;
+  return type == postgres::oid::kInt4 || type == postgres::oid::kInt8;
+}
+
 template <typename Out>
 bool AppendPlaceholder(const DebeziumType& type, std::string_view placeholder, Out& out) {
   switch (type.form) {
@@ -368,11 +374,26 @@ bool AppendPlaceholder(const DebeziumType& type, std::string_view placeholder, O
       out.Bytes(placeholder);
       return true;
     case DebeziumForm::kArray: {
-      if (type.element->form != DebeziumForm::kString) return false;
+      const DebeziumType& element = *type.element;
+      const bool codes = HoldsCodes(element);
+      if (!codes && element.form != DebeziumForm::kString && element.form != DebeziumForm::kBytes) {
+        return false;
+      }
       const size_t start = out.BeginArray();
-      out.Some();
-      out.String(placeholder);
-      out.EndArray(start, 1);
+      if (!codes) {
+        out.Some();
+        if (element.form == DebeziumForm::kString) out.String(placeholder);
+        if (element.form == DebeziumForm::kBytes) out.Bytes(placeholder);
+        out.EndArray(start, 1);
+        return true;
+      }
+      // As that connector does: the codes of its bytes.
+      for (size_t i = 0; i < placeholder.size(); ++i) {
+        if (i > 0) out.Sign(",");
+        out.Some();
+        out.Integer(static_cast<signed char>(placeholder[i]));
+      }
+      out.EndArray(start, placeholder.size());
       return true;
     }
     default:

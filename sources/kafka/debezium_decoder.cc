@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/crypto/name_uuid.h"
 #include "base/status.h"
 #include "sinks/encoding/json_string.h"
 #include "sources/kafka/json_members.h"
@@ -85,7 +86,21 @@ DebeziumDecoder::DebeziumDecoder(const std::string& unavailable_value) {
   sinks::AppendJsonString(unavailable_value, text);
   std::string bytes = "\"";
   sinks::AppendBase64(unavailable_value, bytes);
-  placeholders_ = {text, bytes + "\"", "[" + text + "]"};
+  bytes.push_back('"');
+  // In arrays of numbers and dates it is the codes of its bytes, which Java counts from -128.
+  std::string codes;
+  for (const char byte : unavailable_value) {
+    codes += fmt::format("{}{}", codes.empty() ? "[" : ",", static_cast<int>(byte));
+  }
+  std::string object;
+  sinks::AppendJsonString(fmt::format("{{{0}:{0}}}", text), object);  // hstore
+  placeholders_ = {text,
+                   bytes,
+                   object,
+                   codes + "]",
+                   "[" + text + "]",
+                   "[" + bytes + "]",
+                   fmt::format("[\"{}\"]", base::NameUuid(unavailable_value))};
 }
 
 bool DebeziumDecoder::IsPlaceholder(std::string_view value) const {
