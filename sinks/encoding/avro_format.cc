@@ -218,11 +218,54 @@ absl::Status AvroFormat::AppendValue(const engine::Batch& batch, const engine::C
     PGFLOW_RETURN_IF_ERROR(AppendRow(*plan, change, *row, identity_only, key_columns, out));
   }
   AppendSource(batch, event, change.schema->table, out);
-  AppendNull(out);  // transaction
+  if (place_ == nullptr) {
+    AppendNull(out);
+  } else {
+    AppendAvroLong(1, out);
+    AppendAvroBytes(place_->id, out);
+    AppendAvroLong(static_cast<int64_t>(place_->total_order), out);
+    AppendAvroLong(static_cast<int64_t>(place_->collection_order), out);
+  }
   AppendAvroBytes(DebeziumLetter(change.operation), out);
   AppendSome(now_micros_ / 1000, out);
   AppendSome(now_micros_, out);
   AppendSome(now_micros_ * 1000, out);
+  return absl::OkStatus();
+}
+
+absl::Status AvroFormat::AppendTransactionKey(const TransactionNote& note, std::string& out) {
+  if (transaction_key_.text.empty()) {
+    PGFLOW_ASSIGN_OR_RETURN(transaction_key_.text, AvroSchemaOf(DebeziumTransactionKeySchema()));
+    transaction_key_.record = "io.debezium.connector.common.TransactionMetadataKey";
+  }
+  PGFLOW_RETURN_IF_ERROR(AppendHeader(transaction_key_, "key", "transactions", out));
+  AppendAvroBytes(note.id, out);
+  return absl::OkStatus();
+}
+
+absl::Status AvroFormat::AppendTransactionValue(const TransactionNote& note, std::string& out) {
+  if (transaction_.text.empty()) {
+    PGFLOW_ASSIGN_OR_RETURN(transaction_.text, AvroSchemaOf(DebeziumTransactionSchema()));
+    transaction_.record = "io.debezium.connector.common.TransactionMetadataValue";
+  }
+  PGFLOW_RETURN_IF_ERROR(AppendHeader(transaction_, "value", "transactions", out));
+  AppendAvroBytes(note.ends ? "END" : "BEGIN", out);
+  AppendAvroBytes(note.id, out);
+  if (note.ends) {
+    AppendSome(static_cast<int64_t>(note.event_count), out);
+    AppendAvroLong(1, out);
+    AppendAvroLong(static_cast<int64_t>(note.collections->size()), out);
+    for (const auto& [table, count] : *note.collections) {
+      AppendAvroBytes(table, out);
+      AppendAvroLong(static_cast<int64_t>(count), out);
+    }
+    // An end without messages has no block at all.
+    if (!note.collections->empty()) AppendAvroLong(0, out);
+  } else {
+    AppendNull(out);
+    AppendNull(out);
+  }
+  AppendAvroLong(note.commit_time_ms, out);
   return absl::OkStatus();
 }
 

@@ -45,6 +45,10 @@ class AvroFormat final : public EventFormat {
 
   void StartBatch() override;
   void SetTopic(std::string_view topic) override { topic_ = topic; }
+  void SetPlace(const TransactionPlace* place) override { place_ = place; }
+  bool IsDebezium() const override { return avro_.envelope == AvroEnvelope::kDebezium; }
+  absl::Status AppendTransactionKey(const TransactionNote& note, std::string& out) override;
+  absl::Status AppendTransactionValue(const TransactionNote& note, std::string& out) override;
   bool HasValue(const Change& change) const override;
   absl::Status AppendKey(const Change& change, const std::vector<size_t>& columns,
                          std::string& out) override;
@@ -86,7 +90,10 @@ class AvroFormat final : public EventFormat {
   SchemaIds& ids_;
   std::string topic_;
   int64_t now_micros_ = 0;  // Of the batch's start, since 1970.
+  const TransactionPlace* place_ = nullptr;
   Schema message_;
+  Schema transaction_key_;
+  Schema transaction_;
   SchemaPlans<Plan> plans_;
 };
 

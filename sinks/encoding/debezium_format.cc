@@ -167,7 +167,13 @@ void DebeziumFormat::AppendSource(const engine::Batch& batch, const engine::Chan
   out += table_json;
   out += R"("txId":)";
   out += span == nullptr ? "null" : fmt::format("{}", span->xid);
-  out += fmt::format(R"(,"lsn":{},"xmin":null}},"transaction":null,)", position.commit_lsn.value());
+  out += fmt::format(R"(,"lsn":{},"xmin":null}},"transaction":)", position.commit_lsn.value());
+  if (place_ == nullptr) {
+    out += "null,";
+    return;
+  }
+  out += fmt::format(R"({{"id":"{}","total_order":{},"data_collection_order":{}}},)", place_->id,
+                     place_->total_order, place_->collection_order);
 }
 
 void DebeziumFormat::AppendEnd(std::string_view operation, std::string& out) const {
@@ -187,6 +193,31 @@ absl::Status DebeziumFormat::AppendValue(const engine::Batch& batch,
   out.push_back(',');
   AppendSource(batch, event, plan->source_json, out);
   AppendEnd(DebeziumLetter(change.operation), out);
+  if (config_.schemas) out.push_back('}');
+  return absl::OkStatus();
+}
+
+absl::Status DebeziumFormat::AppendTransactionKey(const TransactionNote& note, std::string& out) {
+  if (config_.schemas) out += "{\"schema\":" + DebeziumTransactionKeySchema() + ",\"payload\":";
+  out += fmt::format(R"({{"id":"{}"}})", note.id);
+  if (config_.schemas) out.push_back('}');
+  return absl::OkStatus();
+}
+
+absl::Status DebeziumFormat::AppendTransactionValue(const TransactionNote& note, std::string& out) {
+  if (config_.schemas) out += "{\"schema\":" + DebeziumTransactionSchema() + ",\"payload\":";
+  out += fmt::format(R"({{"status":"{}","id":"{}",)", note.ends ? "END" : "BEGIN", note.id);
+  if (note.ends) {
+    out += fmt::format(R"("event_count":{},"data_collections":[)", note.event_count);
+    for (const auto& [table, count] : *note.collections) {
+      if (!out.ends_with('[')) out.push_back(',');
+      out += fmt::format(R"({{"data_collection":{},"event_count":{}}})", Json(table), count);
+    }
+    out.push_back(']');
+  } else {
+    out += R"("event_count":null,"data_collections":null)";
+  }
+  out += fmt::format(R"(,"ts_ms":{}}})", note.commit_time_ms);
   if (config_.schemas) out.push_back('}');
   return absl::OkStatus();
 }

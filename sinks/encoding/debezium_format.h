@@ -46,6 +46,10 @@ class DebeziumFormat final : public EventFormat {
   DebeziumFormat(DebeziumConfig config, std::string database);
 
   void StartBatch() override;
+  void SetPlace(const TransactionPlace* place) override { place_ = place; }
+  bool IsDebezium() const override { return true; }
+  absl::Status AppendTransactionKey(const TransactionNote& note, std::string& out) override;
+  absl::Status AppendTransactionValue(const TransactionNote& note, std::string& out) override;
   absl::Status AppendKey(const Change& change, const std::vector<size_t>& columns,
                          std::string& out) override;
   absl::Status AppendValue(const engine::Batch& batch, const engine::ChangeEvent& event,
@@ -81,6 +85,7 @@ class DebeziumFormat final : public EventFormat {
   std::string source_start_;  // "source":{"version":...,"connector":...,"name":...
   std::string database_json_;
   int64_t now_micros_ = 0;  // Of the batch's start, since 1970.
+  const TransactionPlace* place_ = nullptr;
   SchemaPlans<Plan> plans_;
 };
 

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/testing/event_builder.h"
+#include "sinks/encoding/debezium_value.h"
 #include "sinks/encoding/event_encoder.h"
 
 namespace pgflow::sinks {
@@ -125,6 +126,22 @@ TEST(DebeziumFormat, UntouchedValuesHaveAPlaceholderOrAreLeftOut) {
   EXPECT_EQ(Send(*without, builder.StreamBatch(script))[0].value["after"].dump(), R"({"id":1})");
 }
 
+TEST(DebeziumFormat, InArraysThePlaceholderIsThatOfTheConnector) {
+  const auto placeholder = [](postgres::Oid array) {
+    schemas::Column column;
+    column.type = array;
+    std::string out;
+    const DebeziumType type = DebeziumTypeOf(column, DebeziumDecimals::kPrecise);
+    return AppendDebeziumPlaceholder(type, "_a", out) ? out : "none";
+  };
+  EXPECT_EQ(placeholder(1007), "[95,97]");      // int4[]
+  EXPECT_EQ(placeholder(1016), "[95,97]");      // int8[]
+  EXPECT_EQ(placeholder(1182), "[95,97]");      // date[]
+  EXPECT_EQ(placeholder(1009), R"(["_a"])");    // text[]
+  EXPECT_EQ(placeholder(1001), R"(["X2E="])");  // bytea[]
+  EXPECT_EQ(placeholder(1231), "none");         // numeric[]
+}
+
 TEST(DebeziumFormat, DecimalsAsWished) {
   EventBuilder builder;
   builder.Table("t (id int4 key, total numeric)");
@@ -149,6 +166,34 @@ TEST(DebeziumFormat, RefusesWhatADecimalCannotHold) {
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(refused.status().message()), HasSubstr("decimals: string"));
   EXPECT_THAT(std::string(refused.status().message()), HasSubstr("column total"));
+}
+
+TEST(DebeziumFormat, SaysWhatATransactionHoldsAndAChangesPlaceInIt) {
+  EventBuilder builder;
+  builder.Table("t (id int4 key, name text)");
+  const auto encoder = MakeEncoder();
+  TransactionMonitor monitor;
+  engine::Batch batch = builder.StreamBatch("begin xid=7 lsn=0/500\n update t old(1) 2 b\n commit");
+  encoder->StartBatch();
+  monitor.Enter(batch.transactions()[0], 0);
+  EXPECT_EQ(encoder->EncodeTransaction(monitor.Begin())->key, R"({"id":"7:1280"})");
+  encoder->Follow(&monitor);
+  const std::span<const engine::ChangeEvent> events = *batch.Events();
+  const auto messages = encoder->Encode(batch, events[0]);
+  ASSERT_TRUE(messages.ok()) << messages.status();
+  ASSERT_EQ(messages->size(), 3U);
+  EXPECT_EQ(Json::parse((*messages)[0].value)["transaction"].dump(),
+            R"({"id":"7:1280","total_order":1,"data_collection_order":1})");
+  EXPECT_EQ(Json::parse((*messages)[2].value)["transaction"]["total_order"], 2);
+  EXPECT_EQ((*messages)[0].other_key, R"({"id":2})");
+  EXPECT_EQ((*messages)[2].other_key, R"({"id":1})");
+  const auto end = encoder->EncodeTransaction(monitor.End());
+  ASSERT_TRUE(end.ok());
+  Json value = Json::parse(end->value);
+  value.erase("ts_ms");
+  EXPECT_EQ(value.dump(),
+            R"({"status":"END","id":"7:1280","event_count":2,)"
+            R"("data_collections":[{"data_collection":"public.t","event_count":2}]})");
 }
 
 TEST(DebeziumFormat, TruncatesHaveNoRows) {

@@ -102,6 +102,24 @@ std::string DebeziumEnvelopeSchema(const DebeziumTable& table) {
                      Json(fmt::format("{}.{}.Envelope", table.connector, table.name)));
 }
 
+std::string DebeziumTransactionKeySchema() {
+  return R"({"type":"struct","fields":[{"type":"string","optional":false,"field":"id"}],)"
+         R"("optional":false,"name":"io.debezium.connector.common.TransactionMetadataKey",)"
+         R"("version":1})";
+}
+
+std::string DebeziumTransactionSchema() {
+  return R"({"type":"struct","fields":[{"type":"string","optional":false,"field":"status"},)"
+         R"({"type":"string","optional":false,"field":"id"},)"
+         R"({"type":"int64","optional":true,"field":"event_count"},)"
+         R"({"type":"array","items":{"type":"struct","fields":[)"
+         R"({"type":"string","optional":false,"field":"data_collection"},)"
+         R"({"type":"int64","optional":false,"field":"event_count"}],"optional":false,)"
+         R"("name":"event.collection","version":1},"optional":true,"field":"data_collections"},)"
+         R"({"type":"int64","optional":false,"field":"ts_ms"}],"optional":false,)"
+         R"("name":"io.debezium.connector.common.TransactionMetadataValue","version":1})";
+}
+
 std::string DebeziumMessageSchema() {
   return fmt::format(R"({{"type":"struct","fields":[{},)"
                      R"({{"type":"string","optional":false,"field":"op"}},)"

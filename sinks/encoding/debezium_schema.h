@@ -39,6 +39,9 @@ std::string DebeziumKeySchema(const DebeziumTable& table);
 std::string DebeziumRowSchema(const DebeziumTable& table);
 // before, after, source, transaction, op and three times.
 std::string DebeziumEnvelopeSchema(const DebeziumTable& table);
+// What is told of transactions; whole texts.
+std::string DebeziumTransactionKeySchema();
+std::string DebeziumTransactionSchema();
 // source and message: what a schema change is written as.
 std::string DebeziumMessageSchema();
 

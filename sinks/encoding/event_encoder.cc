@@ -1,6 +1,7 @@
 #include "sinks/encoding/event_encoder.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "base/status.h"
@@ -89,7 +90,9 @@ absl::StatusOr<std::span<const EncodedMessage>> EventEncoder::Encode(
     const engine::Batch& batch, const engine::ChangeEvent& event) {
   buffer_.clear();
   pieces_.clear();
+  key_changed_ = false;
   if (event.operation == Operation::kSchemaChange) {
+    format_->SetPlace(nullptr);
     PGFLOW_RETURN_IF_ERROR(format_->AppendSchemaChange(batch, event, buffer_));
     pieces_.push_back({.key = 0,
                        .value = 0,
@@ -107,9 +110,27 @@ absl::StatusOr<std::span<const EncodedMessage>> EventEncoder::Encode(
                          .value = bytes.substr(piece.value, piece.end - piece.value),
                          .operation = piece.operation,
                          .keyed = piece.keyed,
-                         .tombstone = piece.tombstone});
+                         .tombstone = piece.tombstone,
+                         .other_key = {}});
+  }
+  if (key_changed_ && format_->IsDebezium()) {
+    messages_.front().other_key = messages_.back().key;
+    messages_.back().other_key = messages_.front().key;
   }
   return messages_;
+}
+
+absl::StatusOr<EncodedMessage> EventEncoder::EncodeTransaction(const TransactionNote& note) {
+  buffer_.clear();
+  PGFLOW_RETURN_IF_ERROR(format_->AppendTransactionKey(note, buffer_));
+  const size_t value = buffer_.size();
+  PGFLOW_RETURN_IF_ERROR(format_->AppendTransactionValue(note, buffer_));
+  const std::string_view bytes = buffer_;
+  EncodedMessage message;
+  message.keyed = true;
+  message.key = bytes.substr(0, value);
+  message.value = bytes.substr(value);
+  return message;
 }
 
 absl::Status EventEncoder::EncodeRow(const engine::Batch& batch, const engine::ChangeEvent& event) {
@@ -145,6 +166,7 @@ absl::Status EventEncoder::EncodeRow(const engine::Batch& batch, const engine::C
   }
   PGFLOW_RETURN_IF_ERROR(Append(batch, event, rows_.OldKeyDeleted(), *plan));
   AppendTombstone();
+  key_changed_ = true;
   return Append(batch, event, rows_.NewKeyInserted(), *plan);
 }
 
@@ -160,6 +182,9 @@ absl::Status EventEncoder::Append(const engine::Batch& batch, const engine::Chan
   piece.value = buffer_.size();
   piece.tombstone = piece.keyed && !format_->HasValue(change);
   if (!piece.tombstone) {
+    std::optional<TransactionPlace> place;
+    if (transactions_ != nullptr) place = transactions_->Count(change.schema->table);
+    format_->SetPlace(place.has_value() ? &*place : nullptr);
     PGFLOW_RETURN_IF_ERROR(format_->AppendValue(batch, event, change, plan.columns, buffer_));
   }
   piece.end = buffer_.size();

@@ -58,6 +58,8 @@ struct EncodedMessage {
   engine::Operation operation = engine::Operation::kInsert;  // What the value says.
   bool keyed = false;
   bool tombstone = false;
+  // Of the halves of an update whose key changed: the key of the other one. Only as Debezium.
+  std::string_view other_key;
 };
 
 class EventEncoder {
@@ -77,6 +79,10 @@ class EventEncoder {
 
   // Where the next events go, for formats that have to know.
   void SetTopic(std::string_view topic) { format_->SetTopic(topic); }
+  // Whose next message the next ones are; null: nobody counts.
+  void Follow(TransactionMonitor* transactions) { transactions_ = transactions; }
+  bool IsDebezium() const { return format_->IsDebezium(); }
+  absl::StatusOr<EncodedMessage> EncodeTransaction(const TransactionNote& note);
   // One message; up to four by key. Views into this encoder: valid until its next call.
   absl::StatusOr<std::span<const EncodedMessage>> Encode(const engine::Batch& batch,
                                                          const engine::ChangeEvent& event);
@@ -104,6 +110,8 @@ class EventEncoder {
   const std::unique_ptr<EventFormat> format_;
   const KeyChoice keys_;
   const Placement placement_;
+  TransactionMonitor* transactions_ = nullptr;
+  bool key_changed_ = false;  // The first and the last piece are halves of one update.
   SchemaPlans<KeyPlan> key_plans_;
   ChangeRows rows_;
   std::string buffer_;

@@ -14,6 +14,7 @@
 
 #include "engine/api/batch.h"
 #include "sinks/encoding/change_rows.h"
+#include "sinks/encoding/transaction_monitor.h"
 
 namespace pgflow::sinks {
 
@@ -25,6 +26,18 @@ class EventFormat {
   virtual void StartBatch() = 0;
   // Where the next messages go, for a format that has to know.
   virtual void SetTopic(std::string_view /*topic*/) {}
+  // Of the next value, in formats that tell it; null: there is none.
+  virtual void SetPlace(const TransactionPlace* /*place*/) {}
+  // Whether it says what Debezium's connectors say beside the rows: what a transaction holds, and
+  // the other key where a key changed.
+  virtual bool IsDebezium() const { return false; }
+  virtual absl::Status AppendTransactionKey(const TransactionNote& /*note*/, std::string& /*out*/) {
+    return absl::InternalError("this format does not tell transactions");
+  }
+  virtual absl::Status AppendTransactionValue(const TransactionNote& /*note*/,
+                                              std::string& /*out*/) {
+    return absl::InternalError("this format does not tell transactions");
+  }
   // False: what a key that ended is told by is a message with the key alone.
   virtual bool HasValue(const Change& /*change*/) const { return true; }
   // `columns` of the row that has the key; they are known.

@@ -35,7 +35,8 @@ MessageWriter::MessageWriter(const KafkaSinkConfig& config, TopicBook& topics,
       ids_(std::move(ids)),
       encoder_(std::move(encoder)),
       batch_bytes_max_(batch_bytes_max) {
-  headers_.reserve(3);
+  headers_.reserve(4);
+  if (config_.transaction_metadata) transactions_.emplace();
 }
 
 absl::StatusOr<std::unique_ptr<MessageWriter>> MessageWriter::Make(
@@ -64,9 +65,13 @@ absl::Status MessageWriter::Append(engine::Batch& batch, std::vector<engine::Rej
   if (ids_ != nullptr) ids_->SetStop(stop);
   encoder_->StartBatch();
   last_schema_ = nullptr;
+  next_span_ = 0;
   snapshot_ = batch.is_snapshot();
   for (size_t row = 0; row < events.size(); ++row) {
     const ChangeEvent& event = events[row];
+    if (transactions_.has_value() && !snapshot_) {
+      PGFLOW_RETURN_IF_ERROR(EndTransactions(batch, event.transaction, stop));
+    }
     absl::Status status = Send(batch, event, TagOf(batch, event, row), rejections != nullptr, stop);
     if (status.ok()) continue;
     const bool refused =
@@ -80,7 +85,52 @@ absl::Status MessageWriter::Append(engine::Batch& batch, std::vector<engine::Rej
     }
     return status;
   }
+  if (!transactions_.has_value() || snapshot_) return absl::OkStatus();
+  return EndTransactions(batch, batch.transactions().size(), stop);
+}
+
+absl::Status MessageWriter::FollowTransaction(const engine::Batch& batch, const ChangeEvent& event,
+                                              const std::stop_token& stop) {
+  encoder_->Follow(nullptr);
+  if (!transactions_.has_value() || snapshot_) return absl::OkStatus();
+  const engine::TransactionSpan& span = batch.transactions()[event.transaction];
+  // A table that is started over has no transaction, nor has a schema change a place in one.
+  const bool counts = span.commit_lsn.value() != 0 && event.operation != Operation::kSchemaChange;
+  if (!counts) return absl::OkStatus();
+  if (transactions_->Enter(span, event.ordinal)) {
+    PGFLOW_RETURN_IF_ERROR(SendTransaction(transactions_->Begin(), stop));
+  }
+  encoder_->Follow(&*transactions_);
   return absl::OkStatus();
+}
+
+absl::Status MessageWriter::EndTransactions(const engine::Batch& batch, size_t limit,
+                                            const std::stop_token& stop) {
+  for (; next_span_ < limit; ++next_span_) {
+    const engine::TransactionSpan& span = batch.transactions()[next_span_];
+    if (!span.ends || !transactions_->IsOpen(span)) continue;
+    PGFLOW_RETURN_IF_ERROR(SendTransaction(transactions_->End(), stop));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MessageWriter::SendTransaction(const TransactionNote& note,
+                                            const std::stop_token& stop) {
+  if (!transaction_route_.wanted) {
+    PGFLOW_ASSIGN_OR_RETURN(const std::string topic, topics_.TransactionTopic());
+    PGFLOW_RETURN_IF_ERROR(topics_.Ensure(topics_.LogSpecOf(topic), stop).status());
+    PGFLOW_ASSIGN_OR_RETURN(transaction_route_, MakeRoute(topic));
+  }
+  encoder_->SetTopic(transaction_route_.name);
+  PGFLOW_ASSIGN_OR_RETURN(const EncodedMessage encoded, encoder_->EncodeTransaction(note));
+  kafka::Message message;
+  message.topic = transaction_route_.topic;
+  message.partition = 0;
+  message.has_key = message.has_value = true;
+  message.key = encoded.key;
+  message.value = encoded.value;
+  bytes_ += message.key.size() + message.value.size();
+  return producer_.Send(message, stop);
 }
 
 uint64_t MessageWriter::TagOf(const engine::Batch& batch, const ChangeEvent& event, size_t row) {
@@ -153,7 +203,7 @@ absl::StatusOr<MessageWriter::Route*> MessageWriter::RouteOf(const ChangeEvent& 
     Route& route = by_topic_[""];
     if (config_.ddl_topic.empty() || route.wanted) return &route;
     PGFLOW_ASSIGN_OR_RETURN(const std::string topic, topics_.DdlTopic());
-    PGFLOW_RETURN_IF_ERROR(topics_.Ensure(topics_.DdlSpecOf(topic), stop).status());
+    PGFLOW_RETURN_IF_ERROR(topics_.Ensure(topics_.LogSpecOf(topic), stop).status());
     PGFLOW_ASSIGN_OR_RETURN(route, MakeRoute(topic));
     return &route;
   }
@@ -188,21 +238,28 @@ absl::Status MessageWriter::Send(const engine::Batch& batch, const ChangeEvent& 
                                  bool careful, const std::stop_token& stop) {
   PGFLOW_ASSIGN_OR_RETURN(Route* const route, RouteOf(event, stop));
   if (!route->wanted) return absl::OkStatus();  // Not one of `tables`: another sink may take it.
+  PGFLOW_RETURN_IF_ERROR(FollowTransaction(batch, event, stop));
   encoder_->SetTopic(route->name);
   PGFLOW_ASSIGN_OR_RETURN(const std::span<const EncodedMessage> messages,
                           encoder_->Encode(batch, event));
   SetHeaders(batch, event);
+  const size_t own_headers = headers_.size();
   kafka::Message message;
   message.topic = route->topic;
   message.tag = tag;
-  message.headers = headers_;
   if (event.operation == Operation::kSchemaChange) message.partition = 0;
   for (const EncodedMessage& encoded : messages) {
     message.has_key = encoded.keyed;
     message.key = encoded.keyed ? encoded.key : std::string_view();
     message.has_value = !encoded.tombstone;
     message.value = encoded.value;
+    headers_.resize(own_headers);
     if (!headers_.empty()) headers_.back().value = engine::OperationName(encoded.operation);
+    if (!encoded.other_key.empty()) {
+      const bool ends = encoded.operation == Operation::kDelete;
+      headers_.push_back({ends ? "__debezium.newkey" : "__debezium.oldkey", encoded.other_key});
+    }
+    message.headers = headers_;
     const uint64_t size = message.key.size() + message.value.size();
     if (careful) PGFLOW_RETURN_IF_ERROR(CheckSize(*route, size, stop));
     const absl::Status sent = event.operation == Operation::kTruncate

@@ -69,6 +69,13 @@ class MessageWriter {
   absl::Status SendEverywhere(const Route& route, kafka::Message message,
                               const std::stop_token& stop);
   absl::Status CheckSize(Route& route, uint64_t bytes, const std::stop_token& stop);
+  // Tells the beginning of the event's transaction when it is the first that is sent of it.
+  absl::Status FollowTransaction(const engine::Batch& batch, const engine::ChangeEvent& event,
+                                 const std::stop_token& stop);
+  // Tells the ends of those of the batch's transactions that are before `limit`.
+  absl::Status EndTransactions(const engine::Batch& batch, size_t limit,
+                               const std::stop_token& stop);
+  absl::Status SendTransaction(const TransactionNote& note, const std::stop_token& stop);
   void SetHeaders(const engine::Batch& batch, const engine::ChangeEvent& event);
   uint64_t TagOf(const engine::Batch& batch, const engine::ChangeEvent& event, size_t row);
   absl::Status TooLarge(std::string_view topic, std::string_view place, uint64_t bytes,
@@ -86,6 +93,10 @@ class MessageWriter {
   std::map<std::string, Route> by_topic_;              // With it, and the topic of DDL.
   const schemas::TableSchema* last_schema_ = nullptr;  // Of this batch: its route is last_route_.
   Route* last_route_ = nullptr;
+
+  std::optional<TransactionMonitor> transactions_;  // Nothing: not wanted.
+  Route transaction_route_;
+  size_t next_span_ = 0;  // Of this batch: those before have ended.
 
   // The commit of each transaction that a tag may speak of.
   std::vector<postgres::Lsn> commits_;

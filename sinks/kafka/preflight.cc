@@ -33,6 +33,10 @@ class Preflight {
       PGFLOW_ASSIGN_OR_RETURN(const std::string topic, topics_.DdlTopic());
       PGFLOW_RETURN_IF_ERROR(CheckTopic(topic, true));
     }
+    if (config_.transaction_metadata) {
+      PGFLOW_ASSIGN_OR_RETURN(const std::string topic, topics_.TransactionTopic());
+      PGFLOW_RETURN_IF_ERROR(CheckTopic(topic, true));
+    }
     if (!config_.topic_by_column.empty()) return absl::OkStatus();
     PGFLOW_ASSIGN_OR_RETURN(const schemas::TableFilter filter,
                             schemas::TableFilter::Make(config_.tables, {}));

@@ -28,6 +28,12 @@ void AddTopicFields(config::ConfigSpec<Config>& spec) {
       .Example("aggregate_type");
   spec.Field("ddl_topic", &Config::ddl_topic,
              "The topic of schema changes: one partition, in order. Empty: they are left out.");
+  spec.Field("transaction_metadata", &Config::transaction_metadata,
+             "Tell where each transaction begins and ends, how many changes of which tables it "
+             "holds, and each change's place in it (provide.transaction.metadata of Debezium). Of "
+             "the formats debezium and avro.");
+  spec.Field("transaction_topic", &Config::transaction_topic,
+             "The topic of the messages BEGIN and END: one partition, in order.");
   spec.Field("tables", &Config::tables,
              "Only changes of these tables are sent (globs over schema.table). Empty: all.")
       .Example("[\"public.*\"]");
@@ -149,13 +155,20 @@ absl::Status ValidateEncoding(const KafkaSinkConfig& config) {
   }
   if (avro) PGFLOW_RETURN_IF_ERROR(Validate(*config.schema_registry));
   NoIds ids;
-  return EventEncoder::Make(
-             config.encoding,
-             {.pipeline = "",
-              .database = "",
-              .placement = config.tombstones ? Placement::kByKeyWithTombstones : Placement::kByKey,
-              .schema_ids = &ids})
-      .status();
+  PGFLOW_ASSIGN_OR_RETURN(
+      const std::unique_ptr<EventEncoder> encoder,
+      EventEncoder::Make(
+          config.encoding,
+          {.pipeline = "",
+           .database = "",
+           .placement = config.tombstones ? Placement::kByKeyWithTombstones : Placement::kByKey,
+           .schema_ids = &ids}));
+  if (config.transaction_metadata && !encoder->IsDebezium()) {
+    return absl::InvalidArgumentError(
+        "transaction_metadata is Debezium's: set encoding.format debezium, or avro with its "
+        "envelope debezium");
+  }
+  return absl::OkStatus();
 }
 
 std::string Milliseconds(absl::Duration duration) {
@@ -215,6 +228,12 @@ absl::Status ValidateKafkaSinkConfig(const KafkaSinkConfig& config) {
   if (ddl.ok() && (ddl->has(TopicName::Part::kTable) || ddl->has(TopicName::Part::kSchema) ||
                    ddl->has(TopicName::Part::kColumn))) {
     return invalid("ddl_topic: one topic for all, so only {prefix}, {pipeline} and {sink}");
+  }
+  const absl::StatusOr<TopicName> transactions = TopicName::Parse(config.transaction_topic);
+  if (!transactions.ok()) return base::Annotate(transactions.status(), "transaction_topic");
+  if (transactions->has(TopicName::Part::kTable) || transactions->has(TopicName::Part::kSchema) ||
+      transactions->has(TopicName::Part::kColumn)) {
+    return invalid("transaction_topic: one topic for all, so only {prefix}, {pipeline} and {sink}");
   }
   const absl::StatusOr<TopicName> checkpoints = TopicName::Parse(config.checkpoint_topic);
   if (!checkpoints.ok()) return base::Annotate(checkpoints.status(), "checkpoint_topic");

@@ -28,6 +28,8 @@ struct KafkaSinkConfig {
   std::string topic_by_column;
   std::string ddl_topic = "{prefix}.schema_changes";
   std::vector<std::string> tables;
+  bool transaction_metadata = false;
+  std::string transaction_topic = "{prefix}.transaction";
   EncodingConfig encoding;
   std::optional<SchemaRegistryConfig> schema_registry;
   bool tombstones = true;

@@ -70,6 +70,16 @@ TEST(KafkaSinkConfig, SecurityFollowsFromItsSections) {
   EXPECT_EQ(KafkaSettings(config)->at("security.protocol"), "ssl");
 }
 
+TEST(KafkaSinkConfig, TransactionsAreToldAsDebeziumDoes) {
+  EXPECT_NE(Mistake([](KafkaSinkConfig& c) { c.transaction_metadata = true; }), "");
+  EXPECT_EQ(Mistake([](KafkaSinkConfig& c) {
+              c.transaction_metadata = true;
+              c.encoding.format = Encoding::kDebezium;
+            }),
+            "");
+  EXPECT_NE(Mistake([](KafkaSinkConfig& c) { c.transaction_topic = "{table}"; }), "");
+}
+
 TEST(KafkaSinkConfig, AvroAndARegistryGoTogether) {
   EXPECT_NE(Mistake([](KafkaSinkConfig& c) { c.encoding.format = Encoding::kAvro; }), "");
   EXPECT_NE(Mistake([](KafkaSinkConfig& c) { c.schema_registry.emplace().url = "http://r"; }), "");

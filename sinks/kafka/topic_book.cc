@@ -71,6 +71,11 @@ absl::StatusOr<std::string> TopicBook::NameOf(const schemas::TableName& table,
 
 absl::StatusOr<std::string> TopicBook::DdlTopic() const { return ddl_->Expand(ValuesOf({}, "")); }
 
+absl::StatusOr<std::string> TopicBook::TransactionTopic() const {
+  PGFLOW_ASSIGN_OR_RETURN(const TopicName name, TopicName::Parse(config_.transaction_topic));
+  return name.Expand(ValuesOf({}, ""));
+}
+
 absl::StatusOr<std::string> TopicBook::CheckpointTopic() const {
   PGFLOW_ASSIGN_OR_RETURN(const TopicName name, TopicName::Parse(config_.checkpoint_topic));
   return name.Expand(ValuesOf({}, ""));
@@ -97,10 +102,10 @@ kafka::TopicSpec TopicBook::SpecOf(const std::string& topic) const {
   return spec;
 }
 
-kafka::TopicSpec TopicBook::DdlSpecOf(const std::string& topic) const {
+kafka::TopicSpec TopicBook::LogSpecOf(const std::string& topic) const {
   kafka::TopicSpec spec = SpecOf(topic);
   spec.partitions = 1;
-  // Without keys, and each of them counts.
+  // Each message counts.
   spec.settings["cleanup.policy"] = "delete";
   return spec;
 }

@@ -35,10 +35,12 @@ class TopicBook {
   absl::StatusOr<std::string> NameOf(const schemas::TableName& table,
                                      std::string_view column_value = "") const;
   absl::StatusOr<std::string> DdlTopic() const;
+  absl::StatusOr<std::string> TransactionTopic() const;
   absl::StatusOr<std::string> CheckpointTopic() const;
   // A new topic as the configuration has it.
   kafka::TopicSpec SpecOf(const std::string& topic) const;
-  kafka::TopicSpec DdlSpecOf(const std::string& topic) const;
+  // Of one partition and without compaction: schema changes, transactions.
+  kafka::TopicSpec LogSpecOf(const std::string& topic) const;
 
   // The topic of a table, which exists when this returns.
   absl::StatusOr<std::string> Resolve(const schemas::TableName& table,
