@@ -90,6 +90,18 @@ Meaning MeaningOf(rd_kafka_resp_err_t code) {
   }
 }
 
+// Older ones send their nonce twice, which brokers of Kafka 4 refuse as a wrong password.
+constexpr int kScramMended = 0x02060100;
+
+std::string ScramRemedy(rd_kafka_resp_err_t code, std::string_view reason) {
+  const bool refused = MeaningOf(code).code == StatusCode::kUnauthenticated;
+  if (!refused || reason.find("SCRAM") == std::string_view::npos) return "";
+  if (rd_kafka_version() >= kScramMended) return "";
+  return fmt::format(
+      " (and SCRAM with Kafka 4 needs librdkafka 2.6.1, this is {}: take PLAIN over tls)",
+      rd_kafka_version_str());
+}
+
 void OnError(rd_kafka_t* handle, int code, const char* reason, void* opaque) {
   auto failed = static_cast<rd_kafka_resp_err_t>(code);
   std::array<char, 512> text{};
@@ -137,8 +149,8 @@ absl::Status ErrorStatus(rd_kafka_resp_err_t code, std::string_view what, std::s
   const Meaning meaning = MeaningOf(code);
   const std::string_view text = reason.empty() ? rd_kafka_err2str(code) : reason;
   absl::Status status =
-      base::MakeStatus(meaning.code, "{}: {} ({}){}{}", what, text, rd_kafka_err2name(code),
-                       meaning.remedy.empty() ? "" : "; ", meaning.remedy);
+      base::MakeStatus(meaning.code, "{}: {} ({}){}{}{}", what, text, rd_kafka_err2name(code),
+                       meaning.remedy.empty() ? "" : "; ", meaning.remedy, ScramRemedy(code, text));
   if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) base::SetPayload(status, kTooLargePayload, "1");
   if (code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
     base::SetPayload(status, kNoTopicPayload, "1");
