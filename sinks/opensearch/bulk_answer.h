@@ -26,8 +26,7 @@ struct BulkFailure {
 
 // What of an answer ReadBulkAnswer needs, for `filter_path`: errors,items.*.status,items.*.error.
 // Encoded, because a signature (AWS) is of the encoded form and libcurl signs a query as it is.
-inline constexpr std::string_view kBulkAnswerFilter =
-    "errors%2Citems.%2A.status%2Citems.%2A.error";
+inline constexpr std::string_view kBulkAnswerFilter = "errors%2Citems.%2A.status%2Citems.%2A.error";
 
 // The items that are not done; an older version than the document's (409) is done, and so is the
 // deletion of what is not there. kUnavailable: it is no answer for `item_count` items.

@@ -67,11 +67,10 @@ std::string Signature(const HttpReceived& request, const std::string& secret) {
   const std::string scope = Between(authorization, "Credential=AKID/", ",");
   const std::string names = Between(authorization, "SignedHeaders=", ",");
   const size_t question = request.target.find('?');
-  std::string canonical = request.method + "\n" + request.target.substr(0, question) + "\n" +
-                          (question == std::string::npos
-                               ? ""
-                               : CanonicalQuery(request.target.substr(question + 1))) +
-                          "\n";
+  std::string canonical =
+      request.method + "\n" + request.target.substr(0, question) + "\n" +
+      (question == std::string::npos ? "" : CanonicalQuery(request.target.substr(question + 1))) +
+      "\n";
   std::istringstream list(names);
   for (std::string name; std::getline(list, name, ';');) {
     canonical += name + ":" + request.Header(name) + "\n";
@@ -182,8 +181,7 @@ TEST(ClusterTest, OneWayToAuthenticateIsEnough) {
   both.url = "https://127.0.0.1:1";
   both.api_key = config::Secret("key");
   both.connection.auth.username = "pgflow";
-  EXPECT_THAT(std::string(base::Message(ValidateOpenSearchSinkConfig(both))),
-              HasSubstr("api_key"));
+  EXPECT_THAT(std::string(base::Message(ValidateOpenSearchSinkConfig(both))), HasSubstr("api_key"));
 }
 
 }  // namespace

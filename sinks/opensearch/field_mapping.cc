@@ -186,10 +186,10 @@ FieldMapping MapColumn(const schemas::Column& column, const OpenSearchSinkConfig
                        const SearchProduct& product, const nlohmann::json& chosen) {
   const GeoColumn geo = ReadGeoColumn(column);
   FieldMapping mapped =
-      geo.is_geo         ? GeoMapping(geo)
-      : IsVector(column) ? VectorMapping(column, product)
-                         : MapType(column.wire_type != 0 ? column.wire_type : column.type, config,
-                                   product);
+      geo.is_geo ? GeoMapping(geo)
+      : IsVector(column)
+          ? VectorMapping(column, product)
+          : MapType(column.wire_type != 0 ? column.wire_type : column.type, config, product);
   // Types of extensions are known by their names.
   if (mapped.plan.type == nullptr) mapped.plan.type = FindTypeText(column);
   if (chosen.is_object()) {

@@ -46,7 +46,7 @@ TEST(GeoFieldsTest, WhatIsEmptyIsAnEmptyList) {
 TEST(GeoFieldsTest, WhatAnIndexCannotTakeIsNone) {
   EXPECT_EQ(Shape("0101000020110F0000000000000000F03F0000000000000040"), "no");  // SRID 3857
   EXPECT_EQ(Shape("010800000003000000"), "no");                                  // A curve.
-  EXPECT_EQ(Shape("0101000000000000000000F03F000000000000004000"), "no");  // A byte too many.
+  EXPECT_EQ(Shape("0101000000000000000000F03F000000000000004000"), "no");        // A byte too many.
   EXPECT_EQ(Shape("0102000000FFFFFFFF0000"), "no");
   EXPECT_EQ(Shape("01"), "no");
   EXPECT_EQ(Shape(""), "no");
