@@ -44,6 +44,38 @@ constexpr std::pair<const char*, const char*> kDefaults[] = {
     {"share.coordinator.state.topic.min.isr", "1"},
     {"group.initial.rebalance.delay.ms", "0"}};
 
+// A value of several lines, for a file of properties.
+std::string OneLine(const std::string& text) {
+  std::string line;
+  for (const char c : text) line += c == '\n' ? std::string("\\n") : std::string(1, c);
+  return line;
+}
+
+std::string SecurityText(const ScratchKafkaSecurity& security, int port, int controller_port,
+                         int sasl_port, int tls_port) {
+  std::string users;
+  for (const auto& [name, password] : security.users) {
+    users += fmt::format(" user_{}=\"{}\"", name, password);
+  }
+  return fmt::format(
+      "listeners=PLAINTEXT://127.0.0.1:{0},CONTROLLER://127.0.0.1:{1},SASL_SSL://127.0.0.1:{2},"
+      "SSL://127.0.0.1:{3}\n"
+      "advertised.listeners=PLAINTEXT://127.0.0.1:{0},SASL_SSL://127.0.0.1:{2},"
+      "SSL://127.0.0.1:{3}\n"
+      "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,"
+      "SSL:SSL\n"
+      "ssl.keystore.type=PEM\nssl.keystore.certificate.chain={4}\nssl.keystore.key={5}\n"
+      "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256\n"
+      "listener.name.sasl_ssl.plain.sasl.jaas.config="
+      "org.apache.kafka.common.security.plain.PlainLoginModule required{6};\n"
+      "listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config="
+      "org.apache.kafka.common.security.scram.ScramLoginModule required;\n"
+      "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n"
+      "super.users=User:ANONYMOUS\n",
+      port, controller_port, sasl_port, tls_port, OneLine(security.certificate.certificate),
+      OneLine(security.certificate.key), users);
+}
+
 absl::Status ProduceOne(const std::string& bootstrap, absl::Duration patience) {
   kafka::Settings settings = {{"bootstrap.servers", bootstrap}};
   PGFLOW_ASSIGN_OR_RETURN(const std::unique_ptr<kafka::Admin> admin,
@@ -72,14 +104,24 @@ absl::StatusOr<std::unique_ptr<ScratchKafka>> ScratchKafka::Make(
   do {
     PGFLOW_ASSIGN_OR_RETURN(server->controller_port_, FindFreePort());
   } while (server->controller_port_ == server->port_);
+  PGFLOW_ASSIGN_OR_RETURN(server->sasl_port_, FindFreePort());
+  PGFLOW_ASSIGN_OR_RETURN(server->tls_port_, FindFreePort());
   PGFLOW_ASSIGN_OR_RETURN(server->directory_, MakeScratchDirectory("kafkascratch-", RunAs()));
   PGFLOW_RETURN_IF_ERROR(server->WriteSettings(options));
-  PGFLOW_RETURN_IF_ERROR(
-      RunProgram(server->Java({"kafka.tools.StorageTool", "format", "--config",
-                               server->directory_ + "/server.properties", "--cluster-id",
-                               kClusterId, "--ignore-formatted"}),
-                 RunAs())
-          .status());
+  std::vector<std::string> format = {"kafka.tools.StorageTool",
+                                     "format",
+                                     "--config",
+                                     server->directory_ + "/server.properties",
+                                     "--cluster-id",
+                                     kClusterId,
+                                     "--ignore-formatted"};
+  if (options.security.has_value()) {
+    for (const auto& [name, password] : options.security->users) {
+      format.insert(format.end(), {"--add-scram", fmt::format("SCRAM-SHA-256=[name={},password={}]",
+                                                              name, password)});
+    }
+  }
+  PGFLOW_RETURN_IF_ERROR(RunProgram(server->Java(std::move(format)), RunAs()).status());
   PGFLOW_RETURN_IF_ERROR(server->Start());
   return server;
 }
@@ -93,6 +135,9 @@ absl::Status ScratchKafka::WriteSettings(const ScratchKafkaOptions& options) con
       "advertised.listeners=PLAINTEXT://127.0.0.1:{1}\n"
       "log.dirs={2}/log\n",
       controller_port_, port_, directory_);
+  if (options.security.has_value()) {
+    file << SecurityText(*options.security, port_, controller_port_, sasl_port_, tls_port_);
+  }
   for (const auto& [name, value] : options.settings) file << name << '=' << value << '\n';
   file.close();
   if (file) return absl::OkStatus();
@@ -178,6 +223,17 @@ absl::Status ScratchKafka::Thaw() {
 }
 
 bool ScratchKafka::running() { return server_ != nullptr && server_->running(); }
+
+absl::Status ScratchKafka::Allow(const std::vector<std::string>& rules) const {
+  std::vector<std::string> arguments = {
+      std::string(PGFLOW_SOURCE_DIRECTORY) + "/engine/testing/servers/KafkaAcls.java", bootstrap()};
+  arguments.insert(arguments.end(), rules.begin(), rules.end());
+  return RunProgram(Java(std::move(arguments)), RunAs()).status();
+}
+
+std::string ScratchKafka::sasl_bootstrap() const { return fmt::format("127.0.0.1:{}", sasl_port_); }
+
+std::string ScratchKafka::tls_bootstrap() const { return fmt::format("127.0.0.1:{}", tls_port_); }
 
 std::string ScratchKafka::bootstrap() const { return fmt::format("127.0.0.1:{}", port_); }
 

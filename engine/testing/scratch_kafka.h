@@ -8,7 +8,9 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,13 +20,22 @@
 #include <absl/time/time.h>
 
 #include "engine/testing/subprocess.h"
+#include "engine/testing/test_certificate.h"
 
 namespace pgflow::engine {
+
+// Two more listeners, with TLS; one of them asks for a name and a password, too. What its users may
+// do is what Allow says; whoever comes by another listener may do everything.
+struct ScratchKafkaSecurity {
+  TestCertificate certificate;
+  std::map<std::string, std::string> users;  // Name and password: SCRAM-SHA-256 and PLAIN.
+};
 
 struct ScratchKafkaOptions {
   // Lines of server.properties, over the defaults: no topics by themselves, one replica, 256 MiB
   // of heap.
   std::vector<std::pair<std::string, std::string>> settings;
+  std::optional<ScratchKafkaSecurity> security;
 };
 
 // One thread at a time.
@@ -49,6 +60,12 @@ class ScratchKafka {
   bool running();
 
   std::string bootstrap() const;  // "127.0.0.1:port"
+  // With security: TLS with SASL, and TLS alone.
+  std::string sasl_bootstrap() const;
+  std::string tls_bootstrap() const;
+  // Rules "user TYPE name OPERATION", in the words of Kafka's ResourceType and AclOperation; a name
+  // is a prefix, or *.
+  absl::Status Allow(const std::vector<std::string>& rules) const;
   pid_t pid() const { return server_ == nullptr ? -1 : server_->pid(); }
   // The end of the broker's log, for the message of a failed test.
   std::string LogTail() const;
@@ -64,6 +81,8 @@ class ScratchKafka {
   std::string directory_;
   int port_ = 0;
   int controller_port_ = 0;
+  int sasl_port_ = 0;
+  int tls_port_ = 0;
   bool frozen_ = false;
   std::unique_ptr<Subprocess> server_;
 };
