@@ -186,6 +186,7 @@ TEST(DebeziumFormat, SaysWhatATransactionHoldsAndAChangesPlaceInIt) {
             R"({"id":"7:1280","total_order":1,"data_collection_order":1})");
   EXPECT_EQ(Json::parse((*messages)[2].value)["transaction"]["total_order"], 2);
   EXPECT_EQ((*messages)[0].other_key, R"({"id":2})");
+  EXPECT_EQ((*messages)[1].other_key, R"({"id":2})");
   EXPECT_EQ((*messages)[2].other_key, R"({"id":1})");
   const auto end = encoder->EncodeTransaction(monitor.End());
   ASSERT_TRUE(end.ok());

@@ -114,7 +114,8 @@ absl::StatusOr<std::span<const EncodedMessage>> EventEncoder::Encode(
                          .other_key = {}});
   }
   if (key_changed_ && format_->IsDebezium()) {
-    messages_.front().other_key = messages_.back().key;
+    // The tombstone of the old key is told, too.
+    for (EncodedMessage& message : messages_) message.other_key = messages_.back().key;
     messages_.back().other_key = messages_.front().key;
   }
   return messages_;
