@@ -289,9 +289,8 @@ TEST_F(OpenSearchTest, GeometriesAreFoundByPlace) {
   EXPECT_EQ(*one, R"({"id":1,"at":{"lat":52.5,"lon":13.4},"plain":{"lat":52.5,"lon":13.4},)"
                   R"("nowhere":[],"metres":"0101000020110F0000000000000000F03F0000000000000040",)"
                   R"("other":"0101000020110F0000000000000000F03F0000000000000040"})");
-  for (const char* query :
-       {R"({"geo_distance":{"distance":"1km","at":[13.4,52.5]}})",
-        R"({"geo_distance":{"distance":"1km","plain":[13.4,52.5]}})"}) {
+  for (const char* query : {R"({"geo_distance":{"distance":"1km","at":[13.4,52.5]}})",
+                            R"({"geo_distance":{"distance":"1km","plain":[13.4,52.5]}})"}) {
     EXPECT_TRUE(Eventually([&] {
       const auto found =
           Search().Request("POST", "/" + index + "/_count", fmt::format("{{\"query\":{}}}", query));
