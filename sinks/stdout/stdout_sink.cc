@@ -21,7 +21,7 @@ constexpr size_t kFlushBytes = 256 * base::kKiB;
 class StdoutSink::Lines {
  public:
   // `tables` must outlive this.
-  Lines(std::shared_ptr<LineWriter> writer, std::unique_ptr<EventEncoder> encoder,
+  Lines(std::shared_ptr<RotatingWriter> writer, std::unique_ptr<EventEncoder> encoder,
         const std::vector<std::string>& tables)
       : writer_(std::move(writer)), encoder_(std::move(encoder)), tables_(tables) {}
 
@@ -68,7 +68,7 @@ class StdoutSink::Lines {
     });
   }
 
-  std::shared_ptr<LineWriter> writer_;
+  std::shared_ptr<RotatingWriter> writer_;
   const std::unique_ptr<EventEncoder> encoder_;
   const std::vector<std::string>& tables_;
   std::string buffer_;
@@ -76,7 +76,7 @@ class StdoutSink::Lines {
 
 class StdoutSink::Lane final : public engine::SnapshotLane {
  public:
-  Lane(std::shared_ptr<LineWriter> writer, std::unique_ptr<Lines> lines)
+  Lane(std::shared_ptr<RotatingWriter> writer, std::unique_ptr<Lines> lines)
       : writer_(std::move(writer)), lines_(std::move(lines)) {}
 
   absl::Status BeginRange(const engine::TablePlan&, engine::BlockRange, RangeOptions) override {
@@ -93,9 +93,39 @@ class StdoutSink::Lane final : public engine::SnapshotLane {
   }
 
  private:
-  std::shared_ptr<LineWriter> writer_;
+  std::shared_ptr<RotatingWriter> writer_;
   std::unique_ptr<Lines> lines_;
 };
+
+namespace {
+
+config::ConfigSpec<RotateConfig> RotateSpec() {
+  config::ConfigSpec<RotateConfig> spec;
+  spec.Field("size", &RotateConfig::size,
+             "Before it would be larger than this; lines are not split.")
+      .Range(config::ByteSize{1 << 10}, config::ByteSize{uint64_t{1} << 40})
+      .Example("256MiB");
+  spec.Field("every", &RotateConfig::every,
+             "When it is so old and not empty, within ten seconds or so.")
+      .Range(absl::Seconds(1), absl::Hours(24 * 366))
+      .Example("1h");
+  spec.Field("keep", &RotateConfig::keep, "So many of them stay, the newest; 0: all.");
+  spec.Field("compress", &RotateConfig::compress,
+             "Compress them (FILE.000001.gz); the plain file goes when the other one is durable.");
+  return spec;
+}
+
+RotationOptions OptionsOf(const StdoutSinkConfig& config) {
+  RotationOptions options;
+  if (!config.rotate.has_value()) return options;
+  if (config.rotate->size.has_value()) options.size_max = config.rotate->size->bytes;
+  options.age_max = config.rotate->every;
+  options.keep = config.rotate->keep;
+  options.compress = config.rotate->compress;
+  return options;
+}
+
+}  // namespace
 
 config::ConfigSpec<StdoutSinkConfig> StdoutSinkSpec() {
   config::ConfigSpec<StdoutSinkConfig> spec;
@@ -103,6 +133,9 @@ config::ConfigSpec<StdoutSinkConfig> StdoutSinkSpec() {
              "Append to this file instead of writing to standard output. It is created when it is "
              "missing.")
       .Example("orders.jsonl");
+  spec.Section("rotate", &StdoutSinkConfig::rotate, RotateSpec(),
+               "Put the file aside when it is large or old, as FILE.000001, FILE.000002 and so on. "
+               "A file with a number is complete and does not change any more.");
   spec.Field("tables", &StdoutSinkConfig::tables,
              "Only tables whose schema.name matches one of these patterns (* and ?); all when it "
              "is empty.")
@@ -123,6 +156,12 @@ absl::StatusOr<std::unique_ptr<engine::Sink>> StdoutSink::Make(StdoutSinkConfig 
                               pattern, pattern, pattern);
     }
   }
+  if (config.rotate.has_value() && config.file.empty()) {
+    return absl::InvalidArgumentError("rotate: needs 'file'");
+  }
+  if (config.rotate.has_value() && !OptionsOf(config).rotates()) {
+    return absl::InvalidArgumentError("rotate: needs 'size' or 'every'");
+  }
   PGFLOW_RETURN_IF_ERROR(EventEncoder::Make(config.encoding, {}).status());
   return std::make_unique<StdoutSink>(std::move(config));
 }
@@ -138,12 +177,12 @@ absl::StatusOr<std::unique_ptr<StdoutSink::Lines>> StdoutSink::MakeLines() const
 absl::Status StdoutSink::Open(const engine::SinkContext& context, std::stop_token) {
   context_ = context;
   if (config_.file.empty()) {
-    writer_ = LineWriter::ForDescriptor(STDOUT_FILENO, "standard output");
+    writer_ = RotatingWriter::ForDescriptor(STDOUT_FILENO, "standard output");
   } else {
     // Closed first: opening cuts an unfinished line, which an open writer could still be adding to.
     lines_.reset();
     writer_.reset();
-    PGFLOW_ASSIGN_OR_RETURN(writer_, LineWriter::OpenFile(config_.file));
+    PGFLOW_ASSIGN_OR_RETURN(writer_, RotatingWriter::OpenFile(config_.file, OptionsOf(config_)));
   }
   PGFLOW_ASSIGN_OR_RETURN(lines_, MakeLines());
   written_ = {};

@@ -2,10 +2,11 @@
 // a file. At least once: after a restart the changes since the last checkpoint come again,
 // with the same positions. Keeps no checkpoint of its own.
 //
-// Threads: as engine/api/sink.h says; lanes share the writer. Errors: those of LineWriter.
+// Threads: as engine/api/sink.h says; lanes share the writer. Errors: those of RotatingWriter.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,12 +14,20 @@
 #include "engine/api/registry.h"
 #include "engine/api/sink.h"
 #include "sinks/encoding/event_encoder.h"
-#include "sinks/stdout/line_writer.h"
+#include "sinks/stdout/rotating_writer.h"
 
 namespace pgflow::sinks {
 
+struct RotateConfig {
+  std::optional<config::ByteSize> size;
+  std::optional<absl::Duration> every;
+  uint64_t keep = 0;
+  bool compress = false;
+};
+
 struct StdoutSinkConfig {
   std::string file;
+  std::optional<RotateConfig> rotate{};
   std::vector<std::string> tables;
   EncodingConfig encoding;
 };
@@ -47,7 +56,7 @@ class StdoutSink final : public engine::Sink {
 
   const StdoutSinkConfig config_;
   engine::SinkContext context_;
-  std::shared_ptr<LineWriter> writer_;  // Shared with lanes of an earlier Open.
+  std::shared_ptr<RotatingWriter> writer_;  // Shared with lanes of an earlier Open.
   std::unique_ptr<Lines> lines_;
   engine::StreamPoint written_;
 };

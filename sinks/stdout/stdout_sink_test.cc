@@ -85,7 +85,7 @@ TEST_F(StdoutSinkTest, RefusesAPatternWithoutSchema) {
 TEST_F(StdoutSinkTest, DescribesItsOptions) {
   const engine::ComponentType<engine::Sink> type = StdoutSinkType();
   EXPECT_EQ(type.name, "stdout");
-  EXPECT_EQ(type.describe().fields.size(), 3U);
+  EXPECT_EQ(type.describe().fields.size(), 4U);
 }
 
 }  // namespace
