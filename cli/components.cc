@@ -9,6 +9,7 @@
 #include "sources/kafka/kafka_source.h"
 #include "sources/postgres/postgres_source.h"
 #include "transformers/compute/compute_transformer.h"
+#include "transformers/enrich/enrich_transformer.h"
 #include "transformers/filter/filter_transformer.h"
 #include "transformers/mask/mask_transformer.h"
 #include "transformers/project/project_transformer.h"
@@ -26,6 +27,7 @@ engine::Registry AllComponents() {
           &sources::PostgresSourceSpec, &sources::PostgresSource::Make));
   registry.sources.push_back(sources::KafkaSourceType());
   registry.transformers.push_back(transformers::ComputeType());
+  registry.transformers.push_back(transformers::EnrichType());
   registry.transformers.push_back(transformers::FilterType());
   registry.transformers.push_back(transformers::MaskType());
   registry.transformers.push_back(transformers::ProjectType());
