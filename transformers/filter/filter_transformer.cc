@@ -37,6 +37,12 @@ absl::Status CheckPatterns(std::string_view field, const std::vector<std::string
   return absl::OkStatus();
 }
 
+absl::Status WithPlace(const absl::Status& status, const ConditionConfig& condition) {
+  if (condition.place.line == 0) return status;
+  return base::MakeStatus(status.code(), "{} (condition at {})", base::Message(status),
+                          condition.place.ToString());
+}
+
 config::ConfigSpec<TableChoice> TableChoiceSpec() {
   config::ConfigSpec<TableChoice> spec;
   spec.Field("include", &TableChoice::include,
@@ -51,6 +57,7 @@ config::ConfigSpec<TableChoice> TableChoiceSpec() {
 
 config::ConfigSpec<ConditionConfig> ConditionSpec() {
   config::ConfigSpec<ConditionConfig> spec;
+  spec.Remember(&ConditionConfig::place);
   spec.Field("column", &ConditionConfig::column, "The column's name.").Required();
   spec.Field("operator", &ConditionConfig::comparison,
              "Numbers are compared as numbers, everything else as text. A comparison with NULL is "
@@ -131,7 +138,8 @@ absl::StatusOr<std::unique_ptr<engine::Transformer>> FilterTransformer::Make(Fil
     }
   }
   for (const ConditionConfig& condition : config.where) {
-    PGFLOW_RETURN_IF_ERROR(RowCondition::Validate(condition));
+    const absl::Status good = RowCondition::Validate(condition);
+    if (!good.ok()) return WithPlace(good, condition);
   }
   std::optional<expressions::Expression> when;
   if (config.when.has_value()) {
@@ -170,8 +178,9 @@ absl::StatusOr<FilterTransformer::Plan> FilterTransformer::Derive(
   if (plan.dropped) return plan;
   if (!config_.for_tables.empty() && !MatchesAny(config_.for_tables, name)) return plan;
   for (const ConditionConfig& condition : config_.where) {
-    PGFLOW_ASSIGN_OR_RETURN(RowCondition bound, RowCondition::Bind(condition, schema));
-    plan.test.conditions.push_back(std::move(bound));
+    absl::StatusOr<RowCondition> bound = RowCondition::Bind(condition, schema);
+    if (!bound.ok()) return WithPlace(bound.status(), condition);
+    plan.test.conditions.push_back(*std::move(bound));
   }
   if (when_.has_value()) {
     absl::StatusOr<expressions::Expression> bound = when_->BindCondition(schema);

@@ -12,6 +12,7 @@
 
 #include <absl/status/statusor.h>
 
+#include "base/config/node.h"
 #include "schemas/table_schema.h"
 #include "schemas/value.h"
 #include "sinks/encoding/type_text.h"
@@ -35,6 +36,7 @@ struct ConditionConfig {
   Comparison comparison = Comparison::kEqual;
   std::optional<std::string> value;
   std::vector<std::string> values;  // For kIn.
+  config::Place place{};            // In the file.
 };
 
 enum class Truth { kFalse, kTrue, kUnknown };

@@ -159,6 +159,7 @@ config::ConfigSpec<MaskConfig> MaskSpec() {
              "column without stops the pipeline, also one that is added later.");
   config::ConfigSpec<MaskRule> rule;
   AddRule(rule);
+  rule.Remember(&MaskRule::place);
   spec.Section("rules", &MaskConfig::rules, rule,
                "Which columns, and how. For each column the first rule counts that names it. A "
                "single rule may be written straight under `mask` instead.");

@@ -28,6 +28,15 @@ absl::Status Refused(const TableSchema& schema, size_t column, std::string_view 
                           schema.table.ToString(), schema.columns[column].name, why);
 }
 
+// Of a rule: where it stands, for messages; empty when it is not known.
+std::string PlaceText(const MaskRule& rule) {
+  return rule.place.line == 0 ? "" : fmt::format(" (rule at {})", rule.place.ToString());
+}
+
+absl::Status WithPlace(const absl::Status& status, const MaskRule& rule) {
+  return base::MakeStatus(status.code(), "{}{}", base::Message(status), PlaceText(rule));
+}
+
 schemas::RowView StoreRow(engine::Batch& batch, const std::vector<Value>& values) {
   std::span<Value> row = batch.NewValues(values.size());
   std::ranges::copy(values, row.begin());
@@ -44,7 +53,10 @@ absl::StatusOr<std::unique_ptr<engine::Transformer>> MaskTransformer::Make(MaskC
                             "mask needs either `table`, `column` and `with`, or `rules`");
   }
   if (single) rules.push_back(static_cast<const MaskRule&>(config));
-  for (const MaskRule& rule : rules) PGFLOW_RETURN_IF_ERROR(CheckMaskRule(rule, config.key));
+  for (const MaskRule& rule : rules) {
+    const absl::Status good = CheckMaskRule(rule, config.key);
+    if (!good.ok()) return WithPlace(good, rule);
+  }
   return std::make_unique<MaskTransformer>(std::move(rules), std::move(config.key), config.strict);
 }
 
@@ -61,8 +73,9 @@ absl::Status MaskTransformer::CheckNamedColumns(const std::string& table,
   for (const MaskRule& rule : rules_) {
     if (IsPattern(rule.table) || IsPattern(rule.column) || rule.table != table) continue;
     if (schema.FindColumn(rule.column).has_value()) continue;
-    return base::MakeStatus(absl::StatusCode::kInvalidArgument, "mask: table {} has no column '{}'",
-                            table, rule.column);
+    return base::MakeStatus(absl::StatusCode::kInvalidArgument,
+                            "mask: table {} has no column '{}'{}", table, rule.column,
+                            PlaceText(rule));
   }
   return absl::OkStatus();
 }
@@ -72,8 +85,9 @@ absl::Status MaskTransformer::PlanTemplates(const TableSchema& schema, Plan& pla
   for (size_t i = 0; i < schema.columns.size(); ++i) {
     const MaskRule* rule = RuleOf(table, schema.columns[i].name);
     if (rule == nullptr || rule->with != MaskKind::kTemplate) continue;
-    PGFLOW_ASSIGN_OR_RETURN(TemplateMask made, TemplateMask::Make(*rule->value, schema, i));
-    plan.templates.push_back(std::move(made));
+    absl::StatusOr<TemplateMask> made = TemplateMask::Make(*rule->value, schema, i);
+    if (!made.ok()) return WithPlace(made.status(), *rule);
+    plan.templates.push_back(*std::move(made));
     plan.template_columns.push_back(i);
   }
   for (size_t i = 0; i < plan.templates.size(); ++i) {
@@ -106,9 +120,10 @@ absl::StatusOr<MaskTransformer::Plan> MaskTransformer::Derive(const TableSchema&
       plan.masks.push_back(nullptr);
       continue;
     }
-    PGFLOW_ASSIGN_OR_RETURN(ColumnMaskPtr mask, MakeColumnMask(*rule, key_, schema, column));
-    plan.touched |= mask != nullptr;
-    plan.masks.push_back(std::move(mask));
+    absl::StatusOr<ColumnMaskPtr> mask = MakeColumnMask(*rule, key_, schema, column);
+    if (!mask.ok()) return WithPlace(mask.status(), *rule);
+    plan.touched |= *mask != nullptr;
+    plan.masks.push_back(*std::move(mask));
   }
   PGFLOW_RETURN_IF_ERROR(PlanTemplates(schema, plan));
   plan.touched |= !plan.templates.empty();
@@ -268,10 +283,11 @@ std::vector<engine::Finding> MaskTransformer::Check(
              });
     });
     if (matched) continue;
-    findings.push_back({engine::Finding::Severity::kError,
-                        fmt::format("table {}, column {}", rule.table, rule.column),
-                        "no table that comes here has such a column: the rule masks nothing",
-                        "mend the names, or remove the rule"});
+    findings.push_back(
+        {engine::Finding::Severity::kError,
+         fmt::format("table {}, column {}{}", rule.table, rule.column, PlaceText(rule)),
+         "no table that comes here has such a column: the rule masks nothing",
+         "mend the names, or remove the rule"});
   }
   return findings;
 }

@@ -115,9 +115,13 @@ absl::StatusOr<RoutePlan> DeriveRoutePlan(const std::vector<Route>& routes,
   const std::string name = schema->table.ToString();
   for (const Route& route : routes) {
     if (fnmatch(route.table.c_str(), name.c_str(), 0) != 0) continue;
-    PGFLOW_ASSIGN_OR_RETURN(BoundRoute bound, Bind(route, plan));
-    plan.leaves_rows = bound.when.has_value() || bound.target == nullptr;
-    plan.routes.push_back(std::move(bound));
+    absl::StatusOr<BoundRoute> bound = Bind(route, plan);
+    if (!bound.ok()) {
+      return base::MakeStatus(bound.status().code(), "{}{}", base::Message(bound.status()),
+                              route.place.empty() ? "" : fmt::format(" (rule at {})", route.place));
+    }
+    plan.leaves_rows = bound->when.has_value() || bound->target == nullptr;
+    plan.routes.push_back(*std::move(bound));
     if (!plan.leaves_rows) break;  // What comes behind it gets no row.
   }
   return plan;

@@ -19,6 +19,7 @@ namespace pgflow::transformers {
 
 // A rule as the configuration has it, parsed.
 struct Route {
+  std::string place;  // "pipeline.yaml:12"; empty when it is not known.
   std::string table;  // A pattern.
   std::optional<expressions::Expression> when;
   // `to`, cut at its braces: text, column, text, column, ..., text.

@@ -42,6 +42,7 @@ absl::StatusOr<Route> ParseRule(const RouteRule& rule) {
                             rule.table, rule.table, rule.table);
   }
   Route route;
+  route.place = rule.place.ToString();
   route.table = rule.table;
   PGFLOW_ASSIGN_OR_RETURN(route.pieces, ParseTarget(rule.to));
   if (!rule.when.has_value()) return route;
@@ -63,6 +64,7 @@ config::ConfigSpec<RouteConfig> RouteSpec() {
   config::ConfigSpec<RouteConfig> spec;
   config::ConfigSpec<RouteRule> rule;
   AddRule(rule);
+  rule.Remember(&RouteRule::place);
   spec.Section("rules", &RouteConfig::rules, rule,
                "Which rows go where. For each row the first rule counts that it matches; one that "
                "matches none stays. An update that takes a row to another table is a delete and "
@@ -83,8 +85,13 @@ absl::StatusOr<std::unique_ptr<engine::Transformer>> RouteTransformer::Make(Rout
   if (single) rules.push_back(static_cast<const RouteRule&>(config));
   std::vector<Route> routes;
   for (const RouteRule& rule : rules) {
-    PGFLOW_ASSIGN_OR_RETURN(Route route, ParseRule(rule));
-    routes.push_back(std::move(route));
+    absl::StatusOr<Route> route = ParseRule(rule);
+    if (!route.ok()) {
+      return base::MakeStatus(
+          route.status().code(), "{}{}", base::Message(route.status()),
+          rule.place.line == 0 ? "" : fmt::format(" (rule at {})", rule.place.ToString()));
+    }
+    routes.push_back(*std::move(route));
   }
   return std::make_unique<RouteTransformer>(std::move(routes));
 }
@@ -155,9 +162,14 @@ absl::Status RouteTransformer::Transform(engine::Batch& batch) {
 
 std::vector<engine::Finding> RouteTransformer::Check(
     std::span<const schemas::TableSchemaPtr> tables) const {
-  std::vector<std::string> patterns;
-  for (const Route& route : routes_) patterns.push_back(route.table);
-  return engine::UnmatchedPatterns(patterns, tables);
+  std::vector<engine::Finding> findings;
+  for (const Route& route : routes_) {
+    for (engine::Finding& finding : engine::UnmatchedPatterns(std::span(&route.table, 1), tables)) {
+      if (!route.place.empty()) finding.subject += fmt::format(" (rule at {})", route.place);
+      findings.push_back(std::move(finding));
+    }
+  }
+  return findings;
 }
 
 engine::ComponentType<engine::Transformer> RouteType() {

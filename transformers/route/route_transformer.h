@@ -28,6 +28,7 @@ struct RouteRule {
   std::string table;
   std::optional<std::string> when;
   std::string to;
+  config::Place place{};  // In the file; of a single rule not known.
 };
 
 // One rule may be written straight under `route`, or many under `rules`.
