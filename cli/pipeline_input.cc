@@ -89,8 +89,10 @@ void PipelineInput::AddTo(CommandLine::Command command) {
                         "The pipeline's YAML file; or the flags below in its place")
       .Group("Without a file")
       .Option(kSinkType, values_[kSinkType], "The sink: one of " + sinks)
-      .Option(kTransform, values_[kTransform],
-              "A YAML file with a list of transformers, or with one under `transformers`")
+      .Options(
+          kTransform, transforms_,
+          "A YAML file with a list of transformers, or with one under `transformers`. Several: "
+          "given again, or separated by commas; they follow each other in that order")
       .Option(kName, values_[kName], "Names the slot, the checkpoints and the metrics")
       .Option(kState, values_[kState], "The directory for state and spool");
   for (const auto& source : registry_.sources) AddFlags(command, source.name, source.describe());
@@ -114,6 +116,9 @@ std::string PipelineInput::name() const { return file_.empty() ? kCommandLine : 
 
 std::optional<Node> PipelineInput::Read(config::Problems& problems) const {
   if (file_.empty()) return ReadFlags(problems);
+  if (!transforms_.empty()) {
+    problems.Add(0, 0, std::string(kTransform) + " is for runs without a file; write it there");
+  }
   for (const auto& [flag, value] : values_) {
     if (!value.empty()) problems.Add(0, 0, flag + " is for runs without a file; write it there");
   }
@@ -154,18 +159,30 @@ Node PipelineInput::Component(const std::string& path, const std::string& prefix
 }
 
 Node PipelineInput::Transformers(config::Problems& problems) const {
-  const std::string& file = values_.at(kTransform);
+  std::vector<Node> items;
+  for (const std::string& files : transforms_) {
+    for (const absl::string_view file : absl::StrSplit(files, ',')) {
+      AppendTransformers(std::string(file), items, problems);
+    }
+  }
+  return List(std::move(items), kTransform, "transformers");
+}
+
+void PipelineInput::AppendTransformers(const std::string& file, std::vector<Node>& items,
+                                       config::Problems& problems) {
   const absl::StatusOr<std::string> text = config::ReadTextFile(file);
   if (!text.ok()) {
     problems.Add(Scalar(file, kTransform, ""), std::string(base::Message(text.status())));
-    return {};
+    return;
   }
-  Node root = config::ParseYaml(*text, file, problems);
-  if (root.is_list()) return root;
-  Node list = root.Find("transformers");
+  const Node root = config::ParseYaml(*text, file, problems);
+  const Node list = root.is_list() ? root : root.Find("transformers");
   // No list means no transformers, and rows would go out as they are.
-  if (list.is_absent()) problems.Add(root, "neither a list of transformers nor `transformers:`");
-  return list;
+  if (!list.is_list()) {
+    problems.Add(root, "neither a list of transformers nor `transformers:` with one");
+    return;
+  }
+  items.insert(items.end(), list.items().begin(), list.items().end());
 }
 
 std::optional<Node> PipelineInput::ReadFlags(config::Problems& problems) const {
@@ -202,7 +219,7 @@ std::optional<Node> PipelineInput::ReadFlags(config::Problems& problems) const {
     sink.emplace_back(chosen, Scalar("", kSinkType, "sinks[0]." + chosen));
   }
   root.emplace_back("sinks", List({Map(sink, "sinks[0]")}, kCommandLine, "sinks"));
-  if (!values_.at(kTransform).empty()) root.emplace_back("transformers", Transformers(problems));
+  if (!transforms_.empty()) root.emplace_back("transformers", Transformers(problems));
   if (const std::string& state = values_.at(kState); !state.empty()) {
     root.emplace_back("state",
                       Map({{"directory", Scalar(state, kState, "state.directory")}}, "state"));

@@ -41,10 +41,13 @@ class PipelineInput {
   config::Node Component(const std::string& path, const std::string& prefix,
                          const config::SpecDescription& spec) const;
   config::Node Transformers(config::Problems& problems) const;
+  static void AppendTransformers(const std::string& file, std::vector<config::Node>& items,
+                                 config::Problems& problems);
 
   const engine::Registry& registry_;
   const bool sink_needed_;
   std::string file_;
+  std::vector<std::string> transforms_;        // Files, in order.
   std::map<std::string, std::string> values_;  // By flag, dashes and all; empty: not given.
 };
 

@@ -206,6 +206,8 @@ TEST_F(ProgramTest, TakesFlagsInPlaceOfAFile) {
   const std::string rules = Write("transformers: [{filter: {tables: {exclude: [public.c]}}}]");
   flags.insert(flags.end(), {"--transform", rules});
   EXPECT_THAT(Ask(flags).out, HasSubstr("1 transformer,"));
+  flags.insert(flags.end(), {"--transform", rules + "," + rules});
+  EXPECT_THAT(Ask(flags).out, HasSubstr("3 transformers,")) << "in order, all of them";
 }
 
 TEST_F(ProgramTest, NamesTheFlagThatIsWrong) {
