@@ -46,8 +46,7 @@ absl::Status ErrorOf(const std::string& path, std::string_view what, int error_n
       "file {}: {}: {}", path, what, strerror(error_number));
 }
 
-// The files with a number that belong to `path`, the oldest first. Removes what a crash left of
-// one that was being compressed.
+// The files with a number that belong to `path`, the oldest first.
 std::vector<NumberedFile> NumberedFiles(const std::string& path) {
   std::vector<NumberedFile> files;
   std::error_code ignored;
@@ -60,6 +59,8 @@ std::vector<NumberedFile> NumberedFiles(const std::string& path) {
     const auto [rest, error] = std::from_chars(name.data() + start.size(), end, file.number);
     if (error != std::errc() || rest == name.data() + start.size()) continue;
     const std::string_view suffix(rest, static_cast<size_t>(end - rest));
+    // A crash left it when it compressed; nobody does while this looks.
+    if (suffix == kPart) unlink(file.path.c_str());
     if (!suffix.empty() && suffix != kCompressed) continue;
     file.compressed = suffix == kCompressed;
     files.push_back(std::move(file));
@@ -103,7 +104,10 @@ absl::Status Compress(const std::string& path, const std::stop_token& stop) {
       to.write(member.data(), static_cast<std::streamsize>(member.size()));
     }
     to.flush();
-    if (stop.stop_requested()) return absl::CancelledError("stopped");
+    if (stop.stop_requested()) {
+      unlink(part.c_str());
+      return absl::CancelledError("stopped");
+    }
     if (from.bad() || !to.good()) return ErrorOf(part, "cannot be written", errno);
   }
   PGFLOW_RETURN_IF_ERROR(SyncPath(part, O_RDWR));
@@ -158,6 +162,7 @@ bool RotatingWriter::IsDue(size_t more) const {
 absl::Status RotatingWriter::Rotate() {
   // Before it gets its name: a file with a number is durable.
   PGFLOW_RETURN_IF_ERROR(writer_->Sync());
+  if (compressor_.joinable()) compressor_.join();
   const std::vector<NumberedFile> files = NumberedFiles(path_);
   const uint64_t number = files.empty() ? 1 : files.back().number + 1;
   const std::string aside = fmt::format("{}.{:06}", path_, number);
@@ -173,10 +178,8 @@ absl::Status RotatingWriter::Rotate() {
 }
 
 void RotatingWriter::Tidy() {
-  if (compressor_.joinable()) {
-    // Two must not work at one file; a file is compressed in seconds.
-    compressor_.join();
-  }
+  // Two must not work at one file; one is compressed in seconds.
+  if (compressor_.joinable()) compressor_.join();
   std::vector<NumberedFile> files = NumberedFiles(path_);
   // Both forms: it was stopped between the two renames.
   for (size_t i = 1; i < files.size(); ++i) {
@@ -198,12 +201,26 @@ void RotatingWriter::Tidy() {
 
 absl::Status RotatingWriter::Write(std::string_view lines, std::stop_token stop) {
   base::MutexLock lock(&mutex_);
-  if (options_.rotates() && IsDue(lines.size())) PGFLOW_RETURN_IF_ERROR(Rotate());
-  if (lines.empty()) return absl::OkStatus();
-  absl::Status status = writer_->Write(lines, std::move(stop));
-  torn_ = torn_ || !status.ok();
-  size_ += lines.size();
-  return status;
+  if (options_.rotates() && IsDue(0)) PGFLOW_RETURN_IF_ERROR(Rotate());
+  while (!lines.empty()) {
+    const size_t end = lines.find('\n');
+    const std::string_view first = end == lines.npos ? lines : lines.substr(0, end + 1);
+    if (IsDue(first.size())) PGFLOW_RETURN_IF_ERROR(Rotate());
+    const std::string_view piece = lines.substr(0, std::max(first.size(), FittingSize(lines)));
+    const absl::Status status = writer_->Write(piece, stop);
+    torn_ = torn_ || !status.ok();
+    PGFLOW_RETURN_IF_ERROR(status);
+    size_ += piece.size();
+    lines.remove_prefix(piece.size());
+  }
+  return absl::OkStatus();
+}
+
+size_t RotatingWriter::FittingSize(std::string_view lines) const {
+  if (!options_.size_max.has_value() || torn_) return lines.size();
+  const uint64_t room = *options_.size_max - std::min(size_, *options_.size_max);
+  if (lines.size() <= room) return lines.size();
+  return lines.substr(0, room).rfind('\n') + 1;  // 0 when there is none.
 }
 
 absl::Status RotatingWriter::Sync() {

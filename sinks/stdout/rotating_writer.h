@@ -45,7 +45,7 @@ class RotatingWriter {
                                                                   const RotationOptions& options);
   static std::unique_ptr<RotatingWriter> ForDescriptor(int descriptor, std::string name);
 
-  // `lines` are whole and stay in one file.
+  // `lines` are whole, and each stays so.
   absl::Status Write(std::string_view lines, std::stop_token stop);
   // What was written survives a crash of the machine.
   absl::Status Sync();
@@ -55,6 +55,8 @@ class RotatingWriter {
                  std::unique_ptr<LineWriter> writer)
       : path_(std::move(path)), options_(options), writer_(std::move(writer)) {}
   bool IsDue(size_t more) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // How much of `lines` has room in the file.
+  size_t FittingSize(std::string_view lines) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Rotate() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Removes the oldest files, compresses the others; in the background when there are any.
   void Tidy() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
