@@ -1,11 +1,10 @@
 #include "engine/api/transformer.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "base/status.h"
+#include "schemas/glob.h"
 
 namespace pgflow::engine {
 
@@ -14,7 +13,7 @@ std::vector<Finding> UnmatchedPatterns(std::span<const std::string> patterns,
   std::vector<Finding> findings;
   for (const std::string& pattern : patterns) {
     const bool matched = std::ranges::any_of(tables, [&](const schemas::TableSchemaPtr& table) {
-      return fnmatch(pattern.c_str(), table->table.ToString().c_str(), 0) == 0;
+      return schemas::MatchesGlob(pattern, table->table.ToString());
     });
     if (matched) continue;
     findings.push_back({Finding::Severity::kWarning, fmt::format("table {}", pattern),

@@ -1,7 +1,5 @@
 #include "engine/observe/tap_filter.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -10,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/status.h"
+#include "schemas/glob.h"
 
 namespace pgflow::engine {
 namespace {
@@ -150,11 +149,7 @@ std::string TapFilter::ToQuery() const {
 }
 
 bool TapFilter::WantsTable(const schemas::TableName& table) const {
-  if (tables.empty()) return true;
-  const std::string name = table.ToString();
-  return std::ranges::any_of(tables, [&name](const std::string& pattern) {
-    return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
-  });
+  return tables.empty() || schemas::MatchesAnyGlob(tables, table.ToString());
 }
 
 uint64_t TapFilter::CountIn(Batch& batch) const {

@@ -1,12 +1,11 @@
 #include "sinks/opensearch/sink_config.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 
 #include <fmt/format.h>
 
 #include "base/status.h"
+#include "schemas/glob.h"
 #include "sinks/opensearch/index_name.h"
 
 namespace pgflow::sinks {
@@ -117,7 +116,7 @@ absl::Status ValidateJoins(const std::vector<JoinOptions>& joins) {
 const SearchTableOptions* OpenSearchSinkConfig::OptionsOf(const schemas::TableName& table) const {
   const std::string name = table.ToString();
   for (const SearchTableOptions& options : tables) {
-    if (fnmatch(options.table.c_str(), name.c_str(), 0) == 0) return &options;
+    if (schemas::MatchesGlob(options.table, name)) return &options;
   }
   return nullptr;
 }

@@ -1,7 +1,5 @@
 // WindowApplier, for windows in which the source's schema changes.
 
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -9,6 +7,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "schemas/ddl/ddl_script.h"
+#include "schemas/glob.h"
 #include "sinks/postgres/schema_changer.h"
 #include "sinks/postgres/window_applier.h"
 
@@ -33,9 +32,7 @@ std::string_view KindOf(std::string_view object) {
 bool Wants(const PostgresSinkConfig& config, const schemas::DdlScript& script) {
   const bool is_schema = script.object == "schema";
   const std::string& schema = is_schema ? script.name.name : script.name.schema;
-  const auto matches = [&](const std::string& glob) {
-    return fnmatch(glob.c_str(), schema.c_str(), 0) == 0;
-  };
+  const auto matches = [&](const std::string& glob) { return schemas::MatchesGlob(glob, schema); };
   const bool object =
       config.ddl_objects.empty() ||
       std::ranges::find(config.ddl_objects, KindOf(script.object)) != config.ddl_objects.end();

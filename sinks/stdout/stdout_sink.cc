@@ -1,13 +1,12 @@
 #include "sinks/stdout/stdout_sink.h"
 
-#include <fnmatch.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "base/bytes.h"
 #include "base/status.h"
+#include "schemas/glob.h"
 
 namespace pgflow::sinks {
 namespace {
@@ -61,11 +60,7 @@ class StdoutSink::Lines {
 
  private:
   bool Wants(const schemas::TableName& table) const {
-    if (tables_.empty()) return true;
-    const std::string name = table.ToString();
-    return std::any_of(tables_.begin(), tables_.end(), [&](const std::string& pattern) {
-      return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
-    });
+    return tables_.empty() || schemas::MatchesAnyGlob(tables_, table.ToString());
   }
 
   std::shared_ptr<RotatingWriter> writer_;

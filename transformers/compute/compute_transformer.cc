@@ -1,11 +1,10 @@
 #include "transformers/compute/compute_transformer.h"
 
-#include <fnmatch.h>
-
 #include <optional>
 #include <utility>
 
 #include "base/status.h"
+#include "schemas/glob.h"
 #include "transformers/compute/row_computation.h"
 
 namespace pgflow::transformers {
@@ -100,7 +99,7 @@ absl::StatusOr<std::unique_ptr<engine::Transformer>> ComputeTransformer::Make(
 }
 
 bool ComputeTransformer::IsChosen(const schemas::TableName& table) const {
-  return fnmatch(table_.c_str(), table.ToString().c_str(), 0) == 0;
+  return schemas::MatchesGlob(table_, table.ToString());
 }
 
 absl::StatusOr<ComputeTransformer::PlanPtr> ComputeTransformer::PlanOf(

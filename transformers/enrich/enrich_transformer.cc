@@ -1,12 +1,11 @@
 #include "transformers/enrich/enrich_transformer.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <optional>
 #include <utility>
 
 #include "base/status.h"
+#include "schemas/glob.h"
 #include "sinks/encoding/json_value.h"
 #include "sinks/encoding/row_name.h"
 #include "sinks/encoding/type_binary.h"
@@ -156,7 +155,7 @@ absl::Status EnrichTransformer::Open(const engine::TransformerContext& context) 
 }
 
 bool EnrichTransformer::IsChosen(const schemas::TableName& table) const {
-  return fnmatch(config_.table.c_str(), table.ToString().c_str(), 0) == 0;
+  return schemas::MatchesGlob(config_.table, table.ToString());
 }
 
 absl::StatusOr<EnrichTransformer::LookupShape> EnrichTransformer::DeriveShape(

@@ -1,13 +1,12 @@
 #include "transformers/filter/filter_transformer.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <array>
 #include <optional>
 #include <utility>
 
 #include "base/status.h"
+#include "schemas/glob.h"
 
 namespace pgflow::transformers {
 
@@ -20,12 +19,6 @@ constexpr std::array kOperations = {Operation::kRead, Operation::kInsert, Operat
                                     Operation::kDelete, Operation::kTruncate};
 
 unsigned BitOf(Operation operation) { return 1U << static_cast<unsigned>(operation); }
-
-bool MatchesAny(const std::vector<std::string>& patterns, const std::string& name) {
-  return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
-    return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
-  });
-}
 
 absl::Status CheckPatterns(std::string_view field, const std::vector<std::string>& patterns) {
   for (const std::string& pattern : patterns) {
@@ -166,8 +159,9 @@ FilterTransformer::FilterTransformer(FilterConfig config,
 bool FilterTransformer::PassesTables(const schemas::TableName& table) const {
   if (table.name.empty()) return true;
   const std::string name = table.ToString();
-  return (config_.tables.include.empty() || MatchesAny(config_.tables.include, name)) &&
-         !MatchesAny(config_.tables.exclude, name);
+  return (config_.tables.include.empty() ||
+          schemas::MatchesAnyGlob(config_.tables.include, name)) &&
+         !schemas::MatchesAnyGlob(config_.tables.exclude, name);
 }
 
 absl::StatusOr<FilterTransformer::Plan> FilterTransformer::Derive(
@@ -176,7 +170,8 @@ absl::StatusOr<FilterTransformer::Plan> FilterTransformer::Derive(
   Plan plan;
   plan.dropped = !PassesTables(schema.table);
   if (plan.dropped) return plan;
-  if (!config_.for_tables.empty() && !MatchesAny(config_.for_tables, name)) return plan;
+  if (!config_.for_tables.empty() && !schemas::MatchesAnyGlob(config_.for_tables, name))
+    return plan;
   for (const ConditionConfig& condition : config_.where) {
     absl::StatusOr<RowCondition> bound = RowCondition::Bind(condition, schema);
     if (!bound.ok()) return WithPlace(bound.status(), condition);

@@ -1,12 +1,11 @@
 #include "transformers/mask/mask_transformer.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "base/bytes.h"
 #include "base/status.h"
+#include "schemas/glob.h"
 
 namespace pgflow::transformers {
 
@@ -16,10 +15,6 @@ using schemas::Value;
 using schemas::ValueKind;
 
 namespace {
-
-bool Matches(const std::string& pattern, const std::string& name) {
-  return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
-}
 
 bool IsPattern(const std::string& name) { return name.find_first_of("*?[\\") != std::string::npos; }
 
@@ -62,7 +57,7 @@ absl::StatusOr<std::unique_ptr<engine::Transformer>> MaskTransformer::Make(MaskC
 
 const MaskRule* MaskTransformer::RuleOf(const std::string& table, const std::string& column) const {
   const auto found = std::ranges::find_if(rules_, [&](const MaskRule& rule) {
-    return Matches(rule.table, table) && Matches(rule.column, column);
+    return schemas::MatchesGlob(rule.table, table) && schemas::MatchesGlob(rule.column, column);
   });
   return found == rules_.end() ? nullptr : &*found;
 }
@@ -103,8 +98,8 @@ absl::Status MaskTransformer::PlanTemplates(const TableSchema& schema, Plan& pla
 absl::StatusOr<MaskTransformer::Plan> MaskTransformer::Derive(const TableSchema& schema) const {
   Plan plan;
   const std::string table = schema.table.ToString();
-  const bool named =
-      std::ranges::any_of(rules_, [&](const MaskRule& rule) { return Matches(rule.table, table); });
+  const bool named = std::ranges::any_of(
+      rules_, [&](const MaskRule& rule) { return schemas::MatchesGlob(rule.table, table); });
   if (!named) return plan;
   PGFLOW_RETURN_IF_ERROR(CheckNamedColumns(table, schema));
   plan.masks.reserve(schema.columns.size());
@@ -277,9 +272,9 @@ std::vector<engine::Finding> MaskTransformer::Check(
   std::vector<engine::Finding> findings;
   for (const MaskRule& rule : rules_) {
     const bool matched = std::ranges::any_of(tables, [&](const schemas::TableSchemaPtr& table) {
-      return Matches(rule.table, table->table.ToString()) &&
+      return schemas::MatchesGlob(rule.table, table->table.ToString()) &&
              std::ranges::any_of(table->columns, [&](const schemas::Column& column) {
-               return Matches(rule.column, column.name);
+               return schemas::MatchesGlob(rule.column, column.name);
              });
     });
     if (matched) continue;

@@ -1,13 +1,12 @@
 #include "transformers/project/project_transformer.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <utility>
 
 #include <fmt/ranges.h>
 
 #include "base/status.h"
+#include "schemas/glob.h"
 
 namespace pgflow::transformers {
 
@@ -73,9 +72,7 @@ absl::StatusOr<std::unique_ptr<engine::Transformer>> ProjectTransformer::Make(
 }
 
 bool ProjectTransformer::IsChosen(const std::string& table) const {
-  return std::any_of(config_.tables.begin(), config_.tables.end(), [&](const std::string& pattern) {
-    return fnmatch(pattern.c_str(), table.c_str(), 0) == 0;
-  });
+  return schemas::MatchesAnyGlob(config_.tables, table);
 }
 
 absl::StatusOr<ProjectTransformer::Plan> ProjectTransformer::Derive(

@@ -1,19 +1,14 @@
 #include "transformers/rename/rename_transformer.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <set>
 #include <utility>
 
 #include "base/status.h"
+#include "schemas/glob.h"
 
 namespace pgflow::transformers {
 namespace {
-
-bool Matches(const std::string& pattern, const std::string& name) {
-  return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
-}
 
 bool IsPattern(std::string_view name) {
   return name.find_first_of("*?[") != std::string_view::npos;
@@ -120,8 +115,9 @@ schemas::TableName RenameTransformer::NewName(const schemas::TableName& name) co
 bool RenameTransformer::Renames(const schemas::TableName& name) const {
   if (NewName(name) != name) return true;
   const std::string whole = name.ToString();
-  return std::ranges::any_of(
-      config_.columns, [&](const auto& column) { return Matches(TableOf(column.first), whole); });
+  return std::ranges::any_of(config_.columns, [&](const auto& column) {
+    return schemas::MatchesGlob(TableOf(column.first), whole);
+  });
 }
 
 absl::StatusOr<schemas::TableSchemaPtr> RenameTransformer::Derive(
@@ -133,7 +129,7 @@ absl::StatusOr<schemas::TableSchemaPtr> RenameTransformer::Derive(
   for (const bool patterns : {true, false}) {  // A whole name has the last word.
     for (const auto& [from, to] : config_.columns) {
       const std::string table = TableOf(from);
-      if (IsPattern(table) != patterns || !Matches(table, name)) continue;
+      if (IsPattern(table) != patterns || !schemas::MatchesGlob(table, name)) continue;
       const std::string column = from.substr(table.size() + 1);
       const std::optional<size_t> index = schema->FindColumn(column);
       if (!index.has_value() && patterns) continue;

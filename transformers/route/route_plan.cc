@@ -1,11 +1,10 @@
 #include "transformers/route/route_plan.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "base/status.h"
+#include "schemas/glob.h"
 
 namespace pgflow::transformers {
 namespace {
@@ -114,7 +113,7 @@ absl::StatusOr<RoutePlan> DeriveRoutePlan(const std::vector<Route>& routes,
   plan.targets = std::make_shared<RoutedSchemas>(schema);
   const std::string name = schema->table.ToString();
   for (const Route& route : routes) {
-    if (fnmatch(route.table.c_str(), name.c_str(), 0) != 0) continue;
+    if (!schemas::MatchesGlob(route.table, name)) continue;
     absl::StatusOr<BoundRoute> bound = Bind(route, plan);
     if (!bound.ok()) {
       return base::MakeStatus(bound.status().code(), "{}{}", base::Message(bound.status()),

@@ -1,11 +1,10 @@
 #include "transformers/route/route_transformer.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "base/status.h"
+#include "schemas/glob.h"
 #include "transformers/route/row_router.h"
 
 namespace pgflow::transformers {
@@ -98,9 +97,8 @@ absl::StatusOr<std::unique_ptr<engine::Transformer>> RouteTransformer::Make(Rout
 
 bool RouteTransformer::Names(const schemas::TableName& table) const {
   const std::string name = table.ToString();
-  return std::ranges::any_of(routes_, [&](const Route& route) {
-    return fnmatch(route.table.c_str(), name.c_str(), 0) == 0;
-  });
+  return std::ranges::any_of(
+      routes_, [&](const Route& route) { return schemas::MatchesGlob(route.table, name); });
 }
 
 absl::StatusOr<RouteTransformer::PlanPtr> RouteTransformer::PlanOf(

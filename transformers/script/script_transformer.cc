@@ -1,12 +1,11 @@
 #include "transformers/script/script_transformer.h"
 
-#include <fnmatch.h>
-
 #include <utility>
 
 #include "base/bytes.h"
 #include "base/config/yaml_reader.h"
 #include "base/status.h"
+#include "schemas/glob.h"
 
 namespace pgflow::transformers {
 
@@ -76,7 +75,7 @@ absl::StatusOr<ScriptTransformer::PlanPtr> ScriptTransformer::PlanOf(
                       ScriptPlan plan;
                       plan.table = seen->table.ToString();
                       plan.number = ++plan_count_;
-                      plan.chosen = fnmatch(table_.c_str(), plan.table.c_str(), 0) == 0;
+                      plan.chosen = schemas::MatchesGlob(table_, plan.table);
                       return plan;
                     });
 }
