@@ -119,6 +119,10 @@ function(pgflow_test)
   endif()
   add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME})
   set_tests_properties(${ARG_NAME} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT})
+  if(PGFLOW_SANITIZE STREQUAL "thread")
+    set_property(TEST ${ARG_NAME} APPEND PROPERTY ENVIRONMENT
+                 "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan.supp")
+  endif()
 endfunction()
 
 # pgflow_fuzz(NAME pgoutput_fuzz SRCS x_fuzz.cc DEPS pgflow::postgres_wire): a libFuzzer target.
