@@ -84,17 +84,18 @@ TEST_F(RotationTest, EveryLineIsWholeAndNoneIsMissingWhenTheProcessIsKilled) {
 }
 
 TEST_F(RotationTest, KeepsSoManyAndRotatesByTimeThoughNothingComes) {
-  Use("every: 1s, keep: 2");
+  Use("every: 1s, keep: 1");
   const auto process = Run();
   ASSERT_TRUE(process->WaitForOutput("streaming from")) << process->Output();
-  for (int i = 0; i < 4; ++i) {
+  std::string newest = "f.jsonl";
+  for (int i = 0; i < 2; ++i) {
     source_.Execute(fmt::format("UPDATE t SET v = '{}' WHERE id = 1", i));
-    const std::string number = fmt::format("f.jsonl.{:06}", i + 1);
-    source_.Execute("SELECT pg_sleep(1.1)");
-    source_.Execute("UPDATE t SET v = 'next' WHERE id = 2");
-    EXPECT_TRUE(Eventually([&] { return Files().back().filename() == number; })) << number;
+    EXPECT_TRUE(Eventually([&] { return Files().back().filename() > newest; })) << newest;
+    newest = Files().back().filename();
   }
-  EXPECT_EQ(Files().size(), 3U);
+  EXPECT_GE(newest, "f.jsonl.000002");
+  // One with a number, and the one that is written to.
+  EXPECT_TRUE(Eventually([&] { return Files().size() <= 2; }));
   process->Kill9();
 }
 
