@@ -120,7 +120,7 @@ class StatusCollectable final : public prometheus::Collectable {
     }
   }
 
-  void AddPhase(prometheus::MetricFamily& family, Labels labels, Phase phase) const {
+  void AddPhase(prometheus::MetricFamily& family, const Labels& labels, Phase phase) const {
     for (const Phase each : kPhases) {
       prometheus::ClientMetric& metric = family.metric.emplace_back();
       metric.label = labels;
@@ -178,7 +178,7 @@ class StatusCollectable final : public prometheus::Collectable {
     for (const SinkStatus& sink : status_.sinks) {
       Labels labels = PipelineLabels();
       labels.push_back(MakeLabel("sink", sink.name));
-      AddPhase(phases, std::move(labels), sink.phase);
+      AddPhase(phases, labels, sink.phase);
     }
     PerSink(families, "pgflow_sink_events_total", "Changes written.", MetricType::Counter,
             [](const SinkStatus& sink) { return static_cast<double>(sink.events); });

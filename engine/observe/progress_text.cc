@@ -1,6 +1,7 @@
 #include "engine/observe/progress_text.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -14,7 +15,7 @@ constexpr size_t kBarWidth = 20;
 constexpr size_t kNameWidthMax = 40;
 
 std::string Bar(double fraction) {
-  const auto full = static_cast<size_t>(fraction * kBarWidth + 0.5);
+  const auto full = static_cast<size_t>(std::lround(fraction * kBarWidth));
   return "[" + std::string(full, '#') + std::string(kBarWidth - full, '.') + "]";
 }
 
@@ -235,9 +236,9 @@ std::vector<std::string> ProgressText::Lines(size_t width, size_t height) const 
       std::count_if(status_.sinks.begin(), status_.sinks.end(),
                     [](const SinkStatus& sink) { return sink.phase == Phase::kSnapshot; }));
   if (status_.phase == Phase::kStandby) {
-    lines.push_back("standby: another pgflow has the slot; waiting to take over");
+    lines.emplace_back("standby: another pgflow has the slot; waiting to take over");
   } else if (status_.phase == Phase::kStarting) {
-    lines.push_back("starting");
+    lines.emplace_back("starting");
   } else {
     const size_t budget =
         in_snapshot == 0 ? 0 : (height - std::min(height, status_.sinks.size() + 1)) / in_snapshot;

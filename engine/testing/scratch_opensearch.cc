@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include <absl/time/clock.h>
+#include <fmt/format.h>
 
 #include "base/status.h"
 #include "engine/testing/local_http.h"
@@ -62,7 +63,9 @@ absl::Status ScratchOpenSearch::Start() {
                                       "http.port=" + std::to_string(port_),
                                       "transport.port=" + std::to_string(transport_port_),
                                       "cluster.routing.allocation.disk.threshold_enabled=false"};
-  for (const auto& [name, value] : options_.settings) command.push_back(name + "=" + value);
+  for (const auto& [name, value] : options_.settings) {
+    command.push_back(fmt::format("{}={}", name, value));
+  }
   PGFLOW_ASSIGN_OR_RETURN(node_, Subprocess::Start({.command = std::move(command),
                                                     .run_as = RunAs(),
                                                     .output_file = directory_ + "/node.log",

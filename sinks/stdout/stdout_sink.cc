@@ -53,7 +53,7 @@ class StdoutSink::Lines {
   }
 
   absl::Status Flush(std::stop_token stop) {
-    const absl::Status status = writer_->Write(buffer_, stop);
+    absl::Status status = writer_->Write(buffer_, stop);
     buffer_.clear();
     return status;
   }

@@ -207,6 +207,7 @@ Told KafkaCrashTest::ReadTopic(const std::string& topic) const {
       sabotage == nullptr ? kafka::Isolation::kReadCommitted : kafka::Isolation::kReadUncommitted);
   EXPECT_TRUE(consumer.ok()) << consumer.status();
   std::vector<kafka::PartitionOffset> all;
+  all.reserve(kPartitions);
   for (int32_t i = 0; i < kPartitions; ++i) all.push_back({.partition = i, .offset = 0});
   EXPECT_TRUE((*consumer)->Assign(topic, all).ok());
   std::set<int32_t> ended;

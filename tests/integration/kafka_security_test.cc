@@ -62,7 +62,7 @@ class KafkaSecurityTest : public SharedServerTest {
   }
   // What `pgflow run` says before it ends by itself.
   std::string Refused() {
-    const std::string output = Expect(1, "run", {"--until-current"});
+    std::string output = Expect(1, "run", {"--until-current"});
     EXPECT_THAT(output, Not(HasSubstr("-secret")));
     return output;
   }

@@ -14,6 +14,7 @@ std::vector<TopicMessage> ReadTopic(const std::string& brokers, const std::strin
   auto consumer =
       kafka::Consumer::Make({{"bootstrap.servers", brokers}}, kafka::Isolation::kReadCommitted);
   std::vector<kafka::PartitionOffset> all;
+  all.reserve(static_cast<size_t>(partitions));
   for (int32_t i = 0; i < partitions; ++i) all.push_back({.partition = i, .offset = 0});
   if (!consumer.ok() || !(*consumer)->Assign(topic, all).ok()) {
     ADD_FAILURE() << "cannot read topic " << topic;

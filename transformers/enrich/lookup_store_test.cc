@@ -7,7 +7,6 @@
 namespace pgflow::transformers {
 namespace {
 
-using engine::Position;
 using postgres::Lsn;
 
 LookupRowPtr Row(const std::string& text) {
@@ -41,9 +40,8 @@ class LookupStoreTest : public testing::TestWithParam<bool> {
                     ->Learn(Lsn(point),
                             [&](LookupStore::Writer& writer) -> absl::Status {
                               for (const std::string& key : keys) {
-                                const absl::Status put =
-                                    writer.Put(key, LookupStore::PlaceOf(Lsn(point)),
-                                               Row(key + std::to_string(point)));
+                                absl::Status put = writer.Put(key, LookupStore::PlaceOf(Lsn(point)),
+                                                              Row(key + std::to_string(point)));
                                 if (!put.ok()) return put;
                               }
                               return absl::OkStatus();
@@ -94,7 +92,7 @@ TEST_P(LookupStoreTest, ClearsAll) {
   Learn(100, {"a", "b"});
   ASSERT_TRUE(store_
                   ->Write([](LookupStore::Writer& writer) -> absl::Status {
-                    const absl::Status cleared = writer.Clear({Lsn(110), 0});
+                    absl::Status cleared = writer.Clear({Lsn(110), 0});
                     if (!cleared.ok()) return cleared;
                     return writer.Put("b", {Lsn(110), 1}, Row("again"));
                   })
@@ -138,9 +136,9 @@ TEST_P(LookupFileTest, DropsVersionsThatNobodyAsksForWithinItsMemory) {
                   ->Write([](LookupStore::Writer& writer) -> absl::Status {
                     for (uint64_t i = 0; i < kKeys; ++i) {
                       const std::string key = "k" + std::to_string(i);
-                      const absl::Status one = writer.Put(key, {Lsn(200), i}, Row("old"));
+                      absl::Status one = writer.Put(key, {Lsn(200), i}, Row("old"));
                       if (!one.ok()) return one;
-                      const absl::Status two = writer.Put(key, {Lsn(300), i}, Row("new"));
+                      absl::Status two = writer.Put(key, {Lsn(300), i}, Row("new"));
                       if (!two.ok()) return two;
                     }
                     return absl::OkStatus();
