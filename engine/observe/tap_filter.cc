@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "base/percent_encoding.h"
 #include "base/status.h"
 #include "schemas/glob.h"
 
@@ -115,19 +116,7 @@ absl::StatusOr<TapFilter> TapFilter::FromQuery(std::string_view query) {
   return filter;
 }
 
-std::string TapFilter::Escape(std::string_view text) {
-  std::string encoded;
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       std::string_view("._-*").find(c) != std::string_view::npos;
-    if (plain) {
-      encoded.push_back(c);
-    } else {
-      encoded += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-    }
-  }
-  return encoded;
-}
+std::string TapFilter::Escape(std::string_view text) { return base::PercentEncode(text, "*"); }
 
 std::string TapFilter::ToQuery() const {
   std::string query;

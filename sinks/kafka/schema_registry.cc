@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/pause.h"
+#include "base/percent_encoding.h"
 #include "base/status.h"
 #include "http/url.h"
 
@@ -23,21 +24,6 @@ constexpr size_t kAnswerBytesMax = 4 * base::kMiB;
 constexpr const char* kMediaType = "application/vnd.schemaregistry.v1+json";
 constexpr int kUnauthorized = 401, kForbidden = 403, kNotFound = 404, kConflict = 409,
               kTooManyRequests = 429, kServerErrors = 500;
-
-// A subject has the topic's name in it, and that of a record: what is no letter is escaped.
-std::string Escape(std::string_view subject) {
-  std::string path;
-  for (const char c : subject) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '_' || c == '.';
-    if (plain) {
-      path.push_back(c);
-    } else {
-      path += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-    }
-  }
-  return path;
-}
 
 // A member of an answer, as text; empty when it is not there.
 std::string Member(const http::Response& response, const char* name) {
@@ -133,7 +119,7 @@ absl::StatusOr<http::Response> SchemaRegistry::Send(const std::string& method,
 
 absl::StatusOr<uint32_t> SchemaRegistry::Ask(const std::string& subject, const std::string& schema,
                                              std::string_view about, const std::stop_token& stop) {
-  const std::string path = "/subjects/" + Escape(subject);
+  const std::string path = "/subjects/" + base::PercentEncode(subject);
   const std::string body = Json({{"schema", schema}, {"schemaType", "AVRO"}}).dump();
   PGFLOW_ASSIGN_OR_RETURN(
       const http::Response response,
@@ -154,8 +140,8 @@ absl::StatusOr<uint32_t> SchemaRegistry::Ask(const std::string& subject, const s
 
 std::optional<std::string> SchemaRegistry::LevelOf(const std::string& subject,
                                                    const std::stop_token& stop) {
-  const auto response =
-      Send("GET", subject.empty() ? "/config" : "/config/" + Escape(subject), "", stop);
+  const auto response = Send(
+      "GET", subject.empty() ? "/config" : "/config/" + base::PercentEncode(subject), "", stop);
   if (!response.ok() || !response->is_success()) return std::nullopt;
   return Member(*response, "compatibilityLevel");
 }
@@ -190,7 +176,7 @@ absl::Status SchemaRegistry::Refusal(const http::Response& response, const std::
           "{}; the schema of {} is not compatible with those before it (compatibility level {}): "
           "set another level for the subject (PUT {}/config/{} {{\"compatibility\": \"NONE\"}}) "
           "if its readers can take it, or begin a new topic",
-          what, about, level.value_or("unknown"), base_, Escape(subject));
+          what, about, level.value_or("unknown"), base_, base::PercentEncode(subject));
     }
     default:
       return base::MakeStatus(StatusCode::kFailedPrecondition, "{} (schema of {})", what, about);
