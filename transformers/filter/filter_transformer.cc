@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/config/written_at.h"
 #include "base/status.h"
 #include "schemas/glob.h"
 
@@ -28,12 +29,6 @@ absl::Status CheckPatterns(std::string_view field, const std::vector<std::string
                             pattern, pattern, pattern);
   }
   return absl::OkStatus();
-}
-
-absl::Status WithPlace(const absl::Status& status, const ConditionConfig& condition) {
-  if (condition.place.line == 0) return status;
-  return base::MakeStatus(status.code(), "{} (condition at {})", base::Message(status),
-                          condition.place.ToString());
 }
 
 config::ConfigSpec<TableChoice> TableChoiceSpec() {
@@ -132,7 +127,7 @@ absl::StatusOr<std::unique_ptr<engine::Transformer>> FilterTransformer::Make(Fil
   }
   for (const ConditionConfig& condition : config.where) {
     const absl::Status good = RowCondition::Validate(condition);
-    if (!good.ok()) return WithPlace(good, condition);
+    if (!good.ok()) return config::AddWrittenAt(good, "condition", condition.place);
   }
   std::optional<expressions::Expression> when;
   if (config.when.has_value()) {
@@ -174,7 +169,7 @@ absl::StatusOr<FilterTransformer::Plan> FilterTransformer::Derive(
     return plan;
   for (const ConditionConfig& condition : config_.where) {
     absl::StatusOr<RowCondition> bound = RowCondition::Bind(condition, schema);
-    if (!bound.ok()) return WithPlace(bound.status(), condition);
+    if (!bound.ok()) return config::AddWrittenAt(bound.status(), "condition", condition.place);
     plan.test.conditions.push_back(*std::move(bound));
   }
   if (when_.has_value()) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/config/written_at.h"
 #include "base/status.h"
 #include "schemas/glob.h"
 
@@ -21,15 +22,6 @@ bool IsPattern(const std::string& name) { return name.find_first_of("*?[\\") != 
 absl::Status Refused(const TableSchema& schema, size_t column, std::string_view why) {
   return base::MakeStatus(absl::StatusCode::kInvalidArgument, "mask: table {}, column '{}': {}",
                           schema.table.ToString(), schema.columns[column].name, why);
-}
-
-// Of a rule: where it stands, for messages; empty when it is not known.
-std::string PlaceText(const MaskRule& rule) {
-  return rule.place.line == 0 ? "" : fmt::format(" (rule at {})", rule.place.ToString());
-}
-
-absl::Status WithPlace(const absl::Status& status, const MaskRule& rule) {
-  return base::MakeStatus(status.code(), "{}{}", base::Message(status), PlaceText(rule));
 }
 
 schemas::RowView StoreRow(engine::Batch& batch, const std::vector<Value>& values) {
@@ -50,7 +42,7 @@ absl::StatusOr<std::unique_ptr<engine::Transformer>> MaskTransformer::Make(MaskC
   if (single) rules.push_back(static_cast<const MaskRule&>(config));
   for (const MaskRule& rule : rules) {
     const absl::Status good = CheckMaskRule(rule, config.key);
-    if (!good.ok()) return WithPlace(good, rule);
+    if (!good.ok()) return config::AddWrittenAt(good, "rule", rule.place);
   }
   return std::make_unique<MaskTransformer>(std::move(rules), std::move(config.key), config.strict);
 }
@@ -70,7 +62,7 @@ absl::Status MaskTransformer::CheckNamedColumns(const std::string& table,
     if (schema.FindColumn(rule.column).has_value()) continue;
     return base::MakeStatus(absl::StatusCode::kInvalidArgument,
                             "mask: table {} has no column '{}'{}", table, rule.column,
-                            PlaceText(rule));
+                            config::WrittenAt("rule", rule.place));
   }
   return absl::OkStatus();
 }
@@ -81,7 +73,7 @@ absl::Status MaskTransformer::PlanTemplates(const TableSchema& schema, Plan& pla
     const MaskRule* rule = RuleOf(table, schema.columns[i].name);
     if (rule == nullptr || rule->with != MaskKind::kTemplate) continue;
     absl::StatusOr<TemplateMask> made = TemplateMask::Make(*rule->value, schema, i);
-    if (!made.ok()) return WithPlace(made.status(), *rule);
+    if (!made.ok()) return config::AddWrittenAt(made.status(), "rule", rule->place);
     plan.templates.push_back(*std::move(made));
     plan.template_columns.push_back(i);
   }
@@ -116,7 +108,7 @@ absl::StatusOr<MaskTransformer::Plan> MaskTransformer::Derive(const TableSchema&
       continue;
     }
     absl::StatusOr<ColumnMaskPtr> mask = MakeColumnMask(*rule, key_, schema, column);
-    if (!mask.ok()) return WithPlace(mask.status(), *rule);
+    if (!mask.ok()) return config::AddWrittenAt(mask.status(), "rule", rule->place);
     plan.touched |= *mask != nullptr;
     plan.masks.push_back(*std::move(mask));
   }
@@ -278,11 +270,11 @@ std::vector<engine::Finding> MaskTransformer::Check(
              });
     });
     if (matched) continue;
-    findings.push_back(
-        {engine::Finding::Severity::kError,
-         fmt::format("table {}, column {}{}", rule.table, rule.column, PlaceText(rule)),
-         "no table that comes here has such a column: the rule masks nothing",
-         "mend the names, or remove the rule"});
+    findings.push_back({engine::Finding::Severity::kError,
+                        fmt::format("table {}, column {}{}", rule.table, rule.column,
+                                    config::WrittenAt("rule", rule.place)),
+                        "no table that comes here has such a column: the rule masks nothing",
+                        "mend the names, or remove the rule"});
   }
   return findings;
 }

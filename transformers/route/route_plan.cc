@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/config/written_at.h"
 #include "base/status.h"
 #include "schemas/glob.h"
 
@@ -115,10 +116,7 @@ absl::StatusOr<RoutePlan> DeriveRoutePlan(const std::vector<Route>& routes,
   for (const Route& route : routes) {
     if (!schemas::MatchesGlob(route.table, name)) continue;
     absl::StatusOr<BoundRoute> bound = Bind(route, plan);
-    if (!bound.ok()) {
-      return base::MakeStatus(bound.status().code(), "{}{}", base::Message(bound.status()),
-                              route.place.empty() ? "" : fmt::format(" (rule at {})", route.place));
-    }
+    if (!bound.ok()) return config::AddWrittenAt(bound.status(), "rule", route.place);
     plan.leaves_rows = bound->when.has_value() || bound->target == nullptr;
     plan.routes.push_back(*std::move(bound));
     if (!plan.leaves_rows) break;  // What comes behind it gets no row.

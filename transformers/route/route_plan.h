@@ -11,6 +11,7 @@
 #include <absl/base/thread_annotations.h>
 #include <absl/status/statusor.h>
 
+#include "base/config/node.h"
 #include "base/mutex.h"
 #include "expressions/expression.h"
 #include "schemas/table_schema.h"
@@ -19,8 +20,8 @@ namespace pgflow::transformers {
 
 // A rule as the configuration has it, parsed.
 struct Route {
-  std::string place;  // "pipeline.yaml:12"; empty when it is not known.
-  std::string table;  // A pattern.
+  config::Place place{};  // In the file.
+  std::string table;      // A pattern.
   std::optional<expressions::Expression> when;
   // `to`, cut at its braces: text, column, text, column, ..., text.
   std::vector<std::string> pieces;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/config/written_at.h"
 #include "base/status.h"
 #include "schemas/glob.h"
 #include "transformers/route/row_router.h"
@@ -41,7 +42,7 @@ absl::StatusOr<Route> ParseRule(const RouteRule& rule) {
                             rule.table, rule.table, rule.table);
   }
   Route route;
-  route.place = rule.place.ToString();
+  route.place = rule.place;
   route.table = rule.table;
   PGFLOW_ASSIGN_OR_RETURN(route.pieces, ParseTarget(rule.to));
   if (!rule.when.has_value()) return route;
@@ -85,11 +86,7 @@ absl::StatusOr<std::unique_ptr<engine::Transformer>> RouteTransformer::Make(Rout
   std::vector<Route> routes;
   for (const RouteRule& rule : rules) {
     absl::StatusOr<Route> route = ParseRule(rule);
-    if (!route.ok()) {
-      return base::MakeStatus(
-          route.status().code(), "{}{}", base::Message(route.status()),
-          rule.place.line == 0 ? "" : fmt::format(" (rule at {})", rule.place.ToString()));
-    }
+    if (!route.ok()) return config::AddWrittenAt(route.status(), "rule", rule.place);
     routes.push_back(*std::move(route));
   }
   return std::make_unique<RouteTransformer>(std::move(routes));
@@ -163,7 +160,7 @@ std::vector<engine::Finding> RouteTransformer::Check(
   std::vector<engine::Finding> findings;
   for (const Route& route : routes_) {
     for (engine::Finding& finding : engine::UnmatchedPatterns(std::span(&route.table, 1), tables)) {
-      if (!route.place.empty()) finding.subject += fmt::format(" (rule at {})", route.place);
+      finding.subject += config::WrittenAt("rule", route.place);
       findings.push_back(std::move(finding));
     }
   }
