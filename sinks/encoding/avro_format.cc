@@ -75,7 +75,8 @@ absl::Status AvroFormat::MakeSchema(const schemas::TableSchema& table, const Pla
                               : envelope ? DebeziumEnvelopeSchema(debezium)
                                          : DebeziumRowSchema(debezium);
   absl::StatusOr<std::string> text = AvroSchemaOf(connect + "}");
-  if (!text.ok()) return base::Annotate(text.status(), "table " + name);
+  schema.about = "table " + name;
+  if (!text.ok()) return base::Annotate(text.status(), schema.about);
   schema.text = *std::move(text);
   schema.record = AvroFullName(fmt::format("{}.{}.{}", debezium_.name, name,
                                            key        ? "Key"
@@ -85,8 +86,7 @@ absl::Status AvroFormat::MakeSchema(const schemas::TableSchema& table, const Pla
 }
 
 // `part` is "key" or "value".
-absl::Status AvroFormat::AppendHeader(Schema& schema, std::string_view part, std::string_view about,
-                                      std::string& out) {
+absl::Status AvroFormat::AppendHeader(Schema& schema, std::string_view part, std::string& out) {
   auto found = schema.ids.find(topic_);
   if (found == schema.ids.end()) {
     std::string subject;
@@ -101,8 +101,9 @@ absl::Status AvroFormat::AppendHeader(Schema& schema, std::string_view part, std
         subject = fmt::format("{}-{}", topic_, schema.record);
         break;
     }
-    PGFLOW_ASSIGN_OR_RETURN(const uint32_t id, ids_.IdOf(subject, schema.text,
-                                                         fmt::format("the {} of {}", part, about)));
+    PGFLOW_ASSIGN_OR_RETURN(
+        const uint32_t id,
+        ids_.IdOf(subject, schema.text, fmt::format("the {} of {}", part, schema.about)));
     found = schema.ids.emplace(topic_, id).first;
   }
   out.push_back('\0');
@@ -128,14 +129,14 @@ absl::Status AvroFormat::AppendKey(const Change& change, const std::vector<size_
   if (plan->key.text.empty()) {
     PGFLOW_RETURN_IF_ERROR(MakeSchema(*change.schema, *plan, columns, true, plan->key));
   }
-  const std::string table = "table " + change.schema->table.ToString();
-  PGFLOW_RETURN_IF_ERROR(AppendHeader(plan->key, "key", table, out));
+  PGFLOW_RETURN_IF_ERROR(AppendHeader(plan->key, "key", out));
   for (const size_t i : columns) {
     const DebeziumField& field = plan->fields[i];
     const absl::Status status =
         AppendColumn(field, (*change.keyed_row())[i], !field.never_null, out);
-    if (!status.ok())
-      return base::Annotate(status, fmt::format("{}, column {}", table, field.name));
+    if (!status.ok()) {
+      return base::Annotate(status, fmt::format("{}, column {}", plan->key.about, field.name));
+    }
   }
   return absl::OkStatus();
 }
@@ -197,8 +198,7 @@ absl::Status AvroFormat::AppendValue(const engine::Batch& batch, const engine::C
   if (plan->value.text.empty()) {
     PGFLOW_RETURN_IF_ERROR(MakeSchema(*change.schema, *plan, key_columns, false, plan->value));
   }
-  const std::string table = "table " + change.schema->table.ToString();
-  PGFLOW_RETURN_IF_ERROR(AppendHeader(plan->value, "value", table, out));
+  PGFLOW_RETURN_IF_ERROR(AppendHeader(plan->value, "value", out));
   if (avro_.envelope == AvroEnvelope::kRow) {
     if (change.after != nullptr) {
       return AppendRow(*plan, change, *change.after, false, key_columns, out);
@@ -206,7 +206,7 @@ absl::Status AvroFormat::AppendValue(const engine::Batch& batch, const engine::C
     return base::MakeStatus(absl::StatusCode::kInvalidArgument,
                             "{}: a {} has no row, and avro.envelope: row has no other way to say "
                             "it; take avro.envelope: debezium, or give the sink a dead letter",
-                            table, engine::OperationName(change.operation));
+                            plan->value.about, engine::OperationName(change.operation));
   }
   for (const RowValues* row : {change.before, change.after}) {
     if (row == nullptr) {
@@ -237,8 +237,9 @@ absl::Status AvroFormat::AppendTransactionKey(const TransactionNote& note, std::
   if (transaction_key_.text.empty()) {
     PGFLOW_ASSIGN_OR_RETURN(transaction_key_.text, AvroSchemaOf(DebeziumTransactionKeySchema()));
     transaction_key_.record = "io.debezium.connector.common.TransactionMetadataKey";
+    transaction_key_.about = "transactions";
   }
-  PGFLOW_RETURN_IF_ERROR(AppendHeader(transaction_key_, "key", "transactions", out));
+  PGFLOW_RETURN_IF_ERROR(AppendHeader(transaction_key_, "key", out));
   AppendAvroBytes(note.id, out);
   return absl::OkStatus();
 }
@@ -247,8 +248,9 @@ absl::Status AvroFormat::AppendTransactionValue(const TransactionNote& note, std
   if (transaction_.text.empty()) {
     PGFLOW_ASSIGN_OR_RETURN(transaction_.text, AvroSchemaOf(DebeziumTransactionSchema()));
     transaction_.record = "io.debezium.connector.common.TransactionMetadataValue";
+    transaction_.about = "transactions";
   }
-  PGFLOW_RETURN_IF_ERROR(AppendHeader(transaction_, "value", "transactions", out));
+  PGFLOW_RETURN_IF_ERROR(AppendHeader(transaction_, "value", out));
   AppendAvroBytes(note.ends ? "END" : "BEGIN", out);
   AppendAvroBytes(note.id, out);
   if (note.ends) {
@@ -274,8 +276,9 @@ absl::Status AvroFormat::AppendSchemaChange(const engine::Batch& batch,
   if (message_.text.empty()) {
     PGFLOW_ASSIGN_OR_RETURN(message_.text, AvroSchemaOf(DebeziumMessageSchema() + "}"));
     message_.record = "io.debezium.connector.postgresql.MessageValue";
+    message_.about = "schema changes";
   }
-  PGFLOW_RETURN_IF_ERROR(AppendHeader(message_, "value", "schema changes", out));
+  PGFLOW_RETURN_IF_ERROR(AppendHeader(message_, "value", out));
   AppendSource(batch, event, {}, out);
   AppendAvroBytes(DebeziumLetter(event.operation), out);
   AppendSome(now_micros_ / 1000, out);

@@ -63,6 +63,7 @@ class AvroFormat final : public EventFormat {
   struct Schema {
     std::string text;  // Empty: not made yet.
     std::string record;
+    std::string about;  // For messages: "table public.t".
     std::map<std::string, uint32_t, std::less<>> ids;
   };
   struct Plan {
@@ -72,8 +73,7 @@ class AvroFormat final : public EventFormat {
   };
 
   absl::StatusOr<const Plan*> PlanOf(const schemas::TableSchema& schema);
-  absl::Status AppendHeader(Schema& schema, std::string_view part, std::string_view about,
-                            std::string& out);
+  absl::Status AppendHeader(Schema& schema, std::string_view part, std::string& out);
   absl::Status MakeSchema(const schemas::TableSchema& table, const Plan& plan,
                           const std::vector<size_t>& key_columns, bool key, Schema& schema) const;
   absl::Status AppendColumn(const DebeziumField& field, const schemas::Value& value, bool optional,
