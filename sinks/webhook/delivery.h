@@ -74,7 +74,6 @@ class Delivery {
   void Reset();
 
   // Since the last Reset or Take.
-  const std::vector<Refusal>& refusals() const { return refusals_; }
   std::vector<Refusal> TakeRefusals();
   std::vector<engine::Position> TakeAnswered();
 

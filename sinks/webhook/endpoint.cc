@@ -144,7 +144,7 @@ absl::StatusOr<bool> Endpoint::DeliverSome(const std::stop_token& stop) {
   }
   if (all_parked_) return false;
   PGFLOW_ASSIGN_OR_RETURN(std::vector<OutboxMessage> read,
-                          outbox_.Read(id_, 0, kEventsMax + parked_.size(), kBytesMax));
+                          outbox_.Read(id_, kEventsMax + parked_.size(), kBytesMax));
   const std::vector<OutboxMessage> messages = TakeReady(std::move(read));
   if (messages.empty()) return false;
   const absl::Status sent = Send(messages, stop);

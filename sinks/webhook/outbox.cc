@@ -227,16 +227,16 @@ absl::Status Outbox::CommitRange(const OutboxEdit& edit, const std::optional<Led
   });
 }
 
-absl::StatusOr<std::vector<OutboxMessage>> Outbox::Read(int64_t subscription, size_t skipped,
-                                                        size_t events_max, uint64_t bytes_max) {
+absl::StatusOr<std::vector<OutboxMessage>> Outbox::Read(int64_t subscription, size_t events_max,
+                                                        uint64_t bytes_max) {
   base::MutexLock lock(&mutex_);
   std::vector<OutboxMessage> messages;
   uint64_t bytes = 0;
   PGFLOW_RETURN_IF_ERROR(database_->Query(
       "SELECT event.sequence, commit_lsn, ordinal, name, schema_name, table_name, key, old_key, "
       "barrier, body FROM owed JOIN event ON event.sequence = owed.sequence "
-      "WHERE owed.subscription = ? AND part = 0 ORDER BY owed.sequence LIMIT ? OFFSET ?",
-      {subscription, Signed(events_max), Signed(skipped)}, [&](const Row& row) {
+      "WHERE owed.subscription = ? AND part = 0 ORDER BY owed.sequence LIMIT ?",
+      {subscription, Signed(events_max)}, [&](const Row& row) {
         if (bytes > bytes_max) return;
         OutboxMessage each;
         each.sequence = row.integer(0);

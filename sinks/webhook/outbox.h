@@ -88,9 +88,9 @@ class Outbox {
   absl::Status CommitRange(const OutboxEdit& edit, const std::optional<LedgerEntry>& entry,
                            engine::CheckpointStore& store);
 
-  // The first ones that `subscription` is owed, in order, leaving out the `skipped` first.
-  absl::StatusOr<std::vector<OutboxMessage>> Read(int64_t subscription, size_t skipped,
-                                                  size_t events_max, uint64_t bytes_max);
+  // The first ones that `subscription` is owed, in order.
+  absl::StatusOr<std::vector<OutboxMessage>> Read(int64_t subscription, size_t events_max,
+                                                  uint64_t bytes_max);
   absl::StatusOr<Backlog> BacklogOf(int64_t subscription);
   // It has them.
   absl::Status Done(int64_t subscription, const std::vector<int64_t>& sequences);

@@ -185,7 +185,7 @@ TEST_F(SubscribedSinkTest, ADeletedOneLeavesNothingBehind) {
   ASSERT_TRUE(outbox.ok());
   EXPECT_TRUE((*outbox)->Subscriptions()->empty());
   EXPECT_EQ((*outbox)->BacklogOf(1)->events, 0U);
-  EXPECT_TRUE((*outbox)->Read(1, 0, 10, 100)->empty());
+  EXPECT_TRUE((*outbox)->Read(1, 10, 100)->empty());
 }
 
 TEST_F(SubscribedSinkTest, PartsOfATransactionCountWithItsCommit) {
