@@ -1,5 +1,7 @@
 #include "kafka/consumer.h"
 
+#include <algorithm>
+
 #include <absl/time/clock.h>
 #include <fmt/format.h>
 
@@ -7,6 +9,25 @@
 #include "kafka/client.h"
 
 namespace pgflow::kafka {
+namespace {
+
+constexpr absl::Duration kMetadataPatience = absl::Seconds(1);
+
+// Where a partition begins is asked of its leader, and as long as the library does not know the
+// leader it looks each half second only. Who it is comes with the topic's metadata; without an
+// answer the library goes on by itself.
+void LearnLeaders(rd_kafka_t* client, const std::string& topic) {
+  const Owned<rd_kafka_topic_t> handle(rd_kafka_topic_new(client, topic.c_str(), nullptr));
+  if (handle == nullptr) return;
+  const rd_kafka_metadata_t* metadata = nullptr;
+  const auto wait_ms = static_cast<int>(absl::ToInt64Milliseconds(kMetadataPatience));
+  if (rd_kafka_metadata(client, 0, handle.get(), &metadata, wait_ms) ==
+      RD_KAFKA_RESP_ERR_NO_ERROR) {
+    rd_kafka_metadata_destroy(metadata);
+  }
+}
+
+}  // namespace
 
 struct Consumer::Current {
   Owned<rd_kafka_message_t> message;
@@ -39,6 +60,9 @@ absl::StatusOr<std::unique_ptr<Consumer>> Consumer::Make(const Settings& setting
 
 absl::Status Consumer::Assign(const std::string& topic,
                               std::span<const PartitionOffset> partitions) {
+  if (std::ranges::find(partitions, 0, &PartitionOffset::offset) != partitions.end()) {
+    LearnLeaders(client_->handle(), topic);
+  }
   const Owned<rd_kafka_topic_partition_list_t> list(
       rd_kafka_topic_partition_list_new(static_cast<int>(partitions.size())));
   for (const PartitionOffset& partition : partitions) {
