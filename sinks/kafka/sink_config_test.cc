@@ -29,6 +29,11 @@ TEST(KafkaSinkConfig, TheDefaultIsExactlyOnce) {
   ASSERT_TRUE(settings.ok());
   EXPECT_EQ(settings->at("bootstrap.servers"), "one:9092,two:9092");
   EXPECT_EQ(settings->count("security.protocol"), 0U);
+  // Only where a commit tells when.
+  EXPECT_EQ(settings->at("linger.ms"), "20");
+  KafkaSinkConfig prompt = Valid();
+  prompt.transactional = false;
+  EXPECT_EQ(KafkaSettings(prompt)->at("linger.ms"), "0");
 }
 
 TEST(KafkaSinkConfig, TakesSettingsOfLibrdkafkaThatAreNotOurs) {
