@@ -7,6 +7,7 @@
 
 #include "base/status.h"
 #include "sinks/encoding/debezium_value.h"
+#include "sinks/encoding/integer_text.h"
 #include "sinks/encoding/json_value.h"
 
 namespace pgflow::sinks {
@@ -71,6 +72,9 @@ DebeziumFormat::DebeziumFormat(DebeziumConfig config, std::string database)
 void DebeziumFormat::StartBatch() {
   plans_.StartBatch();
   now_micros_ = absl::ToUnixMicros(absl::Now());
+  end_ = fmt::format(R"(","ts_ms":{},"ts_us":{},"ts_ns":{}000}})", now_micros_ / 1000, now_micros_,
+                     now_micros_);
+  source_lsn_.reset();
 }
 
 absl::StatusOr<const DebeziumFormat::Plan*> DebeziumFormat::PlanOf(
@@ -152,22 +156,31 @@ absl::Status DebeziumFormat::AppendRow(const Plan& plan, const Change& change,
   return absl::OkStatus();
 }
 
+void DebeziumFormat::MakeSourceTexts(uint64_t lsn, const engine::TransactionSpan* span) {
+  const int64_t micros = span == nullptr ? now_micros_ : absl::ToUnixMicros(span->commit_time);
+  source_lsn_ = lsn;
+  source_xid_ = span == nullptr ? 0 : span->xid;
+  source_head_ = fmt::format(R"({}"ts_ms":{},"snapshot":"{}","db":{},"sequence":"[\"{}\",\")",
+                             source_start_, micros / 1000, span == nullptr, database_json_, lsn);
+  source_middle_ = fmt::format(R"(\"]","ts_us":{},"ts_ns":{}000,)", micros, micros);
+  source_tail_ = fmt::format(R"("txId":{},"lsn":{},"xmin":null}},"transaction":)",
+                             span == nullptr ? "null" : std::to_string(span->xid), lsn);
+}
+
 void DebeziumFormat::AppendSource(const engine::Batch& batch, const engine::ChangeEvent& event,
-                                  std::string_view table_json, std::string& out) const {
+                                  std::string_view table_json, std::string& out) {
   const engine::TransactionSpan* span =
       batch.is_snapshot() ? nullptr : &batch.transactions()[event.transaction];
   const engine::Position position = batch.PositionOf(event);
-  const int64_t micros = span == nullptr ? now_micros_ : absl::ToUnixMicros(span->commit_time);
-  out += source_start_;
-  out += fmt::format(R"("ts_ms":{},)", micros / 1000);
-  out += fmt::format(
-      R"("snapshot":"{}","db":{},"sequence":"[\"{}\",\"{}\"]","ts_us":{},"ts_ns":{}000,)",
-      span == nullptr, database_json_, position.commit_lsn.value(), position.ordinal, micros,
-      micros);
+  const uint64_t lsn = position.commit_lsn.value();
+  if (source_lsn_ != lsn || source_xid_ != (span == nullptr ? 0 : span->xid)) {
+    MakeSourceTexts(lsn, span);
+  }
+  out += source_head_;
+  AppendDigits(position.ordinal, out);
+  out += source_middle_;
   out += table_json;
-  out += R"("txId":)";
-  out += span == nullptr ? "null" : fmt::format("{}", span->xid);
-  out += fmt::format(R"(,"lsn":{},"xmin":null}},"transaction":)", position.commit_lsn.value());
+  out += source_tail_;
   if (place_ == nullptr) {
     out += "null,";
     return;
@@ -177,8 +190,9 @@ void DebeziumFormat::AppendSource(const engine::Batch& batch, const engine::Chan
 }
 
 void DebeziumFormat::AppendEnd(std::string_view operation, std::string& out) const {
-  out += fmt::format(R"("op":"{}","ts_ms":{},"ts_us":{},"ts_ns":{}000}})", operation,
-                     now_micros_ / 1000, now_micros_, now_micros_);
+  out += R"("op":")";
+  out += operation;
+  out += end_;
 }
 
 absl::Status DebeziumFormat::AppendValue(const engine::Batch& batch,

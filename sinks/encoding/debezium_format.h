@@ -78,13 +78,22 @@ class DebeziumFormat final : public EventFormat {
   absl::Status AppendRow(const Plan& plan, const Change& change, const RowValues* values,
                          bool identity_only, std::string& out) const;
   void AppendSource(const engine::Batch& batch, const engine::ChangeEvent& event,
-                    std::string_view table_json, std::string& out) const;
+                    std::string_view table_json, std::string& out);
+  void MakeSourceTexts(uint64_t lsn, const engine::TransactionSpan* span);
   void AppendEnd(std::string_view operation, std::string& out) const;
 
   const DebeziumConfig config_;
   std::string source_start_;  // "source":{"version":...,"connector":...,"name":...
   std::string database_json_;
   int64_t now_micros_ = 0;  // Of the batch's start, since 1970.
+  std::string end_;         // ","ts_ms":... of the batch.
+  // What all events of a transaction (of a snapshot's batch) have in `source`: in front of the
+  // ordinal, behind it, behind the table; and what they were made for.
+  std::string source_head_;
+  std::string source_middle_;
+  std::string source_tail_;
+  std::optional<uint64_t> source_lsn_;
+  uint32_t source_xid_ = 0;
   const TransactionPlace* place_ = nullptr;
   SchemaPlans<Plan> plans_;
 };

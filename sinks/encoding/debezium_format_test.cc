@@ -79,6 +79,32 @@ TEST(DebeziumFormat, WritesTheEnvelope) {
   EXPECT_TRUE(sent[3].value.is_null());
 }
 
+TEST(DebeziumFormat, EachTransactionHasASourceOfItsOwn) {
+  EventBuilder builder;
+  builder.Table("shop.items (id int4 key, name text)");
+  builder.Table("shop.notes (id int4 key)");
+  const auto encoder = MakeEncoder();
+  std::vector<Sent> sent = Send(*encoder, builder.Snapshot("items", "1 a"));
+  ASSERT_EQ(sent.size(), 1U);
+  EXPECT_EQ(sent[0].value["source"]["snapshot"], "true");
+  EXPECT_EQ(sent[0].value["source"]["txId"], Json());
+  sent = Send(*encoder, builder.StreamBatch("begin xid=7 lsn=0/500\n insert items 1 a\n"
+                                            " insert notes 2\n commit\n"
+                                            "begin xid=8 lsn=0/600\n insert notes 3\n commit"));
+  ASSERT_EQ(sent.size(), 3U);
+  const auto source = [&sent](size_t i, const char* field) {
+    return sent[i].value["source"][field];
+  };
+  EXPECT_EQ(source(0, "snapshot"), "false");
+  EXPECT_EQ(source(1, "table"), "notes");
+  EXPECT_EQ(source(1, "txId"), 7);
+  EXPECT_EQ(source(1, "sequence"), R"(["1280","1"])");
+  EXPECT_EQ(source(2, "txId"), 8);
+  EXPECT_EQ(source(2, "lsn"), 0x600);
+  EXPECT_EQ(source(2, "sequence"), R"(["1536","0"])");
+  EXPECT_NE(source(2, "ts_us"), source(1, "ts_us"));
+}
+
 TEST(DebeziumFormat, AKeyChangeIsADeleteATombstoneAndACreate) {
   EventBuilder builder;
   builder.Table("t (id int4 key, name text)");

@@ -1,9 +1,11 @@
 #include "sinks/encoding/debezium_value.h"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <iterator>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -82,13 +84,19 @@ absl::Status AppendDecimal(const DebeziumType& type, std::string_view text, Out&
 }
 
 template <typename Out>
-void AppendDouble(std::string_view text, Out& out) {
-  const double number = std::strtod(std::string(text).c_str(), nullptr);
+void AppendNumber(double number, Out& out) {
   if (std::isfinite(number)) {
-    out.Double(number, fmt::format("{}", number));
+    fmt::memory_buffer text;
+    fmt::format_to(std::back_inserter(text), "{}", number);
+    out.Double(number, {text.data(), text.size()});
   } else {
     out.Double(number, std::isnan(number) ? "NaN" : number > 0 ? "Infinity" : "-Infinity");
   }
+}
+
+template <typename Out>
+void AppendDouble(std::string_view text, Out& out) {
+  AppendNumber(std::strtod(std::string(text).c_str(), nullptr), out);
 }
 
 void AppendClock(int64_t micros, std::string& out) {
@@ -96,8 +104,32 @@ void AppendClock(int64_t micros, std::string& out) {
   out += fmt::format("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
 }
 
+// "2026-01-31 09:05:00.25+00", as all but few moments are printed: its parts stay as they are.
+std::optional<std::string> PlainIso(std::string_view text) {
+  constexpr size_t kSeconds = 19;  // "2026-01-31 09:05:00"
+  constexpr size_t kDigits = 6;
+  if (text.size() < kSeconds + 3 || text[4] != '-' || text[10] != ' ' || !text.ends_with("+00")) {
+    return std::nullopt;
+  }
+  std::string_view fraction = text.substr(kSeconds, text.size() - kSeconds - 3);
+  if (!fraction.empty() && fraction.front() != '.') return std::nullopt;
+  if (!fraction.empty()) fraction.remove_prefix(1);
+  if (fraction.size() > kDigits) return std::nullopt;
+  std::string iso(text.substr(0, kSeconds));
+  iso[10] = 'T';
+  iso += '.';
+  iso += fraction;
+  iso.append(kDigits - fraction.size(), '0');
+  iso += 'Z';
+  return iso;
+}
+
 template <typename Out>
 absl::Status AppendTimestampWithZone(std::string_view text, Out& out) {
+  if (const std::optional<std::string> plain = PlainIso(text); plain.has_value()) {
+    out.String(*plain);
+    return absl::OkStatus();
+  }
   const std::optional<int64_t> micros = ParseMicros(text);
   if (!micros.has_value()) return NoForm(text, "a timestamp");
   if (*micros == kInfinity || *micros == kMinusInfinity) {
@@ -336,6 +368,26 @@ absl::Status AppendForm(const DebeziumType& type, std::string_view text, Out& ou
   return absl::OkStatus();
 }
 
+// The number that a binary value holds, where that is what Debezium sends and it is a usual one;
+// infinities and whatever is beyond a range go by their text.
+std::optional<int64_t> NumberIn(const DebeziumType& type, std::string_view bytes) {
+  constexpr int64_t kEpochDays = 10'957;  // Postgres counts from 2000-01-01.
+  if (type.form == DebeziumForm::kDate && bytes.size() == sizeof(int32_t)) {
+    const auto days = base::LoadBigEndian<int32_t>(bytes.data());
+    const bool infinite =
+        days == std::numeric_limits<int32_t>::max() || days == std::numeric_limits<int32_t>::min();
+    if (!infinite) return days + kEpochDays;
+  }
+  if (type.form == DebeziumForm::kTimestampMicros && bytes.size() == sizeof(int64_t)) {
+    const auto micros = base::LoadBigEndian<int64_t>(bytes.data());
+    int64_t since_1970 = 0;
+    const bool infinite = micros == kInfinity || micros == kMinusInfinity;
+    const bool beyond = __builtin_add_overflow(micros, kEpochDays * kMicrosPerDay, &since_1970);
+    if (!infinite && !beyond) return since_1970;
+  }
+  return std::nullopt;
+}
+
 // Not null.
 template <typename Out>
 absl::Status AppendValue(const DebeziumType& type, const Value& value, Out& out) {
@@ -346,6 +398,15 @@ absl::Status AppendValue(const DebeziumType& type, const Value& value, Out& out)
   }
   if (type.form == DebeziumForm::kBytes) {
     out.Bytes(value.view());
+    return absl::OkStatus();
+  }
+  if (const std::optional<int64_t> number = NumberIn(type, value.view()); number.has_value()) {
+    out.Integer(*number);
+    return absl::OkStatus();
+  }
+  const bool is_double = type.text != nullptr && type.text->type == postgres::oid::kFloat8;
+  if (type.form == DebeziumForm::kDouble && is_double && value.view().size() == sizeof(double)) {
+    AppendNumber(std::bit_cast<double>(base::LoadBigEndian<uint64_t>(value.view().data())), out);
     return absl::OkStatus();
   }
   std::string text;

@@ -7,14 +7,12 @@
 
 #include <cmath>
 #include <cstdint>
-#include <iterator>
 #include <string>
 #include <string_view>
 
-#include <fmt/format.h>
-
 #include "schemas/value.h"
 #include "sinks/encoding/avro_binary.h"
+#include "sinks/encoding/integer_text.h"
 #include "sinks/encoding/json_string.h"
 #include "sinks/encoding/json_value.h"
 
@@ -29,7 +27,7 @@ class JsonWriter {
   void Null() { out_ += "null"; }
   void Some() {}
   void Bool(bool value) { out_ += value ? "true" : "false"; }
-  void Integer(int64_t value) { fmt::format_to(std::back_inserter(out_), "{}", value); }
+  void Integer(int64_t value) { AppendDigits(value, out_); }
   // `text` is what JSON shows of it.
   void Double(double value, std::string_view text) {
     if (std::isfinite(value)) {

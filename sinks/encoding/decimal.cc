@@ -50,6 +50,13 @@ std::string ToBytes(std::string_view digits) {
   return bytes;
 }
 
+// What fits 64 bits, which is nearly every decimal: the shortest two's complement.
+void AppendShortest(int64_t value, std::string& out) {
+  size_t size = 1;
+  while (size < sizeof(value) && value >> (8 * size - 1) != value >> 63) ++size;
+  for (; size > 0; --size) out.push_back(static_cast<char>((value >> (8 * (size - 1))) & 0xFF));
+}
+
 }  // namespace
 
 std::optional<int32_t> ScaleOf(std::string_view number) {
@@ -70,6 +77,13 @@ bool AppendUnscaled(std::string_view number, int32_t scale, std::string& out) {
     const size_t cut = std::min(all.size(), static_cast<size_t>(-shift));
     if (all.find_first_not_of('0', all.size() - cut) != std::string::npos) return false;
     all.resize(all.size() - cut);
+  }
+  constexpr size_t kDigitsOf64Bits = 18;
+  if (all.size() <= kDigitsOf64Bits) {
+    int64_t value = 0;
+    std::from_chars(all.data(), all.data() + all.size(), value);
+    AppendShortest(digits->negative ? -value : value, out);
+    return true;
   }
   std::string bytes = ToBytes(all);
   // Room for the sign bit.

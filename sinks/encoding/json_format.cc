@@ -1,12 +1,11 @@
 #include "sinks/encoding/json_format.h"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 
 #include <fmt/format.h>
 
 #include "base/status.h"
+#include "sinks/encoding/integer_text.h"
 #include "sinks/encoding/json_value.h"
 #include "sinks/encoding/text_times.h"
 
@@ -15,12 +14,6 @@ namespace pgflow::sinks {
 using engine::Operation;
 
 namespace {
-
-void AppendNumber(uint64_t value, std::string& out) {
-  std::array<char, 24> buffer;
-  const auto result = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
-  out.append(buffer.data(), result.ptr);
-}
 
 std::string_view IdentityName(schemas::ReplicaIdentity identity) {
   switch (identity) {
@@ -132,7 +125,7 @@ void JsonFormat::AppendStart(const engine::Batch& batch, const engine::ChangeEve
         span.xid != transaction_.xid || span.commit_time != transaction_.commit_time) {
       transaction_ = span;
       transaction_json_ = "\"transaction\":{\"xid\":";
-      AppendNumber(span.xid, transaction_json_);
+      AppendDigits(span.xid, transaction_json_);
       transaction_json_ +=
           ",\"commit_lsn\":\"" + span.commit_lsn.ToString() + "\",\"commit_time\":\"";
       AppendRfc3339(span.commit_time, transaction_json_);
@@ -140,10 +133,10 @@ void JsonFormat::AppendStart(const engine::Batch& batch, const engine::ChangeEve
     }
     out.append(span.commit_lsn.ToString());
     out.push_back(':');
-    AppendNumber(event.ordinal, out);
+    AppendDigits(event.ordinal, out);
     out.append("\",");
     out.append(transaction_json_);
-    AppendNumber(event.ordinal, out);
+    AppendDigits(event.ordinal, out);
     out.append("},\"operation\":\"");
   }
   out.append(engine::OperationName(operation));

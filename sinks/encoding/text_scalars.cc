@@ -3,11 +3,11 @@
 #include <arpa/inet.h>
 
 #include <array>
-#include <charconv>
 #include <cstdint>
 
 #include "base/bytes.h"
 #include "postgres/types/lsn.h"
+#include "sinks/encoding/integer_text.h"
 
 namespace pgflow::sinks {
 namespace {
@@ -15,16 +15,9 @@ namespace {
 constexpr char kHexDigits[] = "0123456789abcdef";
 
 template <typename Integer>
-void AppendDecimal(Integer value, std::string& out) {
-  std::array<char, 24> buffer;
-  const auto result = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
-  out.append(buffer.data(), result.ptr);
-}
-
-template <typename Integer>
-bool AppendInteger(std::string_view bytes, std::string& out) {
+bool AppendLoaded(std::string_view bytes, std::string& out) {
   if (bytes.size() != sizeof(Integer)) return false;
-  AppendDecimal(base::LoadBigEndian<Integer>(bytes.data()), out);
+  AppendDigits(base::LoadBigEndian<Integer>(bytes.data()), out);
   return true;
 }
 
@@ -45,19 +38,19 @@ bool AppendBool(std::string_view bytes, const TypeText&, std::string& out) {
 }
 
 bool AppendInt2(std::string_view bytes, const TypeText&, std::string& out) {
-  return AppendInteger<int16_t>(bytes, out);
+  return AppendLoaded<int16_t>(bytes, out);
 }
 bool AppendInt4(std::string_view bytes, const TypeText&, std::string& out) {
-  return AppendInteger<int32_t>(bytes, out);
+  return AppendLoaded<int32_t>(bytes, out);
 }
 bool AppendInt8(std::string_view bytes, const TypeText&, std::string& out) {
-  return AppendInteger<int64_t>(bytes, out);
+  return AppendLoaded<int64_t>(bytes, out);
 }
 bool AppendUnsigned4(std::string_view bytes, const TypeText&, std::string& out) {
-  return AppendInteger<uint32_t>(bytes, out);
+  return AppendLoaded<uint32_t>(bytes, out);
 }
 bool AppendUnsigned8(std::string_view bytes, const TypeText&, std::string& out) {
-  return AppendInteger<uint64_t>(bytes, out);
+  return AppendLoaded<uint64_t>(bytes, out);
 }
 
 // numeric_send: digit count, weight of the first digit, sign, display scale, digits of base 10000.
@@ -92,7 +85,7 @@ bool AppendNumeric(std::string_view bytes, const TypeText&, std::string& out) {
   if (weight < 0) out.push_back('0');
   for (int i = 0; i <= weight; ++i) {
     if (i == 0) {
-      AppendDecimal(digit_at(0), out);
+      AppendDigits(digit_at(0), out);
     } else {
       append_four(digit_at(i));
     }
@@ -184,7 +177,7 @@ bool AppendInet(std::string_view bytes, const TypeText&, std::string& out) {
   out.append(text.data());
   if (is_cidr != 0 || bits != size * 8) {
     out.push_back('/');
-    AppendDecimal(static_cast<unsigned>(bits), out);
+    AppendDigits(static_cast<unsigned>(bits), out);
   }
   return true;
 }
@@ -215,7 +208,7 @@ bool AppendTsvector(std::string_view bytes, const TypeText&, std::string& out) {
     for (uint16_t j = 0; j < positions && reader.ok(); ++j) {
       const unsigned position = reader.Read<uint16_t>();
       out.push_back(j == 0 ? ':' : ',');
-      AppendDecimal(position & 0x3FFFU, out);
+      AppendDigits(position & 0x3FFFU, out);
       if (position >> 14 != 0) out.push_back(static_cast<char>('D' - (position >> 14)));
     }
   }

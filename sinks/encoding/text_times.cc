@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "base/bytes.h"
+#include "sinks/encoding/integer_text.h"
 
 namespace pgflow::sinks {
 namespace {
@@ -101,9 +102,7 @@ void AppendIntervalPart(int64_t value, std::string_view unit, bool& first, bool&
   if (value == 0) return;
   if (!first) out.push_back(' ');
   if (negative_before && value > 0) out.push_back('+');
-  std::array<char, 24> buffer;
-  const auto result = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
-  out.append(buffer.data(), result.ptr);
+  AppendDigits(value, out);
   out.push_back(' ');
   out.append(unit);
   if (value != 1) out.push_back('s');

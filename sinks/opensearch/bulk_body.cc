@@ -1,10 +1,8 @@
 #include "sinks/opensearch/bulk_body.h"
 
-#include <array>
-#include <charconv>
-
 #include <fmt/format.h>
 
+#include "sinks/encoding/integer_text.h"
 #include "sinks/encoding/json_string.h"
 
 namespace pgflow::sinks {
@@ -20,9 +18,7 @@ BulkTarget::BulkTarget(std::string_view index, bool is_alias) {
 void BulkBody::AppendAction(std::string_view action, std::string_view id, uint64_t version) {
   begin_ = bytes_.size();
   bytes_.append(action);
-  std::array<char, 24> digits;
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), version).ptr;
-  bytes_.append(digits.data(), end);
+  AppendDigits(version, bytes_);
   bytes_.append(",\"_id\":");
   AppendJsonString(id, bytes_);
   bytes_.append("}}\n");
