@@ -25,6 +25,8 @@ kafka::Settings ReaderSettings(const kafka::Settings& settings) {
   kafka::Settings all = settings;
   // Going on at another place than asked for would lose changes without a word.
   all["auto.offset.reset"] = "error";
+  // Of each partition, compressed: in memory it is ten times as much, and there may be many.
+  all.try_emplace("fetch.message.max.bytes", "262144");
   return all;
 }
 

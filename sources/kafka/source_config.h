@@ -28,7 +28,7 @@ struct KafkaSourceConfig {
   std::optional<bool> repeats;  // Not set: what the format needs.
   absl::Duration session_timeout = absl::Seconds(10);
   absl::Duration timeout = absl::Seconds(30);
-  config::ByteSize queue_bytes_max{16 * base::kMiB};
+  config::ByteSize queue_bytes_max{4 * base::kMiB};
   std::optional<kafka::TlsConfig> tls;
   std::optional<kafka::SaslConfig> sasl;
   config::StringMap librdkafka;
