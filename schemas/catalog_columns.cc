@@ -51,6 +51,34 @@ void MarkPrimaryKey(TableParts& table) {
   for (Column& column : columns) column.primary_key = place_of(column);
 }
 
+// The columns whose values decide what is equal in a unique index: those of its key, and those that
+// its expressions and its predicate name (which depend on the index; a constraint's own do not).
+constexpr std::string_view kUniqueIndexesQuery =
+    "SELECT i.indrelid, a.number, min(c.relname::text) FROM pg_index i "
+    "JOIN pg_class c ON c.oid = i.indexrelid CROSS JOIN LATERAL ("
+    "SELECT k.number FROM unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) k(number) "
+    "WHERE k.number > 0 "
+    "UNION SELECT d.refobjsubid FROM pg_depend d WHERE d.classid = 'pg_class'::regclass "
+    "AND d.objid = i.indexrelid AND d.refclassid = 'pg_class'::regclass "
+    "AND d.refobjid = i.indrelid AND d.refobjsubid > 0 "
+    "AND NOT d.refobjsubid = ANY ((i.indkey::int2[])[i.indnkeyatts:])) a "
+    "WHERE i.indisunique AND NOT i.indisprimary AND i.indrelid = ANY ('{}'::oid[]) GROUP BY 1, 2";
+
+absl::Status ReadUniqueIndexes(Connection& connection, const std::string& oids,
+                               std::map<Oid, TableParts>& tables, const std::stop_token& stop) {
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result rows,
+      connection.Execute(fmt::format(fmt::runtime(kUniqueIndexesQuery), oids), stop));
+  for (int row = 0; row < rows.row_count(); ++row) {
+    std::vector<Column>& columns =
+        tables.at(static_cast<Oid>(rows.integer(row, 0))).schema->columns;
+    const auto column = std::ranges::find(columns, static_cast<int16_t>(rows.integer(row, 1)),
+                                          &Column::attribute_number);
+    if (column != columns.end()) column->unique_index = rows.text(row, 2);
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status ReadColumns(Connection& connection, const std::string& oids,
@@ -109,6 +137,7 @@ absl::Status ReadKeys(Connection& connection, const std::string& oids,
     key->attribute_numbers.push_back(static_cast<int16_t>(keys.integer(row, 3)));
   }
   for (auto& [oid, table] : tables) MarkPrimaryKey(table);
+  PGFLOW_RETURN_IF_ERROR(ReadUniqueIndexes(connection, oids, tables, stop));
   PGFLOW_ASSIGN_OR_RETURN(
       const Result indexes,
       connection.Execute(

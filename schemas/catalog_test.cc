@@ -96,6 +96,19 @@ TEST_F(CatalogTest, ReadsColumnsKeysAndIdentity) {
   EXPECT_THAT(definition.primary_key->attribute_numbers, ElementsAre(3, 1));
 }
 
+TEST_F(CatalogTest, NamesTheUniqueIndexesOfColumns) {
+  Run("CREATE TABLE u (id int PRIMARY KEY, mail text, a int, b int, kept int, note text, "
+      "gone timestamptz, CONSTRAINT u_a_b UNIQUE (a, b) INCLUDE (kept));"
+      "CREATE UNIQUE INDEX u_mail ON u (lower(mail)) WHERE gone IS NULL;"
+      "CREATE INDEX u_note ON u (note)");
+  const Catalog catalog = Read({"public.u"});
+  std::vector<std::string> found;
+  for (const Column& column : catalog.tables.at(0).schema->columns) {
+    found.push_back(column.unique_index);
+  }
+  EXPECT_THAT(found, ElementsAre("", "u_mail", "u_a_b", "u_a_b", "", "", "u_mail"));
+}
+
 // Before version 18, where the server refuses its updates (hides_identity).
 TEST_F(CatalogTest, AGeneratedColumnIsNoPartOfAFullIdentity) {
   if (connection_->server_version() >= 180000) GTEST_SKIP();

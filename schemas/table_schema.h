@@ -39,6 +39,9 @@ struct Column {
   bool identity = false;
   // Its place in the primary key, from 1, where the catalog was read; 0: it is not part of it.
   int16_t primary_key = 0;
+  // The name of another unique index that its values count in, where the catalog was read; empty:
+  // there is none.
+  std::string unique_index{};
   // format_type(type, NULL): schema-qualified unless it is in pg_catalog. May be empty in tests.
   std::string type_name;
   // The built-in type whose binary form the values have, where that is not `type` itself: the base

@@ -163,7 +163,12 @@ TableSchemaPtr EventBuilder::Table(std::string_view declaration) {
     column.type = TypeOid(column.type_name);
     column.attribute_number = static_cast<int16_t>(table->columns.size() + 1);
     for (; i + 1 < columns.size() && columns[i + 1].text != ","; ++i) {
-      if (columns[i + 1].text != "key") ScriptError("only `key` may follow a type", column.name);
+      const std::string& mark = columns[i + 1].text;
+      if (mark == "unique") {
+        column.unique_index = table->table.name + "_" + column.name + "_key";
+        continue;
+      }
+      if (mark != "key") ScriptError("only `key` and `unique` may follow a type", column.name);
       column.identity = true;
       column.primary_key = ++keys;
     }

@@ -33,8 +33,8 @@ struct ScriptToken {
 
 class EventBuilder {
  public:
-  // "shop.items (id int4 key, name text, note text)", optionally followed by `full` (replica
-  // identity) or `nothing`. Declaring a name again makes the table's next version.
+  // "shop.items (id int4 key, name text unique, note text)", optionally followed by `full`
+  // (replica identity) or `nothing`. Declaring a name again makes the table's next version.
   schemas::TableSchemaPtr Table(std::string_view declaration);
   schemas::TableSchemaPtr FindTable(std::string_view name) const;
 

@@ -194,6 +194,7 @@ absl::StatusOr<TableSchemaPtr> RelationCache::Build(const RelationMessage& messa
     if (same != nullptr) {
       column.attribute_number = same->attribute_number;
       column.primary_key = same->primary_key;
+      column.unique_index = same->unique_index;
     }
     types.insert(from.type);
     schema->columns.push_back(std::move(column));

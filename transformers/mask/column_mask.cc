@@ -117,18 +117,6 @@ absl::Status Wrong(const MaskRule& rule, std::string_view why) {
                           rule.table, rule.column, why);
 }
 
-// Whether different values stay different: certainly, or with a chance beyond 80 bits.
-bool KeepsUnique(const MaskRule& rule) {
-  const Uniqueness uniqueness = FactsOf(rule.with).uniqueness;
-  if (uniqueness != Uniqueness::kByLength) return uniqueness == Uniqueness::kKept;
-  constexpr double kBitsMin = 80;
-  if (rule.with == MaskKind::kHash)
-    return 4.0 * static_cast<double>(rule.length.value_or(64)) >= kBitsMin;
-  const double symbols =
-      rule.symbols.has_value() ? static_cast<double>(rule.symbols->size()) : 36.0;
-  return std::log2(symbols) * static_cast<double>(rule.length.value_or(16)) >= kBitsMin;
-}
-
 absl::Status CheckValues(const MaskRule& rule) {
   if (rule.with != MaskKind::kPermute && rule.min.has_value() != rule.max.has_value()) {
     return Wrong(rule, "`min` and `max` belong together");
@@ -160,6 +148,17 @@ absl::Status CheckValues(const MaskRule& rule) {
 }
 
 }  // namespace
+
+bool KeepsUnique(const MaskRule& rule) {
+  const Uniqueness uniqueness = FactsOf(rule.with).uniqueness;
+  if (uniqueness != Uniqueness::kByLength) return uniqueness == Uniqueness::kKept;
+  constexpr double kBitsMin = 80;
+  if (rule.with == MaskKind::kHash)
+    return 4.0 * static_cast<double>(rule.length.value_or(64)) >= kBitsMin;
+  const double symbols =
+      rule.symbols.has_value() ? static_cast<double>(rule.symbols->size()) : 36.0;
+  return std::log2(symbols) * static_cast<double>(rule.length.value_or(16)) >= kBitsMin;
+}
 
 absl::Status CheckMaskRule(const MaskRule& rule, const config::Secret& key) {
   if (rule.table.empty() || rule.column.empty() || rule.with == MaskKind::kUnset) {

@@ -52,6 +52,9 @@ using ColumnMaskPtr = std::unique_ptr<const ColumnMask>;
 // one, a malformed one.
 absl::Status CheckMaskRule(const MaskRule& rule, const config::Secret& key);
 
+// Whether different values stay different: certainly, or with a chance beyond 80 bits.
+bool KeepsUnique(const MaskRule& rule);
+
 // Null for kKeep and kTemplate. kInvalidArgument: the kind cannot give values of the column's type,
 // or values of a key that stay unique.
 absl::StatusOr<ColumnMaskPtr> MakeColumnMask(const MaskRule& rule, const config::Secret& key,

@@ -130,6 +130,10 @@ void AddTextOptions(config::ConfigSpec<C>& spec) {
   spec.template Field<Text>("associated_data", &C::associated_data,
                             "aes_siv: authenticated together with each value; needed again to "
                             "decrypt.");
+  spec.template Field<bool>(
+      "allow_duplicates", &C::allow_duplicates,
+      "Do not report that different values may become equal in a column of a unique index: the "
+      "target has no such index.");
 }
 
 template <typename C>

@@ -63,6 +63,7 @@ struct MaskRule {
   std::vector<std::string> remove;
   std::optional<config::Secret> key_hex;
   std::optional<std::string> associated_data;
+  bool allow_duplicates = false;
   config::Place place{};  // In the file; of a single rule not known.
 };
 

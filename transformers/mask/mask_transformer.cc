@@ -1,10 +1,14 @@
 #include "transformers/mask/mask_transformer.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "base/bytes.h"
 #include "base/config/written_at.h"
+#include "base/log.h"
 #include "base/status.h"
 #include "schemas/glob.h"
 
@@ -67,6 +71,28 @@ absl::Status MaskTransformer::CheckNamedColumns(const std::string& table,
   return absl::OkStatus();
 }
 
+// A target with the same index takes the first of the rows that become equal and refuses the rest.
+// NULLs are never equal there.
+std::vector<engine::Finding> MaskTransformer::Duplicates(const TableSchema& schema) const {
+  std::vector<engine::Finding> findings;
+  for (const schemas::Column& column : schema.columns) {
+    if (column.unique_index.empty()) continue;
+    const MaskRule* rule = RuleOf(schema.table.ToString(), column.name);
+    if (rule == nullptr || rule->allow_duplicates || rule->with == MaskKind::kNull) continue;
+    if (KeepsUnique(*rule)) continue;
+    findings.push_back(
+        {engine::Finding::Severity::kError,
+         fmt::format("table {}, column {}", schema.table.ToString(), column.name),
+         fmt::format("its values count in the unique index {}, and {} may make different ones "
+                     "equal: a target with such an index refuses the rows{}",
+                     column.unique_index, MaskKindName(rule->with),
+                     config::WrittenAt("rule", rule->place)),
+         "use null, permute, uuid, email, hash, aes_siv or a longer string; or allow_duplicates: "
+         "true, where the target has no such index"});
+  }
+  return findings;
+}
+
 absl::Status MaskTransformer::PlanTemplates(const TableSchema& schema, Plan& plan) const {
   const std::string table = schema.table.ToString();
   for (size_t i = 0; i < schema.columns.size(); ++i) {
@@ -114,6 +140,9 @@ absl::StatusOr<MaskTransformer::Plan> MaskTransformer::Derive(const TableSchema&
   }
   PGFLOW_RETURN_IF_ERROR(PlanTemplates(schema, plan));
   plan.touched |= !plan.templates.empty();
+  for (const engine::Finding& finding : Duplicates(schema)) {
+    base::LogWarning("mask: {}: {}; {}", finding.subject, finding.problem, finding.remedy);
+  }
   return plan;
 }
 
@@ -275,6 +304,9 @@ std::vector<engine::Finding> MaskTransformer::Check(
                                     config::WrittenAt("rule", rule.place)),
                         "no table that comes here has such a column: the rule masks nothing",
                         "mend the names, or remove the rule"});
+  }
+  for (const schemas::TableSchemaPtr& table : tables) {
+    std::ranges::move(Duplicates(*table), std::back_inserter(findings));
   }
   return findings;
 }

@@ -58,6 +58,7 @@ class MaskTransformer final : public engine::Transformer {
   absl::StatusOr<Plan> Derive(const schemas::TableSchema& schema) const;
   absl::Status CheckNamedColumns(const std::string& table,
                                  const schemas::TableSchema& schema) const;
+  std::vector<engine::Finding> Duplicates(const schemas::TableSchema& schema) const;
   absl::Status PlanTemplates(const schemas::TableSchema& schema, Plan& plan) const;
   absl::StatusOr<PlanPtr> PlanOf(const schemas::TableSchemaPtr& schema);
 

@@ -176,6 +176,27 @@ rules:
               ElementsAre(HasSubstr("column 'address' of table public.orders has no rule")));
 }
 
+TEST_F(MaskTest, FindsWhatMayCollideInAUniqueIndex) {
+  builder_.Table(
+      "public.people (id int4 key, mail text unique, name text unique, tag text unique, "
+      "code text unique, nick text)");
+  const auto mask = Make(R"(
+rules:
+  - {table: public.people, column: mail, with: email}
+  - {table: public.people, column: name, with: full_name}
+  - {table: public.people, column: tag, with: "null"}
+  - {table: public.people, column: code, with: constant, value: x, allow_duplicates: true}
+  - {table: public.people, column: nick, with: first_name})");
+  const schemas::TableSchemaPtr table = builder_.FindTable("people");
+  const std::vector<engine::Finding> findings = mask->Check({&table, 1});
+  ASSERT_EQ(findings.size(), 1U);
+  EXPECT_EQ(findings[0].severity, engine::Finding::Severity::kError);
+  EXPECT_EQ(findings[0].subject, "table public.people, column name");
+  EXPECT_THAT(findings[0].problem, HasSubstr("unique index people_name_key, and full_name may"));
+  // A target without that index takes the rows.
+  EXPECT_TRUE(mask->TransformSchema(table).ok());
+}
+
 TEST_F(MaskTest, NamesWhatIsWrong) {
   const auto message = [](const std::string& yaml) {
     return std::string(base::Message(Parse(yaml).status()));
