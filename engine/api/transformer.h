@@ -48,6 +48,8 @@ class Transformer {
 
   // Once, before any batch.
   virtual absl::Status Open(const TransformerContext& /*context*/) { return absl::OkStatus(); }
+  // Removes what it keeps in the state directory: the pipeline is destroyed. Instead of Open.
+  virtual absl::Status Forget(const TransformerContext& /*context*/) { return absl::OkStatus(); }
   // The table (as it comes to this transformer) whose rows it must know of each snapshot, before
   // any batch of that snapshot. Null: none.
   virtual const schemas::TableName* looked_up() const { return nullptr; }

@@ -77,6 +77,9 @@ absl::Status Pipeline::Destroy(std::stop_token stop) {
     if (!forget(*node.sink, node.name) || node.make == nullptr) continue;
     forget(*node.make(), node.name + std::string(kJoinSuffix));
   }
+  for (size_t i = 0; i < transformers_.size(); ++i) {
+    note(transformers_[i]->Forget({options_.name, options_.state_directory, i}), "transformer");
+  }
   return failed;
 }
 

@@ -70,6 +70,18 @@ absl::StatusOr<std::unique_ptr<SqliteDatabase>> SqliteDatabase::Open(const std::
   return database;
 }
 
+absl::Status SqliteDatabase::Remove(const std::string& directory, const std::string& file) {
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    std::error_code error;
+    const std::string path = directory + "/" + file + suffix;
+    std::filesystem::remove(path, error);
+    if (!error) continue;
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition, "state store {}: {}", path,
+                            error.message());
+  }
+  return absl::OkStatus();
+}
+
 SqliteDatabase::~SqliteDatabase() { sqlite3_close(handle_); }
 
 std::string SqliteDatabase::Row::text(int column) const {

@@ -29,6 +29,8 @@ class SqliteDatabase {
   static absl::StatusOr<std::unique_ptr<SqliteDatabase>> Open(const std::string& directory,
                                                               const std::string& file,
                                                               const char* schema);
+  // Such a file, with all that is in it; nobody has it open. OK when there is none.
+  static absl::Status Remove(const std::string& directory, const std::string& file);
   ~SqliteDatabase();
   SqliteDatabase(const SqliteDatabase&) = delete;
   SqliteDatabase& operator=(const SqliteDatabase&) = delete;

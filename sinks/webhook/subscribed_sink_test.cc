@@ -2,6 +2,8 @@
 
 #include <atomic>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 
 #include "engine/testing/sink_contract.h"
 #include "sinks/webhook/webhook_fixture_test.h"
@@ -316,6 +318,22 @@ TEST_F(SubscribedSinkTest, TheLaneThatJoinsTablesPutsIntoTheSameOutbox) {
   EXPECT_EQ(sink_->endpoints().size(), 1U);
   Put(" insert items 6 b\n");
   ExpectAt("/a", {R"(insert 5 "joined")", R"(insert 6 "b")"});
+}
+
+TEST_F(SubscribedSinkTest, LeavesNoSecretsBehindWhenItIsForgotten) {
+  OpenNew();
+  Put(Row(1, "{public.items} null null t", "/a-secret-path"));
+  const auto is_in_file = [this] {
+    sink_.reset();  // The last one closes the file for good.
+    std::ifstream file(directory_ + "/webhook-hooks.db", std::ios::binary);
+    const std::string bytes((std::istreambuf_iterator<char>(file)), {});
+    EXPECT_FALSE(bytes.empty());
+    return bytes.find("a-secret-path") != std::string::npos;
+  };
+  EXPECT_TRUE(is_in_file());
+  OpenNew();
+  ASSERT_TRUE(sink_->checkpoint_store()->Forget().ok());
+  EXPECT_FALSE(is_in_file());
 }
 
 TEST_F(SubscribedSinkTest, RefusesWhatCannotBe) {

@@ -1,6 +1,8 @@
 // Rows that are computed, routed and scripted on the way into another database: the snapshot and
 // the stream make the same of them, and so does a source that is asked again.
 
+#include <filesystem>
+
 #include <fmt/format.h>
 
 #include "tests/integration/system_test.h"
@@ -184,7 +186,13 @@ transformers:
   - filter: {tables: {exclude: [public.customers]}}
 )yaml";
   }
-  void TearDown() override { Expect(0, "destroy"); }
+  void TearDown() override {
+    Expect(0, "destroy");
+    // What it knows of the other table are rows.
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(directory_.path())) {
+      EXPECT_NE(entry.path().filename().string().rfind("enrich-", 0), 0U) << entry.path();
+    }
+  }
 
   void Work(int rounds) {
     for (int i = 0; i < rounds; ++i) {

@@ -84,6 +84,10 @@ Position JustBefore(Position at) {
   return LookupStore::PlaceOf(at.commit_lsn);
 }
 
+std::string FileOf(const engine::TransformerContext& context) {
+  return fmt::format("enrich-{}.db", context.place);
+}
+
 }  // namespace
 
 config::ConfigSpec<EnrichConfig> EnrichSpec() {
@@ -144,14 +148,18 @@ absl::Status EnrichTransformer::Open(const engine::TransformerContext& context) 
   std::string fingerprint = context.pipeline + "\n" + config_.from;
   for (const auto& [column, other] : config_.on) fingerprint += fmt::format("\n{}", other);
   for (const auto& [column, other] : config_.columns) fingerprint += fmt::format("\n={}", other);
-  PGFLOW_ASSIGN_OR_RETURN(
-      store_, LookupStore::Open(context.state_directory, fmt::format("enrich-{}.db", context.place),
-                                fingerprint, config_.memory.bytes));
+  PGFLOW_ASSIGN_OR_RETURN(store_, LookupStore::Open(context.state_directory, FileOf(context),
+                                                    fingerprint, config_.memory.bytes));
   std::vector<Column> columns = ColumnsOfText(store_->description());
   if (columns.empty()) return absl::OkStatus();
   base::MutexLock lock(&mutex_);
   columns_ = std::move(columns);
   return absl::OkStatus();
+}
+
+// It is a copy of rows that others may not read.
+absl::Status EnrichTransformer::Forget(const engine::TransformerContext& context) {
+  return engine::SqliteDatabase::Remove(context.state_directory, FileOf(context));
 }
 
 bool EnrichTransformer::IsChosen(const schemas::TableName& table) const {

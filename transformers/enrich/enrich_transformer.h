@@ -52,6 +52,7 @@ class EnrichTransformer final : public engine::Transformer {
       const schemas::TableSchemaPtr& schema) override;
   absl::Status Transform(engine::Batch& batch) override;
   absl::Status Open(const engine::TransformerContext& context) override;
+  absl::Status Forget(const engine::TransformerContext& context) override;
   const schemas::TableName* looked_up() const override { return &from_; }
   void Introduce(const schemas::TableSchemaPtr& schema) override;
   absl::Status Learn(const schemas::TableSchemaPtr& schema, postgres::Lsn point,
