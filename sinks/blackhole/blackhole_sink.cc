@@ -32,7 +32,6 @@ absl::StatusOr<std::unique_ptr<engine::Sink>> BlackholeSink::Make(BlackholeSinkC
 }
 
 absl::Status BlackholeSink::Open(const engine::SinkContext&, std::stop_token) {
-  durable_ = {};
   return absl::OkStatus();
 }
 

@@ -3,9 +3,16 @@
 #include <gtest/gtest.h>
 
 #include "engine/testing/event_builder.h"
+#include "engine/testing/sink_contract.h"
 
 namespace pgflow::sinks {
 namespace {
+
+TEST(BlackholeSink, KeepsTheContract) {
+  const auto make = [] { return *BlackholeSink::Make({}); };
+  EXPECT_EQ(engine::CheckSinkContract({.make = make, .snapshot = true}),
+            std::vector<std::string>());
+}
 
 TEST(BlackholeSink, CountsAndMovesItsFrontier) {
   absl::StatusOr<std::unique_ptr<engine::Sink>> made = BlackholeSink::Make({});

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "base/bytes.h"
+#include "engine/testing/sink_contract.h"
 #include "sinks/postgres/sink_fixture_test.h"
 
 namespace pgflow::sinks {
@@ -311,6 +312,15 @@ TEST_P(EveryWay, SaysWhatIsMissing) {
   status = ApplyOne("insert gone 1");
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_NE(base::Message(status).find("public.gone"), std::string_view::npos) << status;
+}
+
+TEST_F(PostgresSinkTest, KeepsTheContract) {
+  Sql("CREATE SCHEMA contract; CREATE TABLE contract.items (id int PRIMARY KEY, name text)");
+  const auto make = [this] { return *PostgresSink::Make(config_); };
+  EXPECT_EQ(engine::CheckSinkContract({.make = make, .snapshot = true}),
+            std::vector<std::string>());
+  EXPECT_EQ(Rows("SELECT * FROM contract.items ORDER BY id"),
+            "3,three;11,eleven;101,a;102,-;103,c\td");
 }
 
 TEST_F(PostgresSinkTest, FencesOffTheOneBefore) {

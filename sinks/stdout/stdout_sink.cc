@@ -180,7 +180,7 @@ absl::Status StdoutSink::Open(const engine::SinkContext& context, std::stop_toke
     PGFLOW_ASSIGN_OR_RETURN(writer_, RotatingWriter::OpenFile(config_.file, OptionsOf(config_)));
   }
   PGFLOW_ASSIGN_OR_RETURN(lines_, MakeLines());
-  written_ = {};
+  written_ = durable_;
   return absl::OkStatus();
 }
 
@@ -201,7 +201,8 @@ absl::StatusOr<engine::WriteResult> StdoutSink::Write(const engine::Window& wind
 
 absl::StatusOr<engine::StreamPoint> StdoutSink::Durable(std::stop_token) {
   PGFLOW_RETURN_IF_ERROR(writer_->Sync());
-  return written_;
+  durable_ = written_;
+  return durable_;
 }
 
 engine::ComponentType<engine::Sink> StdoutSinkType() {

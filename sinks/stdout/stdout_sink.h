@@ -59,6 +59,7 @@ class StdoutSink final : public engine::Sink {
   std::shared_ptr<RotatingWriter> writer_;  // Shared with lanes of an earlier Open.
   std::unique_ptr<Lines> lines_;
   engine::StreamPoint written_;
+  engine::StreamPoint durable_;  // Written before the last sync.
 };
 
 engine::ComponentType<engine::Sink> StdoutSinkType();

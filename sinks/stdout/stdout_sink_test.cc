@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/testing/event_builder.h"
+#include "engine/testing/sink_contract.h"
 
 namespace pgflow::sinks {
 namespace {
@@ -39,6 +40,14 @@ class StdoutSinkTest : public testing::Test {
   std::string path_;
   engine::EventBuilder builder_;
 };
+
+TEST_F(StdoutSinkTest, KeepsTheContract) {
+  const auto make = [this] {
+    return *StdoutSink::Make({.file = path_, .tables = {}, .encoding = {}});
+  };
+  EXPECT_EQ(engine::CheckSinkContract({.make = make, .snapshot = true}),
+            std::vector<std::string>());
+}
 
 TEST_F(StdoutSinkTest, WritesALineAnEventAndMovesItsFrontierAtCommits) {
   std::unique_ptr<engine::Sink> sink = Open();
