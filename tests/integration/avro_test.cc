@@ -5,10 +5,9 @@
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 
-#include "engine/testing/scratch_kafka.h"
 #include "engine/testing/scratch_registry.h"
 #include "sinks/encoding/json_string.h"
-#include "tests/integration/system_test.h"
+#include "tests/integration/broker_test.h"
 #include "tests/integration/topic_reader.h"
 
 namespace pgflow::tests {
@@ -23,21 +22,17 @@ std::string Base64(const std::optional<std::string>& bytes) {
   return bytes.has_value() ? text : "-";
 }
 
-class AvroTest : public SharedServerTest {
+class AvroTest : public BrokerTest {
  protected:
   static void SetUpTestSuite() {
-    SharedServerTest::SetUpTestSuite();
-    auto kafka = engine::ScratchKafka::Make();
-    ASSERT_TRUE(kafka.ok()) << kafka.status();
-    broker = *std::move(kafka);
+    BrokerTest::SetUpTestSuite();
     auto made = engine::ScratchRegistry::Make();
     ASSERT_TRUE(made.ok()) << made.status();
     registry = *std::move(made);
   }
   static void TearDownTestSuite() {
     registry.reset();
-    broker.reset();
-    SharedServerTest::TearDownTestSuite();
+    BrokerTest::TearDownTestSuite();
   }
 
   void WriteWith(const std::string& avro = "", const std::string& encoding = "") {
@@ -69,11 +64,9 @@ class AvroTest : public SharedServerTest {
     return messages;
   }
 
-  static std::unique_ptr<engine::ScratchKafka> broker;
   static std::unique_ptr<engine::ScratchRegistry> registry;
 };
 
-std::unique_ptr<engine::ScratchKafka> AvroTest::broker;
 std::unique_ptr<engine::ScratchRegistry> AvroTest::registry;
 
 constexpr const char* kTypes =

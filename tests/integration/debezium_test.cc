@@ -11,8 +11,7 @@
 
 #include "engine/testing/local_http.h"
 #include "engine/testing/scratch_cluster.h"
-#include "engine/testing/scratch_kafka.h"
-#include "tests/integration/system_test.h"
+#include "tests/integration/broker_test.h"
 #include "tests/integration/topic_reader.h"
 
 namespace pgflow::tests {
@@ -77,18 +76,8 @@ class Connector {
   std::unique_ptr<engine::Subprocess> process_;
 };
 
-class DebeziumTest : public SharedServerTest {
+class DebeziumTest : public BrokerTest {
  protected:
-  static void SetUpTestSuite() {
-    SharedServerTest::SetUpTestSuite();
-    auto made = engine::ScratchKafka::Make();
-    ASSERT_TRUE(made.ok()) << made.status();
-    broker = *std::move(made);
-  }
-  static void TearDownTestSuite() {
-    broker.reset();
-    SharedServerTest::TearDownTestSuite();
-  }
   void WriteWith(const std::string& more) {
     pipeline_.sinks = {fmt::format(
         "kafka: {{brokers: [\"{}\"], prefix: {}, partitions: 2, encoding: {{format: debezium}}{}}}",
@@ -115,11 +104,7 @@ class DebeziumTest : public SharedServerTest {
     }
     return differ;
   }
-
-  static std::unique_ptr<engine::ScratchKafka> broker;
 };
-
-std::unique_ptr<engine::ScratchKafka> DebeziumTest::broker;
 
 TEST_F(DebeziumTest, ANewKeyNamesTheOldOneAndTheOldOneTheNew) {
   source_.Execute("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1)");

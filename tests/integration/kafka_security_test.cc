@@ -2,9 +2,8 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
-#include "engine/testing/scratch_kafka.h"
 #include "engine/testing/test_certificate.h"
-#include "tests/integration/system_test.h"
+#include "tests/integration/broker_test.h"
 #include "tests/integration/topic_reader.h"
 
 namespace pgflow::tests {
@@ -13,19 +12,17 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-class KafkaSecurityTest : public SharedServerTest {
+class KafkaSecurityTest : public BrokerTest {
  protected:
   static void SetUpTestSuite() {
-    SharedServerTest::SetUpTestSuite();
     engine::ScratchKafkaOptions options;
     options.security.emplace().certificate = engine::TestCertificate::Make();
     certificate = options.security->certificate.certificate;
     for (const char* name : {"writer", "topicless", "idless", "groupless"}) {
       options.security->users[name] = fmt::format("{}-secret", name);
     }
-    auto made = engine::ScratchKafka::Make(options);
-    ASSERT_TRUE(made.ok()) << made.status();
-    broker = *std::move(made);
+    StartServers(options);
+    ASSERT_NE(broker, nullptr);
     const absl::Status allowed = broker->Allow(
         {"writer TOPIC * ALL", "writer TRANSACTIONAL_ID pgflow- ALL", "writer GROUP pgflow_ ALL",
          "writer CLUSTER - CREATE", "topicless TRANSACTIONAL_ID pgflow- ALL",
@@ -33,10 +30,6 @@ class KafkaSecurityTest : public SharedServerTest {
          "topicless TOPIC a_topic DESCRIBE", "idless TOPIC * ALL", "idless CLUSTER - CREATE",
          "groupless TOPIC * ALL"});
     ASSERT_TRUE(allowed.ok()) << allowed;
-  }
-  static void TearDownTestSuite() {
-    broker.reset();
-    SharedServerTest::TearDownTestSuite();
   }
   void SetUp() override {
     SharedServerTest::SetUp();
@@ -67,11 +60,9 @@ class KafkaSecurityTest : public SharedServerTest {
     return output;
   }
 
-  static std::unique_ptr<engine::ScratchKafka> broker;
   static std::string certificate;
 };
 
-std::unique_ptr<engine::ScratchKafka> KafkaSecurityTest::broker;
 std::string KafkaSecurityTest::certificate;
 
 TEST_F(KafkaSecurityTest, TlsAlone) {

@@ -6,25 +6,13 @@
 #include <absl/time/clock.h>
 #include <fmt/format.h>
 
-#include "engine/testing/scratch_kafka.h"
-#include "tests/integration/system_test.h"
+#include "tests/integration/broker_test.h"
 
 namespace pgflow::tests {
 namespace {
 
-class KafkaSourceTest : public SharedServerTest {
+class KafkaSourceTest : public BrokerTest {
  protected:
-  static void SetUpTestSuite() {
-    SharedServerTest::SetUpTestSuite();
-    auto made = engine::ScratchKafka::Make();
-    ASSERT_TRUE(made.ok()) << made.status();
-    broker = *std::move(made);
-  }
-  static void TearDownTestSuite() {
-    broker.reset();
-    SharedServerTest::TearDownTestSuite();
-  }
-
   // The same definition on both sides: the log brings rows, not tables.
   void Define(const std::string& sql) const {
     source_.Execute(sql);
@@ -74,11 +62,8 @@ class KafkaSourceTest : public SharedServerTest {
     return target_.ValueIfAny("SELECT count(*) FROM pgflow.checkpoint");
   }
 
-  static std::unique_ptr<engine::ScratchKafka> broker;
   int count_ = 0;
 };
-
-std::unique_ptr<engine::ScratchKafka> KafkaSourceTest::broker;
 
 constexpr const char* kTypes =
     "CREATE TYPE mood AS ENUM ('fine', 'so so'); CREATE TYPE pair AS (a int, b text);"
