@@ -55,7 +55,9 @@ class SearchRow(Row):
             " FROM generate_series(1, %d) n" % c.options.documents,
             "VACUUM ANALYZE products"])
         self._bulks = None
-        self.measure_pgflow()  # The node's machine code is made by running it.
+        # The node's machine code is made by running it.
+        self.measure_pgflow()
+        self.measure_loader()
 
     def finish(self):
         if self._node is not None:
