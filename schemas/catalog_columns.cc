@@ -52,29 +52,37 @@ void MarkPrimaryKey(TableParts& table) {
 }
 
 // The columns whose values decide what is equal in a unique index: those of its key, and those that
-// its expressions and its predicate name (which depend on the index; a constraint's own do not).
+// its expressions and its predicate name. Which those are, the catalog tells only together with the
+// included ones: all that the index depends on.
 constexpr std::string_view kUniqueIndexesQuery =
-    "SELECT i.indrelid, a.number, min(c.relname::text) FROM pg_index i "
-    "JOIN pg_class c ON c.oid = i.indexrelid CROSS JOIN LATERAL ("
-    "SELECT k.number FROM unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) k(number) "
-    "WHERE k.number > 0 "
-    "UNION SELECT d.refobjsubid FROM pg_depend d WHERE d.classid = 'pg_class'::regclass "
+    "SELECT i.indrelid, a.number, min(c.relname::text), bool_or(a.by_text OR {1}) FROM pg_index i "
+    "JOIN pg_class c ON c.oid = i.indexrelid "
+    "CROSS JOIN LATERAL (SELECT (i.indkey::int2[])[0:i.indnkeyatts - 1] AS numbers) key "
+    "CROSS JOIN LATERAL ("
+    "SELECT k.number, false AS by_text FROM unnest(key.numbers) k(number) WHERE k.number > 0 "
+    "UNION SELECT d.refobjsubid, true FROM pg_depend d WHERE d.classid = 'pg_class'::regclass "
     "AND d.objid = i.indexrelid AND d.refclassid = 'pg_class'::regclass "
-    "AND d.refobjid = i.indrelid AND d.refobjsubid > 0 "
-    "AND NOT d.refobjsubid = ANY ((i.indkey::int2[])[i.indnkeyatts:])) a "
-    "WHERE i.indisunique AND NOT i.indisprimary AND i.indrelid = ANY ('{}'::oid[]) GROUP BY 1, 2";
+    "AND d.refobjid = i.indrelid AND d.refobjsubid > 0 AND d.refobjsubid <> ALL (key.numbers) "
+    "AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)) a "
+    "WHERE i.indisunique AND i.indisvalid AND NOT i.indisprimary "
+    "AND i.indrelid = ANY ('{0}'::oid[]) GROUP BY 1, 2";
 
 absl::Status ReadUniqueIndexes(Connection& connection, const std::string& oids,
                                std::map<Oid, TableParts>& tables, const std::stop_token& stop) {
   PGFLOW_ASSIGN_OR_RETURN(
       const Result rows,
-      connection.Execute(fmt::format(fmt::runtime(kUniqueIndexesQuery), oids), stop));
+      connection.Execute(
+          fmt::format(fmt::runtime(kUniqueIndexesQuery), oids,
+                      connection.server_version() >= 150000 ? "i.indnullsnotdistinct" : "false"),
+          stop));
   for (int row = 0; row < rows.row_count(); ++row) {
     std::vector<Column>& columns =
         tables.at(static_cast<Oid>(rows.integer(row, 0))).schema->columns;
     const auto column = std::ranges::find(columns, static_cast<int16_t>(rows.integer(row, 1)),
                                           &Column::attribute_number);
-    if (column != columns.end()) column->unique_index = rows.text(row, 2);
+    if (column == columns.end()) continue;
+    column->unique_index = rows.text(row, 2);
+    column->unique_nulls = rows.boolean(row, 3);
   }
   return absl::OkStatus();
 }

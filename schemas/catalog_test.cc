@@ -98,15 +98,20 @@ TEST_F(CatalogTest, ReadsColumnsKeysAndIdentity) {
 
 TEST_F(CatalogTest, NamesTheUniqueIndexesOfColumns) {
   Run("CREATE TABLE u (id int PRIMARY KEY, mail text, a int, b int, kept int, note text, "
-      "gone timestamptz, CONSTRAINT u_a_b UNIQUE (a, b) INCLUDE (kept));"
-      "CREATE UNIQUE INDEX u_mail ON u (lower(mail)) WHERE gone IS NULL;"
+      "gone timestamptz, name text, word text, CONSTRAINT u_a_b UNIQUE (a, b) INCLUDE (kept));"
+      "CREATE UNIQUE INDEX u_mail ON u (lower(mail), name) WHERE gone IS NULL AND name <> '';"
       "CREATE INDEX u_note ON u (note)");
+  if (connection_->server_version() >= 150000) {
+    Run("CREATE UNIQUE INDEX u_word ON u (word) NULLS NOT DISTINCT");
+  }
   const Catalog catalog = Read({"public.u"});
   std::vector<std::string> found;
   for (const Column& column : catalog.tables.at(0).schema->columns) {
-    found.push_back(column.unique_index);
+    found.push_back(column.unique_index + (column.unique_nulls ? " nulls" : ""));
   }
-  EXPECT_THAT(found, ElementsAre("", "u_mail", "u_a_b", "u_a_b", "", "", "u_mail"));
+  const bool distinct_nulls = connection_->server_version() < 150000;
+  EXPECT_THAT(found, ElementsAre("", "u_mail nulls", "u_a_b", "u_a_b", "", "", "u_mail nulls",
+                                 "u_mail", distinct_nulls ? "" : "u_word nulls"));
 }
 
 // Before version 18, where the server refuses its updates (hides_identity).

@@ -42,6 +42,9 @@ struct Column {
   // The name of another unique index that its values count in, where the catalog was read; empty:
   // there is none.
   std::string unique_index{};
+  // In one, its NULLs count as well: they are not distinct there, or an expression or a predicate
+  // looks at them.
+  bool unique_nulls = false;
   // format_type(type, NULL): schema-qualified unless it is in pg_catalog. May be empty in tests.
   std::string type_name;
   // The built-in type whose binary form the values have, where that is not `type` itself: the base

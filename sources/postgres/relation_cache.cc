@@ -195,6 +195,7 @@ absl::StatusOr<TableSchemaPtr> RelationCache::Build(const RelationMessage& messa
       column.attribute_number = same->attribute_number;
       column.primary_key = same->primary_key;
       column.unique_index = same->unique_index;
+      column.unique_nulls = same->unique_nulls;
     }
     types.insert(from.type);
     schema->columns.push_back(std::move(column));

@@ -131,6 +131,7 @@ absl::StatusOr<ComputedColumn> BindReplaced(const Computation& computation,
     column.type_modifier = -1;
     column.wire_type = 0;
     column.attribute_number = 0;  // No longer the column that the source's catalog describes.
+    column.unique_index.clear();
   }
   if (!sinks::KnowsBinaryOfText(WireTypeOf(column))) {
     return Refused(schema, computation.column,

@@ -72,14 +72,14 @@ absl::Status MaskTransformer::CheckNamedColumns(const std::string& table,
 }
 
 // A target with the same index takes the first of the rows that become equal and refuses the rest.
-// NULLs are never equal there.
+// NULLs are not equal there, unless the index says so.
 std::vector<engine::Finding> MaskTransformer::Duplicates(const TableSchema& schema) const {
   std::vector<engine::Finding> findings;
   for (const schemas::Column& column : schema.columns) {
     if (column.unique_index.empty()) continue;
     const MaskRule* rule = RuleOf(schema.table.ToString(), column.name);
-    if (rule == nullptr || rule->allow_duplicates || rule->with == MaskKind::kNull) continue;
-    if (KeepsUnique(*rule)) continue;
+    if (rule == nullptr || rule->allow_duplicates || KeepsUnique(*rule)) continue;
+    if (rule->with == MaskKind::kNull && !column.unique_nulls) continue;
     findings.push_back(
         {engine::Finding::Severity::kError,
          fmt::format("table {}, column {}", schema.table.ToString(), column.name),
@@ -87,8 +87,8 @@ std::vector<engine::Finding> MaskTransformer::Duplicates(const TableSchema& sche
                      "equal: a target with such an index refuses the rows{}",
                      column.unique_index, MaskKindName(rule->with),
                      config::WrittenAt("rule", rule->place)),
-         "use null, permute, uuid, email, hash, aes_siv or a longer string; or allow_duplicates: "
-         "true, where the target has no such index"});
+         "use permute, uuid, email, hash, aes_siv or a longer string; or allow_duplicates: true, "
+         "where the target has no such index"});
   }
   return findings;
 }
