@@ -19,8 +19,9 @@ namespace pgflow::engine {
 
 struct TransformerContext {
   std::string pipeline;
-  std::string state_directory;
-  size_t place = 0;  // In the chain.
+  std::string state_directory;  // Of several pipelines, perhaps.
+  size_t place = 0;             // In the chain.
+  std::string log{};            // Whose positions they are: they mean nothing in another one.
 };
 
 // Gives the rows of one table as of `point`, in snapshot batches, to `consume`.

@@ -78,7 +78,8 @@ absl::Status Pipeline::Destroy(std::stop_token stop) {
     forget(*node.make(), node.name + std::string(kJoinSuffix));
   }
   for (size_t i = 0; i < transformers_.size(); ++i) {
-    note(transformers_[i]->Forget({options_.name, options_.state_directory, i}), "transformer");
+    note(transformers_[i]->Forget({options_.name, options_.state_directory, i}),
+         fmt::format("transformer {}", i + 1));
   }
   return failed;
 }
@@ -116,10 +117,10 @@ absl::Status Pipeline::Start(std::stop_token stop) {
       .tap = options_.tap,
   });
   // Positions mean nothing in another database's log.
-  const std::string log =
-      fmt::format("{} of {}/{}", options_.name, identity->system_identifier, identity->database);
+  const std::string log = fmt::format("{}/{}", identity->system_identifier, identity->database);
   for (size_t i = 0; i < transformers_.size(); ++i) {
-    PGFLOW_RETURN_IF_ERROR(transformers_[i]->Open({log, options_.state_directory, i}));
+    PGFLOW_RETURN_IF_ERROR(
+        transformers_[i]->Open({options_.name, options_.state_directory, i, log}));
   }
   std::vector<std::unique_ptr<SinkLane>> lanes;
   for (SinkNode& node : nodes_) {

@@ -4,6 +4,8 @@
 
 #include <filesystem>
 
+#include <fmt/format.h>
+
 #include "base/status.h"
 
 namespace pgflow::engine {
@@ -73,7 +75,7 @@ absl::StatusOr<std::unique_ptr<SqliteDatabase>> SqliteDatabase::Open(const std::
 absl::Status SqliteDatabase::Remove(const std::string& directory, const std::string& file) {
   for (const char* suffix : {"", "-wal", "-shm"}) {
     std::error_code error;
-    const std::string path = directory + "/" + file + suffix;
+    const std::string path = fmt::format("{}/{}{}", directory, file, suffix);
     std::filesystem::remove(path, error);
     if (!error) continue;
     return base::MakeStatus(absl::StatusCode::kFailedPrecondition, "state store {}: {}", path,

@@ -68,7 +68,7 @@ class Outbox::Store final : public engine::CheckpointStore {
     return Together([&] { return store_.FollowTimeline(timeline); });
   }
   absl::Status Forget() override {
-    const absl::Status gone = Together([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS -> absl::Status {
+    absl::Status gone = Together([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS -> absl::Status {
       PGFLOW_RETURN_IF_ERROR(outbox_.Clear());
       return store_.Forget();
     });

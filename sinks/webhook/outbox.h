@@ -61,7 +61,9 @@ class Outbox {
   // `part`: 1 for the sink's own lane, 2 for the one that brings tables in beside it.
   static absl::StatusOr<std::unique_ptr<Outbox>> Open(const std::string& directory,
                                                       const std::string& file, int part);
-  static std::string FileOf(const std::string& sink) { return "webhook-" + sink + ".db"; }
+  static std::string FileOf(const std::string& pipeline, const std::string& sink) {
+    return "webhook-" + pipeline + "-" + sink + ".db";
+  }
 
   // The checkpoint of `sink` in here. One that begins anew forgets subscriptions and messages, save
   // that of part 2.

@@ -111,7 +111,8 @@ absl::Status SubscribedSink::Open(const engine::SinkContext& context, std::stop_
     const std::string name = SinkName(context.sink);
     delivers_ = name == context.sink;
     PGFLOW_ASSIGN_OR_RETURN(
-        outbox_, Outbox::Open(context.state_directory, Outbox::FileOf(name), delivers_ ? 1 : 2));
+        outbox_, Outbox::Open(context.state_directory, Outbox::FileOf(context.pipeline, name),
+                              delivers_ ? 1 : 2));
     store_ = outbox_->MakeStore(context.pipeline, context.sink);
   }
   PGFLOW_ASSIGN_OR_RETURN(maker_, MessageMaker::Make(config_, context));
@@ -138,7 +139,7 @@ absl::Status SubscribedSink::LoadBook() {
 
 absl::StatusOr<std::optional<engine::SinkCheckpoint>> SubscribedSink::PeekCheckpoint(
     const engine::SinkContext& context, std::stop_token) {
-  const std::string file = Outbox::FileOf(SinkName(context.sink));
+  const std::string file = Outbox::FileOf(context.pipeline, SinkName(context.sink));
   std::error_code ignored;
   if (!std::filesystem::exists(context.state_directory + "/" + file, ignored)) return std::nullopt;
   PGFLOW_ASSIGN_OR_RETURN(const std::unique_ptr<engine::SqliteDatabase> database,

@@ -183,7 +183,7 @@ TEST_F(SubscribedSinkTest, ADeletedOneLeavesNothingBehind) {
   other.Stop();
   Put(" insert items 1 x\n insert items 2 x\n");
   Put(" delete subs 2\n");
-  auto outbox = Outbox::Open(directory_, Outbox::FileOf("hooks"), 1);
+  auto outbox = Outbox::Open(directory_, Outbox::FileOf("pipeline", "hooks"), 1);
   ASSERT_TRUE(outbox.ok());
   EXPECT_TRUE((*outbox)->Subscriptions()->empty());
   EXPECT_EQ((*outbox)->BacklogOf(1)->events, 0U);
@@ -320,12 +320,21 @@ TEST_F(SubscribedSinkTest, TheLaneThatJoinsTablesPutsIntoTheSameOutbox) {
   ExpectAt("/a", {R"(insert 5 "joined")", R"(insert 6 "b")"});
 }
 
+TEST_F(SubscribedSinkTest, PipelinesThatShareADirectoryKeepApart) {
+  OpenNew();
+  Put(Row(1, "{public.items} null null t"));
+  EXPECT_EQ(sink_->endpoints().size(), 1U);
+  const std::unique_ptr<engine::Sink> other = Make();
+  ASSERT_TRUE(other->Open({"other", "hooks", "db", directory_}, {}).ok());
+  EXPECT_TRUE(other->endpoints().empty());
+}
+
 TEST_F(SubscribedSinkTest, LeavesNoSecretsBehindWhenItIsForgotten) {
   OpenNew();
   Put(Row(1, "{public.items} null null t", "/a-secret-path"));
   const auto is_in_file = [this] {
     sink_.reset();  // The last one closes the file for good.
-    std::ifstream file(directory_ + "/webhook-hooks.db", std::ios::binary);
+    std::ifstream file(directory_ + "/webhook-pipeline-hooks.db", std::ios::binary);
     const std::string bytes((std::istreambuf_iterator<char>(file)), {});
     EXPECT_FALSE(bytes.empty());
     return bytes.find("a-secret-path") != std::string::npos;

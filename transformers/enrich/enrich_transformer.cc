@@ -85,7 +85,7 @@ Position JustBefore(Position at) {
 }
 
 std::string FileOf(const engine::TransformerContext& context) {
-  return fmt::format("enrich-{}.db", context.place);
+  return fmt::format("enrich-{}-{}.db", context.pipeline, context.place);
 }
 
 }  // namespace
@@ -145,7 +145,7 @@ absl::StatusOr<std::unique_ptr<engine::Transformer>> EnrichTransformer::Make(Enr
 }
 
 absl::Status EnrichTransformer::Open(const engine::TransformerContext& context) {
-  std::string fingerprint = context.pipeline + "\n" + config_.from;
+  std::string fingerprint = context.log + "\n" + config_.from;
   for (const auto& [column, other] : config_.on) fingerprint += fmt::format("\n{}", other);
   for (const auto& [column, other] : config_.columns) fingerprint += fmt::format("\n={}", other);
   PGFLOW_ASSIGN_OR_RETURN(store_, LookupStore::Open(context.state_directory, FileOf(context),

@@ -64,6 +64,19 @@ class EnrichTest : public testing::Test {
   std::string culprit_;
 };
 
+TEST_F(EnrichTest, PipelinesThatShareADirectoryKeepApart) {
+  Open();
+  Learn("1 ann rome", 0x50);
+  auto other = EnrichTransformer::Make(config_);
+  ASSERT_TRUE(other.ok());
+  ASSERT_TRUE((*other)->Open({"other", directory_, 0}).ok());
+  EXPECT_FALSE((*other)->Resume(postgres::Lsn(0x60)).ok());
+  ASSERT_TRUE((*other)->Forget({"other", directory_, 0}).ok());
+  Open();
+  EXPECT_TRUE(enrich_->Resume(postgres::Lsn(0x60)).ok());
+  EXPECT_THAT(Stream("insert orders 10 1 n"), ElementsAre("insert public.orders 10 1 n ann"));
+}
+
 TEST_F(EnrichTest, ARowGetsWhatTheOtherWasAtItsOwnPlace) {
   Open();
   Learn("1 ann rome\n2 bob oslo", 0x50);
