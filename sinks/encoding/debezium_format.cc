@@ -63,7 +63,7 @@ config::ConfigSpec<DebeziumConfig> DebeziumSpec() {
   return spec;
 }
 
-DebeziumFormat::DebeziumFormat(DebeziumConfig config, std::string database)
+DebeziumFormat::DebeziumFormat(DebeziumConfig config, const std::string& database)
     : config_(std::move(config)), database_json_(Json(database)) {
   source_start_ = fmt::format(R"("source":{{"version":"{}","connector":"postgresql","name":{},)",
                               PGFLOW_VERSION, Json(config_.name));

@@ -43,7 +43,7 @@ std::string_view DebeziumLetter(engine::Operation operation);
 class DebeziumFormat final : public EventFormat {
  public:
   // `name` of the configuration is filled in.
-  DebeziumFormat(DebeziumConfig config, std::string database);
+  DebeziumFormat(DebeziumConfig config, const std::string& database);
 
   void StartBatch() override;
   void SetPlace(const TransactionPlace* place) override { place_ = place; }
@@ -67,7 +67,7 @@ class DebeziumFormat final : public EventFormat {
   };
   struct Plan {
     std::vector<DebeziumField> columns;
-    std::string source_json;                   // ,"schema":"...","table":"..."
+    std::string source_json;                   // "schema":"...","table":"...",
     mutable std::optional<SchemaTexts> texts;  // Made when first asked for.
   };
 

@@ -12,7 +12,6 @@ namespace pgflow::sinks {
 namespace {
 
 using engine::EventBuilder;
-using testing::ElementsAre;
 using testing::HasSubstr;
 using Json = nlohmann::ordered_json;
 

@@ -1,11 +1,9 @@
 #include "sinks/encoding/debezium_value.h"
 
 #include <algorithm>
-#include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
-#include <iterator>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -84,19 +82,13 @@ absl::Status AppendDecimal(const DebeziumType& type, std::string_view text, Out&
 }
 
 template <typename Out>
-void AppendNumber(double number, Out& out) {
+void AppendDouble(std::string_view text, Out& out) {
+  const double number = std::strtod(std::string(text).c_str(), nullptr);
   if (std::isfinite(number)) {
-    fmt::memory_buffer text;
-    fmt::format_to(std::back_inserter(text), "{}", number);
-    out.Double(number, {text.data(), text.size()});
+    out.Double(number, fmt::format("{}", number));
   } else {
     out.Double(number, std::isnan(number) ? "NaN" : number > 0 ? "Infinity" : "-Infinity");
   }
-}
-
-template <typename Out>
-void AppendDouble(std::string_view text, Out& out) {
-  AppendNumber(std::strtod(std::string(text).c_str(), nullptr), out);
 }
 
 void AppendClock(int64_t micros, std::string& out) {
@@ -104,22 +96,26 @@ void AppendClock(int64_t micros, std::string& out) {
   out += fmt::format("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
 }
 
+bool HasForm(std::string_view text, std::string_view form) {
+  return std::ranges::equal(text, form, [](char c, char wanted) {
+    return wanted == '0' ? c >= '0' && c <= '9' : c == wanted;
+  });
+}
+
 // "2026-01-31 09:05:00.25+00", as all but few moments are printed: its parts stay as they are.
 std::optional<std::string> PlainIso(std::string_view text) {
-  constexpr size_t kSeconds = 19;  // "2026-01-31 09:05:00"
-  constexpr size_t kDigits = 6;
-  if (text.size() < kSeconds + 3 || text[4] != '-' || text[10] != ' ' || !text.ends_with("+00")) {
+  constexpr std::string_view kSeconds = "0000-00-00 00:00:00";
+  constexpr std::string_view kFraction = ".000000";
+  if (!text.ends_with("+00")) return std::nullopt;
+  text.remove_suffix(3);
+  const std::string_view fraction = text.substr(std::min(text.size(), kSeconds.size()));
+  if (!HasForm(text.substr(0, kSeconds.size()), kSeconds) ||
+      !HasForm(fraction, kFraction.substr(0, fraction.size()))) {
     return std::nullopt;
   }
-  std::string_view fraction = text.substr(kSeconds, text.size() - kSeconds - 3);
-  if (!fraction.empty() && fraction.front() != '.') return std::nullopt;
-  if (!fraction.empty()) fraction.remove_prefix(1);
-  if (fraction.size() > kDigits) return std::nullopt;
-  std::string iso(text.substr(0, kSeconds));
-  iso[10] = 'T';
-  iso += '.';
-  iso += fraction;
-  iso.append(kDigits - fraction.size(), '0');
+  std::string iso(text);
+  iso[kSeconds.find(' ')] = 'T';
+  iso += kFraction.substr(fraction.size());
   iso += 'Z';
   return iso;
 }
@@ -402,11 +398,6 @@ absl::Status AppendValue(const DebeziumType& type, const Value& value, Out& out)
   }
   if (const std::optional<int64_t> number = NumberIn(type, value.view()); number.has_value()) {
     out.Integer(*number);
-    return absl::OkStatus();
-  }
-  const bool is_double = type.text != nullptr && type.text->type == postgres::oid::kFloat8;
-  if (type.form == DebeziumForm::kDouble && is_double && value.view().size() == sizeof(double)) {
-    AppendNumber(std::bit_cast<double>(base::LoadBigEndian<uint64_t>(value.view().data())), out);
     return absl::OkStatus();
   }
   std::string text;

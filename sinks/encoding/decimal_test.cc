@@ -74,6 +74,7 @@ TEST(ParsedTimes, ReadWhatTheServerPrints) {
   EXPECT_EQ(ParseMicros("1969-12-31 23:59:59.5+00"), -500'000);
   EXPECT_EQ(ParseMicros("-infinity"), kMinusInfinity);
   EXPECT_EQ(ParseMicros("now"), std::nullopt);
+  EXPECT_EQ(ParseMicros("294276-12-31 23:59:59.999999"), std::nullopt);
   const std::optional<ParsedInterval> interval =
       ParseInterval("-1 years +2 mons -3 days +04:05:06");
   ASSERT_TRUE(interval.has_value());

@@ -111,7 +111,13 @@ std::optional<int64_t> ParseMicros(std::string_view text) {
   if (!days.has_value() || !Take(text, " ")) return std::nullopt;
   const std::optional<int64_t> micros = TakeClock(text);
   if (!micros.has_value() || !(text.empty() || text == "+00")) return std::nullopt;
-  return *days * kMicrosPerDay + *micros;
+  int64_t sum = 0;
+  // The last years of all, counted from 1970, are beyond 64 bits.
+  if (__builtin_mul_overflow(*days, kMicrosPerDay, &sum) ||
+      __builtin_add_overflow(sum, *micros, &sum)) {
+    return std::nullopt;
+  }
+  return sum;
 }
 
 std::optional<ParsedInterval> ParseInterval(std::string_view text) {
