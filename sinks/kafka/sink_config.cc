@@ -1,5 +1,6 @@
 #include "sinks/kafka/sink_config.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -77,8 +78,8 @@ void AddDeliveryFields(config::ConfigSpec<Config>& spec) {
                {"lz4", Compression::kLz4},
                {"zstd", Compression::kZstd}});
   spec.Field("linger", &Config::linger,
-             "Without transactions: how long a message waits for others to share its batch. What "
-             "comes while the brokers are busy shares batches anyway.")
+             "How long a message waits for others to share its batch; within transactions 20ms at "
+             "least, which a commit does not wait for.")
       .Range(absl::ZeroDuration(), absl::Minutes(1));
   spec.Field("message_bytes_max", &Config::message_bytes_max,
              "A larger message is refused before it is sent: the pipeline stops, or the dead "
@@ -92,9 +93,13 @@ void AddDeliveryFields(config::ConfigSpec<Config>& spec) {
       .Range(absl::Seconds(1), absl::Minutes(10));
 }
 
-// Nobody sees a message before its commit, which waits for no batch: this costs no time. Without it
-// a batch goes out with the few messages that are there when the one before it was sent.
-constexpr absl::Duration kTransactionLinger = absl::Milliseconds(20);
+// Who reads what is committed sees no message before its commit, which waits for no batch: within
+// a transaction this costs no time. Without it a batch goes out with the few messages that are
+// there when the one before it was sent.
+absl::Duration LingerOf(const KafkaSinkConfig& config) {
+  constexpr absl::Duration kTransactionLinger = absl::Milliseconds(20);
+  return config.transactional ? std::max(config.linger, kTransactionLinger) : config.linger;
+}
 
 std::string_view CompressionName(Compression compression) {
   switch (compression) {
@@ -207,7 +212,7 @@ absl::StatusOr<kafka::Settings> KafkaSettings(const KafkaSinkConfig& config) {
   kafka::Settings settings = {
       {"bootstrap.servers", fmt::format("{}", fmt::join(config.brokers, ","))},
       {"compression.type", std::string(CompressionName(config.compression))},
-      {"linger.ms", Milliseconds(config.transactional ? kTransactionLinger : config.linger)},
+      {"linger.ms", Milliseconds(LingerOf(config))},
       {"message.max.bytes", std::to_string(config.message_bytes_max.bytes)},
       {"queue.buffering.max.kbytes", std::to_string(config.queue_bytes_max.bytes / base::kKiB)},
       {"message.timeout.ms", Milliseconds(config.timeout)},
