@@ -42,7 +42,7 @@ class SinkFixture : public testing::Test {
   }
   // A role that may log in and create schemas, and nothing else.
   std::string MakeRole() {
-    const std::string role = database_ + "_app";
+    std::string role = database_ + "_app";
     Sql(fmt::format("CREATE ROLE {0} LOGIN; GRANT CREATE ON DATABASE {1} TO {0}", role, database_));
     return role;
   }
