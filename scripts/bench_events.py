@@ -112,10 +112,15 @@ class SearchRow(Row):
         def post():
             connection = http.client.HTTPConnection("127.0.0.1", self._node.port)
             while waiting:
-                connection.request("POST", "/%s/_bulk" % index, waiting.pop(),
+                bulk = waiting.pop()
+                connection.request("POST", "/%s/_bulk" % index, bulk,
                                    {"Content-Type": "application/x-ndjson"})
                 answer = connection.getresponse()
-                if answer.status != 200 or b'"errors":true' in answer.read():
+                text = answer.read()
+                if answer.status == 429:  # No room just now.
+                    waiting.append(bulk)
+                    time.sleep(0.1)
+                elif answer.status != 200 or b'"errors":true' in text:
                     failures.append(answer.status)
 
         started = time.monotonic()
