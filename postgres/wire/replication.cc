@@ -2,12 +2,13 @@
 
 #include "base/bytes.h"
 #include "base/status.h"
+#include "postgres/types/epoch.h"
 
 namespace pgflow::postgres {
 namespace {
 
 // 2000-01-01 00:00:00 UTC.
-constexpr int64_t kEpochUnixSeconds = 946684800;
+constexpr int64_t kEpochUnixSeconds = kEpochDays * 86'400;
 
 absl::Time Epoch() { return absl::FromUnixSeconds(kEpochUnixSeconds); }
 

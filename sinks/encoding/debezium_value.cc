@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/status.h"
+#include "postgres/types/epoch.h"
 #include "sinks/encoding/debezium_writer.h"
 #include "sinks/encoding/decimal.h"
 #include "sinks/encoding/json_value.h"
@@ -367,7 +368,7 @@ absl::Status AppendForm(const DebeziumType& type, std::string_view text, Out& ou
 // The number that a binary value holds, where that is what Debezium sends and it is a usual one;
 // infinities and whatever is beyond a range go by their text.
 std::optional<int64_t> NumberIn(const DebeziumType& type, std::string_view bytes) {
-  constexpr int64_t kEpochDays = 10'957;  // Postgres counts from 2000-01-01.
+  using postgres::kEpochDays;
   if (type.form == DebeziumForm::kDate && bytes.size() == sizeof(int32_t)) {
     const auto days = base::LoadBigEndian<int32_t>(bytes.data());
     const bool infinite =

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "base/bytes.h"
+#include "postgres/types/epoch.h"
 #include "sinks/encoding/integer_text.h"
 
 namespace pgflow::sinks {
@@ -14,8 +15,6 @@ namespace {
 
 constexpr int64_t kMicrosPerSecond = 1'000'000;
 constexpr int64_t kMicrosPerDay = 86'400 * kMicrosPerSecond;
-// From 1970-01-01 to 2000-01-01, where Postgres begins to count.
-constexpr int64_t kPostgresEpochDays = 10'957;
 
 struct CivilDate {
   int64_t year;  // 0 is 1 BC.
@@ -86,7 +85,7 @@ bool AppendMoment(std::string_view bytes, std::string_view zone, std::string& ou
   }
   int64_t day = micros / kMicrosPerDay;
   if (micros % kMicrosPerDay < 0) --day;
-  const bool bc = AppendYearMonthDay(ToCivil(day + kPostgresEpochDays), out);
+  const bool bc = AppendYearMonthDay(ToCivil(day + postgres::kEpochDays), out);
   out.push_back(' ');
   // Unsigned, for the first day of all would overflow.
   AppendClock(static_cast<uint64_t>(micros) - static_cast<uint64_t>(day) * kMicrosPerDay, out);
@@ -119,7 +118,7 @@ bool AppendDate(std::string_view bytes, const TypeText&, std::string& out) {
     out.append("infinity");
   } else if (days == std::numeric_limits<int32_t>::min()) {
     out.append("-infinity");
-  } else if (AppendYearMonthDay(ToCivil(days + kPostgresEpochDays), out)) {
+  } else if (AppendYearMonthDay(ToCivil(days + postgres::kEpochDays), out)) {
     out.append(" BC");
   }
   return true;

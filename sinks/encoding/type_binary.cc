@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "base/bytes.h"
+#include "postgres/types/epoch.h"
 
 namespace pgflow::sinks {
 namespace {
@@ -15,8 +16,7 @@ namespace oid = postgres::oid;
 
 constexpr int64_t kMicrosPerSecond = 1'000'000;
 constexpr int64_t kMicrosPerDay = 86'400 * kMicrosPerSecond;
-constexpr int64_t kPostgresEpochDays = 10'957;  // From 1970-01-01 to 2000-01-01.
-constexpr int64_t kYearMax = 5'874'897;         // Of a date; a timestamp ends earlier.
+constexpr int64_t kYearMax = 5'874'897;  // Of a date; a timestamp ends earlier.
 constexpr int64_t kYearMin = -4713;
 constexpr int64_t kTimestampDaysMax = 106'751'990;
 
@@ -69,7 +69,7 @@ bool TakeDate(std::string_view& text, bool bc, int64_t& days) {
     return false;
   }
   days = DaysFromCivil(year, static_cast<unsigned>(month), static_cast<unsigned>(day)) -
-         kPostgresEpochDays;
+         postgres::kEpochDays;
   return true;
 }
 

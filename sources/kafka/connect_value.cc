@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/status.h"
+#include "postgres/types/epoch.h"
 #include "sinks/encoding/type_text.h"
 #include "sources/kafka/json_members.h"
 
@@ -19,8 +20,7 @@ namespace oid = postgres::oid;
 using Form = ConnectType::Form;
 
 // 2000-01-01, where the server's dates begin.
-constexpr int64_t kDaysTo2000 = 10'957;
-constexpr int64_t kMicrosTo2000 = kDaysTo2000 * 86'400'000'000;
+constexpr int64_t kMicrosTo2000 = postgres::kEpochDays * 86'400'000'000;
 constexpr postgres::Oid kVarbit = 1562;
 
 struct Named {
@@ -140,8 +140,8 @@ bool AppendDateText(int64_t days, std::string& out) {
   constexpr int64_t kMin = std::numeric_limits<int32_t>::min();
   if (days > kMax || days < kMin) return false;
   const bool infinite = days == kMax || days == kMin;
-  return AppendBinaryText(oid::kDate, static_cast<int32_t>(infinite ? days : days - kDaysTo2000),
-                          out);
+  return AppendBinaryText(oid::kDate,
+                          static_cast<int32_t>(infinite ? days : days - postgres::kEpochDays), out);
 }
 
 bool AppendMomentText(const ConnectType& type, int64_t number, std::string& out) {
