@@ -21,10 +21,8 @@ void LearnLeaders(rd_kafka_t* client, const std::string& topic) {
   if (handle == nullptr) return;
   const rd_kafka_metadata_t* metadata = nullptr;
   const auto wait_ms = static_cast<int>(absl::ToInt64Milliseconds(kMetadataPatience));
-  if (rd_kafka_metadata(client, 0, handle.get(), &metadata, wait_ms) ==
-      RD_KAFKA_RESP_ERR_NO_ERROR) {
-    rd_kafka_metadata_destroy(metadata);
-  }
+  rd_kafka_metadata(client, 0, handle.get(), &metadata, wait_ms);
+  const Owned<const rd_kafka_metadata_t> answer(metadata);  // Null without one.
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 #include "transformers/mask/column_type.h"
 
-#include <array>
 #include <bit>
 #include <charconv>
 #include <cstring>
@@ -8,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "schemas/type_name.h"
+#include "sinks/encoding/integer_text.h"
 #include "sinks/encoding/type_binary.h"
 
 namespace pgflow::transformers {
@@ -245,9 +245,7 @@ bool AppendInForm(std::string_view binary, ValueKind kind, const ColumnType& typ
 
 void AppendInteger(int64_t number, ValueKind kind, const ColumnType& type, std::string& out) {
   if (kind == ValueKind::kText) {
-    std::array<char, 24> digits;
-    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number);
-    out.append(digits.data(), end.ptr);
+    sinks::AppendDigits(number, out);
   } else if (type.wire == oid::kInt2) {
     base::AppendBigEndian(out, static_cast<int16_t>(number));
   } else if (type.wire == oid::kInt4) {
