@@ -1,5 +1,6 @@
 #include "sinks/postgres/checkpoint_store.h"
 
+#include <map>
 #include <utility>
 
 #include "base/status.h"
@@ -155,29 +156,36 @@ absl::StatusOr<std::optional<SinkCheckpoint>> PostgresCheckpointStore::Load() {
   return std::optional<SinkCheckpoint>(std::move(checkpoint));
 }
 
+// Not joined by the server: it has no statistics of tables that were filled a moment ago, and
+// compares each row of one with each of the other.
 absl::Status PostgresCheckpointStore::LoadTables(SinkCheckpoint& checkpoint) {
   PGFLOW_ASSIGN_OR_RETURN(
-      const postgres::Result rows,
+      const postgres::Result tables,
       Run(fmt::format("SELECT schema_name, table_name, snapshot_lsn, snapshot, complete,"
-                      " catch_up_until, first_block, end_block"
-                      " FROM {0}.table_progress LEFT JOIN {0}.finished_range"
-                      " USING (pipeline, sink, schema_name, table_name)"
-                      " WHERE {1} ORDER BY schema_name, table_name, first_block",
+                      " catch_up_until FROM {}.table_progress WHERE {}"
+                      " ORDER BY schema_name, table_name",
                       statements_->schema(), Mine())));
-  for (int row = 0; row < rows.row_count(); ++row) {
-    const schemas::TableName name{rows.text(row, 0), rows.text(row, 1)};
-    if (checkpoint.tables.empty() || checkpoint.tables.back().table != name) {
-      TableProgress progress;
-      progress.table = name;
-      progress.snapshot_lsn = ToLsn(rows.at(row, 2));
-      progress.snapshot = rows.text(row, 3);
-      progress.complete = rows.boolean(row, 4);
-      progress.catch_up_until = ToLsn(rows.at(row, 5));
-      checkpoint.tables.push_back(std::move(progress));
-    }
-    if (rows.is_null(row, 6)) continue;
-    checkpoint.tables.back().finished.push_back(
-        {static_cast<uint32_t>(rows.integer(row, 6)), static_cast<uint32_t>(rows.integer(row, 7))});
+  std::map<schemas::TableName, size_t> places;
+  for (int row = 0; row < tables.row_count(); ++row) {
+    TableProgress progress;
+    progress.table = {tables.text(row, 0), tables.text(row, 1)};
+    progress.snapshot_lsn = ToLsn(tables.at(row, 2));
+    progress.snapshot = tables.text(row, 3);
+    progress.complete = tables.boolean(row, 4);
+    progress.catch_up_until = ToLsn(tables.at(row, 5));
+    places.emplace(progress.table, checkpoint.tables.size());
+    checkpoint.tables.push_back(std::move(progress));
+  }
+  PGFLOW_ASSIGN_OR_RETURN(const postgres::Result ranges,
+                          Run(fmt::format("SELECT schema_name, table_name, first_block, end_block"
+                                          " FROM {}.finished_range WHERE {} ORDER BY first_block",
+                                          statements_->schema(), Mine())));
+  for (int row = 0; row < ranges.row_count(); ++row) {
+    const auto place = places.find({ranges.text(row, 0), ranges.text(row, 1)});
+    if (place == places.end()) continue;  // Of a table that has left.
+    checkpoint.tables[place->second].finished.push_back(
+        {static_cast<uint32_t>(ranges.integer(row, 2)),
+         static_cast<uint32_t>(ranges.integer(row, 3))});
   }
   return absl::OkStatus();
 }

@@ -160,8 +160,9 @@ class Preflight {
     }
     PGFLOW_ASSIGN_OR_RETURN(const bool readable, CheckPrivileges(*target, subject));
     if (readable && config_.on_existing_rows == ExistingRows::kRefuse) {
-      PGFLOW_ASSIGN_OR_RETURN(const bool has_rows, HasRows(*session_.connection, *target, stop_));
-      if (has_rows) {
+      PGFLOW_ASSIGN_OR_RETURN(const std::vector<TargetTablePtr> filled,
+                              TablesWithRows(*session_.connection, {&target, 1}, stop_));
+      if (!filled.empty()) {
         Add(Severity::kWarning, subject,
             "holds rows already, which a first snapshot refuses (a pipeline that ran before goes "
             "on)",

@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "postgres/types/sql_state.h"
-#include "sinks/postgres/target_table.h"
 
 namespace pgflow::sinks {
 namespace {
@@ -137,18 +136,17 @@ absl::Status SchemaWriter::DropTable(const TableName& table) {
 
 absl::Status SchemaWriter::FinishTable(const engine::TablePlan& plan) {
   const PlannedTable table(plan);
-  PGFLOW_ASSIGN_OR_RETURN(const TargetTablePtr target,
-                          LoadTargetTable(connection_, table.name(), stop_));
-  if (target == nullptr) return absl::OkStatus();
+  PGFLOW_ASSIGN_OR_RETURN(
+      const postgres::Result found,
+      connection_.Execute(fmt::format("{}; SELECT EXISTS (SELECT FROM pg_catalog.pg_index i WHERE "
+                                      "i.indrelid = c.oid AND i.indisprimary) FROM "
+                                      "pg_catalog.pg_class c WHERE c.oid = {}",
+                                      kIndexSettings, Regclass(table.name())),
+                          stop_));
+  if (found.row_count() == 0) return absl::OkStatus();
   const std::string object = "table " + table.name().ToString();
-  PGFLOW_RETURN_IF_ERROR(Run(kIndexSettings, object));
   const std::string key_sql = table.PrimaryKeySql();
-  const bool has_key = !target->unique_indexes.empty() && target->unique_indexes.front().primary;
-  // A deferrable key is not among those (it is not checked at once): "multiple primary keys".
-  if (!key_sql.empty() && !has_key) {
-    absl::Status status = Run(key_sql, object);
-    if (!status.ok() && postgres::SqlStateOf(status) != "42P16") return status;
-  }
+  if (!key_sql.empty() && !found.boolean(0, 0)) PGFLOW_RETURN_IF_ERROR(Run(key_sql, object));
   if (table.is_unchanged() && !plan.definition->identity_index_sql.empty()) {
     absl::Status status = Run(plan.definition->identity_index_sql, object);
     if (!status.ok() && postgres::SqlStateOf(status) != "42P07") return status;

@@ -1,5 +1,9 @@
 #include "sinks/postgres/snapshot_target.h"
 
+#include <algorithm>
+
+#include <fmt/ranges.h>
+
 #include "base/status.h"
 #include "postgres/types/sql_state.h"
 #include "sinks/postgres/planned_table.h"
@@ -62,13 +66,29 @@ std::vector<TableProblem> ComparePlan(const TablePlan& plan, const TargetTable& 
   return problems;
 }
 
-absl::StatusOr<bool> HasRows(postgres::Connection& connection, const TargetTable& target,
-                             std::stop_token stop) {
-  PGFLOW_ASSIGN_OR_RETURN(const postgres::Result answer,
-                          connection.Execute(fmt::format("SELECT EXISTS (SELECT FROM {}{})",
-                                                         target.only(), QuoteTable(target.name)),
-                                             std::move(stop)));
-  return answer.boolean(0, 0);
+// A statement asks this many tables, and so locks them.
+constexpr size_t kTablesAtOnce = 200;
+
+absl::StatusOr<std::vector<TargetTablePtr>> TablesWithRows(postgres::Connection& connection,
+                                                           std::span<const TargetTablePtr> tables,
+                                                           std::stop_token stop) {
+  std::vector<TargetTablePtr> filled;
+  while (!tables.empty()) {
+    const auto some = tables.first(std::min(tables.size(), kTablesAtOnce));
+    tables = tables.subspan(some.size());
+    std::vector<std::string> questions;
+    for (const TargetTablePtr& table : some) {
+      questions.push_back(fmt::format("SELECT {} WHERE EXISTS (SELECT FROM {}{})", questions.size(),
+                                      table->only(), QuoteTable(table->name)));
+    }
+    PGFLOW_ASSIGN_OR_RETURN(
+        const postgres::Result answer,
+        connection.Execute(fmt::format("{}", fmt::join(questions, " UNION ALL ")), stop));
+    for (int row = 0; row < answer.row_count(); ++row) {
+      filled.push_back(some[static_cast<size_t>(answer.integer(row, 0))]);
+    }
+  }
+  return filled;
 }
 
 absl::Status SnapshotTarget::Prepare(std::span<const TablePlan> fresh,
@@ -78,41 +98,46 @@ absl::Status SnapshotTarget::Prepare(std::span<const TablePlan> fresh,
     PGFLOW_RETURN_IF_ERROR(writer.CreateTypes());
     for (const TablePlan& plan : fresh) PGFLOW_RETURN_IF_ERROR(writer.CreateTable(plan));
   }
+  std::vector<schemas::TableName> names;
+  for (const TablePlan& plan : fresh) names.push_back(plan.schema->table);
+  for (const TablePlan& plan : resumed) names.push_back(plan.schema->table);
+  PGFLOW_ASSIGN_OR_RETURN(TargetTables targets, LoadTargetTables(connection_, names, stop_));
   std::string problems;
-  for (const TablePlan& plan : fresh) PGFLOW_RETURN_IF_ERROR(Inspect(plan, true, problems));
-  for (const TablePlan& plan : resumed) PGFLOW_RETURN_IF_ERROR(Inspect(plan, false, problems));
+  std::vector<TargetTablePtr> to_fill;
+  for (const TablePlan& plan : fresh) {
+    const std::string found = Inspect(plan, targets[plan.schema->table]);
+    if (found.empty()) to_fill.push_back(targets[plan.schema->table]);
+    problems += found;
+  }
+  for (const TablePlan& plan : resumed) problems += Inspect(plan, targets[plan.schema->table]);
+  std::vector<TargetTablePtr> to_empty;
+  if (config_.on_existing_rows != ExistingRows::kAppend) {
+    PGFLOW_ASSIGN_OR_RETURN(to_empty, TablesWithRows(connection_, to_fill, stop_));
+  }
+  if (config_.on_existing_rows == ExistingRows::kRefuse) {
+    for (const TargetTablePtr& table : to_empty) {
+      problems += fmt::format(
+          "\n  {} holds rows already: empty it, or set on_existing_rows to truncate or append",
+          table->name.ToString());
+    }
+  }
   if (!problems.empty()) {
     return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
                             "the target's tables cannot take the snapshot:{}", problems);
   }
-  return Truncate(to_empty_);
+  return Truncate(to_empty);
 }
 
-absl::Status SnapshotTarget::Inspect(const TablePlan& plan, bool fresh, std::string& problems) {
+std::string SnapshotTarget::Inspect(const TablePlan& plan, const TargetTablePtr& target) {
   const schemas::TableName& name = plan.schema->table;
-  PGFLOW_ASSIGN_OR_RETURN(const TargetTablePtr target, LoadTargetTable(connection_, name, stop_));
   if (target == nullptr) {
-    problems +=
-        fmt::format("\n  {} is missing: create it, or set create_schema: true", name.ToString());
-    return absl::OkStatus();
+    return fmt::format("\n  {} is missing: create it, or set create_schema: true", name.ToString());
   }
-  const std::vector<TableProblem> found = ComparePlan(plan, *target);
-  for (const TableProblem& problem : found) {
+  std::string problems;
+  for (const TableProblem& problem : ComparePlan(plan, *target)) {
     problems += fmt::format("\n  {} {}: {}", name.ToString(), problem.problem, problem.remedy);
   }
-  if (!fresh || !found.empty() || config_.on_existing_rows == ExistingRows::kAppend) {
-    return absl::OkStatus();
-  }
-  PGFLOW_ASSIGN_OR_RETURN(const bool has_rows, HasRows(connection_, *target, stop_));
-  if (!has_rows) return absl::OkStatus();
-  if (config_.on_existing_rows == ExistingRows::kTruncate) {
-    to_empty_.push_back(target);
-  } else {
-    problems += fmt::format(
-        "\n  {} holds rows already: empty it, or set on_existing_rows to truncate or append",
-        name.ToString());
-  }
-  return absl::OkStatus();
+  return problems;
 }
 
 absl::Status SnapshotTarget::Truncate(const std::vector<TargetTablePtr>& tables) {

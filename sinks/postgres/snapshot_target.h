@@ -24,8 +24,10 @@ struct TableProblem {
 
 // Missing columns, types that do not read the source's bytes, NOT NULL columns that nobody fills.
 std::vector<TableProblem> ComparePlan(const engine::TablePlan& plan, const TargetTable& target);
-absl::StatusOr<bool> HasRows(postgres::Connection& connection, const TargetTable& target,
-                             std::stop_token stop);
+// Those that hold a row.
+absl::StatusOr<std::vector<TargetTablePtr>> TablesWithRows(postgres::Connection& connection,
+                                                           std::span<const TargetTablePtr> tables,
+                                                           std::stop_token stop);
 
 // Short-lived; everything given must outlive it.
 class SnapshotTarget {
@@ -41,14 +43,14 @@ class SnapshotTarget {
   absl::Status Reset(const engine::TablePlan& plan);
 
  private:
-  absl::Status Inspect(const engine::TablePlan& plan, bool fresh, std::string& problems);
+  // Says what is wrong with `target` (null: it is missing).
+  static std::string Inspect(const engine::TablePlan& plan, const TargetTablePtr& target);
   absl::Status Truncate(const std::vector<TargetTablePtr>& tables);
 
   postgres::Connection& connection_;
   const PostgresSinkConfig& config_;
   const schemas::DatabaseDefinition& definition_;
   std::stop_token stop_;
-  std::vector<TargetTablePtr> to_empty_;
 };
 
 }  // namespace pgflow::sinks

@@ -1,9 +1,11 @@
-// TargetTable: what the target's catalog says about one table. LoadTargetTable reads it.
+// TargetTable: what the target's catalog says about one table. LoadTargetTables reads it.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -62,7 +64,15 @@ struct TargetTable {
 
 using TargetTablePtr = std::shared_ptr<const TargetTable>;
 
-// Null: there is no such table. The connection must not be in pipeline mode.
+using TargetTables = std::map<schemas::TableName, TargetTablePtr>;
+
+// Those of `names` that are there, in three round trips however many they are. The connection must
+// not be in pipeline mode.
+absl::StatusOr<TargetTables> LoadTargetTables(postgres::Connection& connection,
+                                              std::span<const schemas::TableName> names,
+                                              std::stop_token stop);
+
+// The same for one table. Null: there is none of this name.
 absl::StatusOr<TargetTablePtr> LoadTargetTable(postgres::Connection& connection,
                                                const schemas::TableName& name,
                                                std::stop_token stop);
