@@ -12,21 +12,24 @@ using postgres::Connection;
 using postgres::Oid;
 using postgres::Result;
 
+// Joins, and no questions for each row: there may be a hundred thousand of them. Of an index only
+// the key counts, not the columns that it includes; and a deferrable one does not count at all
+// (RelationGetIndexList).
 constexpr std::string_view kColumnsQuery =
     "SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, "
     "format_type(a.atttypid, NULL), format_type(a.atttypid, a.atttypmod), a.attnotnull, "
     "a.attidentity, a.attgenerated, pg_get_expr(d.adbin, d.adrelid), "
-    "(SELECT format('%I.%I', n.nspname, k.collname) FROM pg_collation k "
-    "JOIN pg_namespace n ON n.oid = k.collnamespace JOIN pg_type t ON t.oid = a.atttypid "
-    "WHERE k.oid = a.attcollation AND a.attcollation <> t.typcollation), "
-    // A deferrable key does not count as an identity (RelationGetIndexList).
-    "CASE c.relreplident WHEN 'f' THEN true "
-    "WHEN 'd' THEN EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary "
-    "AND i.indisvalid AND i.indimmediate AND a.attnum = ANY (i.indkey)) "
-    "WHEN 'i' THEN EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident "
-    "AND i.indisvalid AND i.indimmediate AND a.attnum = ANY (i.indkey)) ELSE false END "
+    "CASE WHEN a.attcollation <> t.typcollation THEN (SELECT format('%I.%I', n.nspname, k.collname) "
+    "FROM pg_collation k JOIN pg_namespace n ON n.oid = k.collnamespace "
+    "WHERE k.oid = a.attcollation) END, "
+    "c.relreplident = 'f' OR coalesce("
+    "a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]), false) "
     "FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid "
-    "LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum "
+    "JOIN pg_type t ON t.oid = a.atttypid "
+    "LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.atthasdef "
+    "LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisvalid AND i.indimmediate "
+    "AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident "
+    "ELSE false END "
     "WHERE a.attrelid = ANY ('{}'::oid[]) AND a.attnum > 0 AND NOT a.attisdropped "
     "ORDER BY a.attrelid, a.attnum";
 

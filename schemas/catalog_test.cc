@@ -64,7 +64,7 @@ TEST_F(CatalogTest, ReadsColumnsKeysAndIdentity) {
   Run("CREATE SCHEMA \"Sales\";"
       "CREATE TABLE \"Sales\".\"Order Line\" (id bigint GENERATED ALWAYS AS IDENTITY, gone int, "
       "\"Item\" text COLLATE \"C\" NOT NULL DEFAULT 'x', twice bigint GENERATED ALWAYS AS (id * 2) "
-      "STORED, amount numeric(10,2), PRIMARY KEY (\"Item\", id));"
+      "STORED, amount numeric(10,2), PRIMARY KEY (\"Item\", id) INCLUDE (amount));"
       "ALTER TABLE \"Sales\".\"Order Line\" DROP COLUMN gone");
   const Catalog catalog = Read({"Sales.*"});
   ASSERT_EQ(catalog.tables.size(), 1);

@@ -1,9 +1,10 @@
 -- Replica identity by primary key, by another index, full, and changed between transactions; no key
 -- at all with duplicate rows; whole rows that differ only where = sees no difference (NaN, both zeros,
 -- 1.0 and 1.00, case), or whose types have no =; keys of several columns in another order than the
--- table's.
+-- table's, and one whose index includes another column.
 --- schema
 CREATE TABLE by_key (b text, a int, v int, PRIMARY KEY (a, b));
+CREATE TABLE including (id int, v text, w int, PRIMARY KEY (id) INCLUDE (v));
 CREATE TABLE by_index (id int NOT NULL, code text NOT NULL, v int);
 CREATE UNIQUE INDEX by_index_code ON by_index (code);
 ALTER TABLE by_index REPLICA IDENTITY USING INDEX by_index_code;
@@ -15,6 +16,7 @@ CREATE TABLE switching (id int PRIMARY KEY, v text);
 CREATE TABLE only_inserts (v text);
 --- rows
 INSERT INTO by_key SELECT 'k' || i % 10, i / 10, i FROM generate_series(0, 99) i;
+INSERT INTO including SELECT i, 'v', i FROM generate_series(1, 20) i;
 INSERT INTO by_index SELECT i, 'code ' || i, i FROM generate_series(1, 50) i;
 INSERT INTO by_row SELECT i % 5, CASE WHEN i % 3 = 0 THEN 'NaN' ELSE (i % 2)::float8 END, NULLIF(i % 4, 0)::text FROM generate_series(1, 60) i;
 INSERT INTO alike VALUES (1.0, '0', '24:00', 'a', '1.0'), (1.00, '-0', '1 day', 'a ', '1.00'), (1, 'NaN', '1 day', NULL, '1'),
@@ -27,6 +29,7 @@ INSERT INTO only_inserts VALUES ('same'), ('same'), (NULL);
 UPDATE by_key SET v = -v WHERE a < 5;
 UPDATE by_key SET a = a + 100 WHERE b = 'k3';
 DELETE FROM by_key WHERE b = 'k4';
+UPDATE including SET v = 'changed' WHERE id < 10; UPDATE including SET id = -id, v = NULL WHERE id > 15; DELETE FROM including WHERE id = 5;
 UPDATE by_index SET v = 0, id = -id WHERE id < 10;
 UPDATE by_index SET code = 'new ' || code WHERE id > 40;
 DELETE FROM by_index WHERE id = 20;
