@@ -15,27 +15,48 @@ inline std::string SqlStateOf(const absl::Status& status) {
   return base::Payload(status, kSqlStatePayload);
 }
 
-// What the class of a SQLSTATE means for us. Classes: "PostgreSQL Error Codes" in its manual.
-// 22 and 23 (data exception, constraint violation) are kInvalidArgument: the row is at fault.
+// Errors of classes that do not pass as a whole, and that pass by themselves or do not, unlike the
+// rest of their class.
+struct SqlStateMeaning {
+  std::string_view state;
+  absl::StatusCode code;
+};
+inline constexpr SqlStateMeaning kSqlStateMeanings[] = {
+    {"25006", absl::StatusCode::kUnavailable},         // Read-only: a standby, until its promotion.
+    {"25P03", absl::StatusCode::kUnavailable},         // The server ended an idle transaction,
+    {"25P04", absl::StatusCode::kDeadlineExceeded},    // or one that took long.
+    {"42501", absl::StatusCode::kPermissionDenied},    //
+    {"55006", absl::StatusCode::kUnavailable},         // Object in use.
+    {"55P03", absl::StatusCode::kUnavailable},         // A lock was not to be had in time.
+    {"57014", absl::StatusCode::kDeadlineExceeded},    // Somebody cancelled the statement.
+    {"57P04", absl::StatusCode::kFailedPrecondition},  // The database was dropped.
+};
+
+// What a SQLSTATE means for us. Classes: "PostgreSQL Error Codes" in its manual. 22 and 23 (data
+// exception, constraint violation) are kInvalidArgument: the row is at fault.
+inline constexpr SqlStateMeaning kSqlStateClasses[] = {
+    {"08", absl::StatusCode::kUnavailable},         // The connection.
+    {"0A", absl::StatusCode::kUnimplemented},       //
+    {"22", absl::StatusCode::kInvalidArgument},     //
+    {"23", absl::StatusCode::kInvalidArgument},     //
+    {"28", absl::StatusCode::kUnauthenticated},     //
+    {"3D", absl::StatusCode::kFailedPrecondition},  // No such database,
+    {"3F", absl::StatusCode::kFailedPrecondition},  // or schema.
+    {"40", absl::StatusCode::kAborted},             // Deadlock, serialization.
+    {"42", absl::StatusCode::kFailedPrecondition},  // What a statement names is not there.
+    {"53", absl::StatusCode::kResourceExhausted},   // Disk full, memory, connections.
+    {"55", absl::StatusCode::kFailedPrecondition},  // A state that nothing but somebody changes.
+    {"57", absl::StatusCode::kUnavailable},         // The server starts, ends or recovers.
+    {"58", absl::StatusCode::kUnavailable},         // Its machine has a fault.
+};
+
 inline absl::StatusCode CodeOfSqlState(std::string_view state) {
-  const std::string_view error_class = state.substr(0, 2);
-  if (error_class == "08" || error_class == "57" || error_class == "58") {
-    return state == "57014" ? absl::StatusCode::kDeadlineExceeded : absl::StatusCode::kUnavailable;
+  for (const SqlStateMeaning& meaning : kSqlStateMeanings) {
+    if (meaning.state == state) return meaning.code;
   }
-  if (error_class == "40") return absl::StatusCode::kAborted;            // Deadlock, serialization.
-  if (error_class == "53") return absl::StatusCode::kResourceExhausted;  // Disk full, connections.
-  if (error_class == "55") {
-    // 55000 is "wrong state for ever" (a lost slot); 55006 and 55P03 pass.
-    return state == "55000" ? absl::StatusCode::kFailedPrecondition
-                            : absl::StatusCode::kUnavailable;
+  for (const SqlStateMeaning& meaning : kSqlStateClasses) {
+    if (meaning.state == state.substr(0, 2)) return meaning.code;
   }
-  if (error_class == "22" || error_class == "23") return absl::StatusCode::kInvalidArgument;
-  if (error_class == "28") return absl::StatusCode::kUnauthenticated;
-  if (state == "42501") return absl::StatusCode::kPermissionDenied;
-  if (error_class == "42" || error_class == "3D" || error_class == "3F") {
-    return absl::StatusCode::kFailedPrecondition;
-  }
-  if (error_class == "0A") return absl::StatusCode::kUnimplemented;
   return absl::StatusCode::kInternal;
 }
 

@@ -69,7 +69,10 @@ absl::Status SchemaChanger::RunBestEffort(const schemas::DdlStatement& statement
                                           const std::string& title) {
   PGFLOW_RETURN_IF_ERROR(connection_.Execute("SAVEPOINT pgflow_ddl", stop_).status());
   absl::Status status = connection_.Execute(statement.sql, stop_).status();
-  if (!status.ok() && postgres::SqlStateOf(status).empty()) return status;
+  // What passes by itself is no refusal: the whole transaction comes again.
+  if (base::IsRetryable(status) || (!status.ok() && postgres::SqlStateOf(status).empty())) {
+    return status;
+  }
   if (!status.ok()) {
     base::LogWarning("{}: left out on the target: {} ({})", title, statement.sql,
                      base::Message(status));
