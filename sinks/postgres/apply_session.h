@@ -22,6 +22,7 @@ class ApplySession {
 
   postgres::Connection& connection() { return *session_.connection; }
   bool replica_role() const { return session_.replica_role; }
+  const WalLayout& wal() const { return session_.wal; }
   StatementCache& statements() { return statements_; }
 
   // Reads the target's catalog at the first use. Valid until ForgetStatements. Not in pipeline

@@ -22,6 +22,17 @@ bool IsRefusal(const absl::Status& status) {
 }
 
 absl::Status TakeReplicaRole(TargetSession& session, const std::stop_token& stop) {
+absl::StatusOr<WalLayout> ReadWalLayout(postgres::Connection& connection,
+                                        const std::stop_token& stop) {
+  PGFLOW_ASSIGN_OR_RETURN(
+      const postgres::Result sizes,
+      connection.Execute("SELECT current_setting('wal_block_size')::bigint, "
+                         "pg_size_bytes(current_setting('wal_segment_size'))",
+                         stop));
+  return WalLayout{.page_bytes = static_cast<uint64_t>(sizes.integer(0, 0)),
+                   .segment_bytes = static_cast<uint64_t>(sizes.integer(0, 1))};
+}
+
   const absl::Status status =
       session.connection->Execute("SET session_replication_role = replica", stop).status();
   if (!status.ok() && !IsRefusal(status)) return status;
@@ -193,3 +204,6 @@ absl::StatusOr<TargetSession> OpenTargetSession(const std::string& url, SessionJ
 }
 
 }  // namespace pgflow::sinks
+  if (job == SessionJob::kApply) {
+    PGFLOW_ASSIGN_OR_RETURN(session.wal, ReadWalLayout(*session.connection, stop));
+  }

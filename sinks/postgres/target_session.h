@@ -9,6 +9,7 @@
 
 #include "postgres/client/connection.h"
 
+#include "sinks/postgres/flush_tracker.h"
 namespace pgflow::sinks {
 
 enum class SessionJob {
@@ -24,6 +25,7 @@ struct TargetSession {
   bool replica_role = false;
   bool has_origin = false;
 };
+  WalLayout wal;  // Of a session that applies.
 
 // `origin` is the name of the replication origin that marks our changes; empty: none.
 // kUnavailable: the server cannot be reached, or another session has the origin.

@@ -32,7 +32,8 @@ WindowApplier::WindowApplier(TargetSession session, const PostgresSinkConfig& co
       checkpoint_(std::move(checkpoint)),
       check_counts_(config.on_missing_row == MissingRow::kError),
       rows_(session_.statements(), check_counts_),
-      bulk_(session_.connection(), session_.statements(), check_counts_) {}
+      bulk_(session_.connection(), session_.statements(), check_counts_),
+      flushes_(session_.wal()) {}
 
 absl::StatusOr<bool> WindowApplier::Collect(const Window& window, std::stop_token stop) {
   changes_.clear();
