@@ -58,6 +58,7 @@ CONFINED = {
     "librdkafka/": ("kafka",),
     "yaml-cpp/": ("base/config",),
     "sqlite3": ("engine/state",),
+    "isa-l/": ("engine/runtime",),
     "boost/": ("engine/observe", "engine/testing"),
     "openssl/": ("base/crypto", "engine/testing", "transformers/mask"),
     "curl/": ("http",),

@@ -44,6 +44,9 @@ class StreamWriter {
   // The last transaction that was appended whole. Transactions up to it need not come again.
   virtual StreamPoint tail() const = 0;
 
+  // kUnavailable: some of what it had is gone. Run has to end with this; the next one goes on at
+  // tail(), which then is before that.
+  virtual absl::Status Writable() const { return absl::OkStatus(); }
   virtual bool HasRoom() const = 0;
   // Returns HasRoom() after at most `timeout`.
   virtual bool WaitForRoom(absl::Duration timeout, std::stop_token stop) = 0;

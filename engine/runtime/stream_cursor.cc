@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/log.h"
 #include "base/status.h"
 #include "engine/runtime/stream_log.h"
 
@@ -26,8 +27,9 @@ void StreamLog::Cursor::Wake() {
 
 struct StreamLog::Cursor::Draft {
   Take take;
-  std::vector<std::optional<SpooledChunk>> spilled;  // One a slice.
-  Place next;                                        // Behind the take.
+  std::vector<std::shared_ptr<const SpooledChunk>> spilled;  // One a slice, as the next.
+  std::vector<uint64_t> ids;
+  Place next;  // Behind the take.
 };
 
 // Gathers whole transactions up to `bytes_max`; when the first one is not complete, its parts.
@@ -37,13 +39,14 @@ StreamLog::Cursor::Draft StreamLog::Cursor::Collect(uint64_t bytes_max,
   size_t whole_slices = 0;   // Of the draft's slices, these end at a commit ...
   uint32_t whole_last = 0;   // ... the last of them at this transaction,
   Place whole_next = next_;  // ... and reading goes on here.
-  for (uint64_t id = next_.id; id < log_.end_id() && draft.take.bytes < bytes_max; ++id) {
+  for (uint64_t id = next_.id; id < log_.readable_end() && draft.take.bytes < bytes_max; ++id) {
     const Entry& entry = log_.At(id);
     if (entry.position_only()) {
       draft.take.reached_stop = entry.end.end_lsn >= before;
       draft.take.end = entry.end;
       draft.take.slices.push_back({});
       draft.spilled.emplace_back();
+      draft.ids.push_back(id);
       whole_slices = draft.take.slices.size();
       whole_last = 0;
       whole_next = draft.next = {id + 1, 0};
@@ -80,6 +83,7 @@ StreamLog::Cursor::Draft StreamLog::Cursor::Collect(uint64_t bytes_max,
       draft.take.bytes += entry.bytes;
       draft.take.slices.push_back(std::move(slice));
       draft.spilled.push_back(entry.spilled);
+      draft.ids.push_back(id);
     }
     if (draft.take.reached_stop) break;
   }
@@ -99,6 +103,8 @@ absl::StatusOr<Take> StreamLog::Cursor::Read(uint64_t bytes_max, postgres::Lsn b
   // Parts of an unfinished transaction are taken before they use up what HasRoom grants: else
   // source and sink would wait for each other.
   const uint64_t part_bytes_min = std::min(bytes_max, log_.options_.memory_bytes_max / 4);
+  Place place;
+  bool inside = false;
   {
     base::MutexLock lock(&log_.mutex_);
     while (true) {
@@ -106,7 +112,8 @@ absl::StatusOr<Take> StreamLog::Cursor::Read(uint64_t bytes_max, postgres::Lsn b
         return absl::AbortedError(
             "the source's connection was lost inside a transaction; it is read again");
       }
-      if (log_.end_id() > next_.id) {
+      if (ahead_) return absl::AbortedError("what was read comes again from the source");
+      if (log_.readable_end() > next_.id) {
         draft = Collect(bytes_max, before);
         if (draft.take.ends_at_commit || draft.take.bytes >= part_bytes_min) break;
         if (draft.take.reached_stop && draft.take.slices.empty()) return std::move(draft.take);
@@ -114,19 +121,40 @@ absl::StatusOr<Take> StreamLog::Cursor::Read(uint64_t bytes_max, postgres::Lsn b
       const bool woken = std::exchange(woken_, false);
       if (woken || log_.arrived_.WaitWithTimeout(&log_.mutex_, deadline - absl::Now())) {
         // A part that is not worth a window yet stays where it is.
-        if (woken || log_.end_id() <= next_.id || absl::Now() >= deadline) return Take{};
+        if (woken || log_.readable_end() <= next_.id || absl::Now() >= deadline) return Take{};
       }
     }
-    next_ = draft.next;
+    place = std::exchange(next_, draft.next);
+    inside = inside_;
     inside_ = !draft.take.ends_at_commit;
     cuts_ = log_.cuts_;
     log_.released_.SignalAll();
   }
   for (size_t i = 0; i < draft.take.slices.size(); ++i) {
-    if (!draft.spilled[i].has_value()) continue;
-    PGFLOW_ASSIGN_OR_RETURN(draft.take.slices[i].chunk, draft.spilled[i]->Load());
+    if (draft.spilled[i] == nullptr) continue;
+    absl::StatusOr<std::shared_ptr<const Chunk>> chunk = draft.spilled[i]->Load();
+    if (!chunk.ok()) return TakeBack(place, inside, draft.ids[i], chunk.status());
+    draft.take.slices[i].chunk = *std::move(chunk);
   }
   return std::move(draft.take);
+}
+
+Take StreamLog::Cursor::TakeBack(Place place, bool inside, uint64_t id, const absl::Status& error) {
+  StreamPoint last;
+  {
+    base::MutexLock lock(&log_.mutex_);
+    if (cuts_ != log_.cuts_) {
+      ahead_ = true;  // Cut off meanwhile: `id` may be another entry's by now.
+      return Take{};
+    }
+    next_ = place;
+    inside_ = inside;
+    log_.damaged_id_ = std::min(log_.damaged_id_, id);
+    last = id > log_.first_id_ ? log_.At(id - 1).end : log_.freed_;
+  }
+  base::LogWarning("{}; nothing of it is used, what comes behind {} is read again from the source",
+                   base::Message(error), last.end_lsn);
+  return Take{};
 }
 
 void StreamLog::Cursor::Gather(uint64_t bytes, absl::Time until) {
@@ -159,6 +187,7 @@ void StreamLog::Cursor::Rewind() {
   base::MutexLock lock(&log_.mutex_);
   next_ = {held_id_, 0};
   inside_ = false;
+  ahead_ = false;
 }
 
 uint64_t StreamLog::Cursor::held_bytes() const {
@@ -177,7 +206,7 @@ absl::Time StreamLog::Cursor::oldest_commit_time() const {
 
 bool StreamLog::Cursor::AtEnd() const {
   base::MutexLock lock(&log_.mutex_);
-  if (next_.id >= log_.end_id()) return true;
+  if (next_.id >= log_.readable_end()) return true;
   const Draft draft = Collect(UINT64_MAX, postgres::Lsn(UINT64_MAX));
   return !draft.take.ends_at_commit;
 }

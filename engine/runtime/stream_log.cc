@@ -9,7 +9,8 @@
 namespace pgflow::engine {
 
 StreamLog::StreamLog(StreamLogOptions options)
-    : options_(std::move(options)), spool_(options_.spool_directory) {}
+    : options_(std::move(options)),
+      spool_(options_.spool_directory, options_.spool_bytes_max > 0) {}
 
 StreamLog::~StreamLog() = default;
 
@@ -57,7 +58,8 @@ absl::Status StreamLog::Append(Chunk chunk) {
     if (span.ends) entry.end = {span.commit_lsn, span.end_lsn};
   }
   Push(std::move(entry));
-  return SpillLocked();
+  PGFLOW_RETURN_IF_ERROR(SpillLocked());
+  return CheckFitsLocked();
 }
 
 absl::Status StreamLog::AppendOpen(postgres::Xid xid, Chunk chunk) {
@@ -65,19 +67,13 @@ absl::Status StreamLog::AppendOpen(postgres::Xid xid, Chunk chunk) {
   open.bytes = chunk.MemoryBytes();
   base::MutexLock lock(&mutex_);
   if (memory_bytes_ + open.bytes > options_.memory_bytes_max) {
-    if (options_.spool_bytes_max > 0 && spool_.live_bytes() > options_.spool_bytes_max) {
-      return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
-                              "spool: transaction {} does not fit into spool.size_max of {} bytes; "
-                              "raise it, then run again (nothing is lost: the slot keeps it)",
-                              xid, options_.spool_bytes_max);
-    }
     PGFLOW_ASSIGN_OR_RETURN(open.spilled, spool_.Write(chunk));
   } else {
     memory_bytes_ += open.bytes;
     open.chunk = std::make_shared<const Chunk>(std::move(chunk));
   }
   open_[xid].push_back(std::move(open));
-  return absl::OkStatus();
+  return CheckFitsLocked();
 }
 
 absl::Status StreamLog::CommitOpen(postgres::Xid xid, const TransactionSpan& commit,
@@ -155,24 +151,53 @@ void StreamLog::Cut() {
     }
   }
   open_.clear();
-  bool cut = false;
-  while (!entries_.empty() && !entries_.back().ends_at_commit()) {
-    cut = true;
-    Entry& entry = entries_.back();
-    entry.transactions.pop_back();
-    if (!entry.transactions.empty()) break;
-    if (entry.chunk != nullptr) memory_bytes_ -= entry.bytes;
-    pushed_bytes_ = entry.bytes_before;
-    entries_.pop_back();
-  }
-  if (!cut) return;
+  const bool damaged = CutDamageLocked();
+  const bool unfinished = CutUnfinishedLocked();
+  if (!damaged && !unfinished) return;
   ++cuts_;
   spill_id_ = std::min(spill_id_, end_id());
   for (Cursor* cursor : cursors_) {
-    // One that had read parts of the transaction learns of it by the cut counter and rewinds.
-    if (cursor->next_.id > end_id()) cursor->next_ = {end_id(), 0};
+    cursor->held_id_ = std::min(cursor->held_id_, end_id());
+    if (cursor->next_.id < end_id()) continue;
+    // One that had read parts of a transaction learns of it by the cut counter and rewinds.
+    cursor->ahead_ |= damaged && (cursor->next_.id > end_id() || cursor->next_.transaction > 0);
+    cursor->next_ = {end_id(), 0};
   }
   arrived_.SignalAll();
+  released_.SignalAll();
+}
+
+void StreamLog::PopBackLocked() {
+  const Entry& entry = entries_.back();
+  if (entry.chunk != nullptr) memory_bytes_ -= entry.bytes;
+  pushed_bytes_ = entry.bytes_before;
+  entries_.pop_back();
+}
+
+// Everything from the damaged entry on is read again: the source can only go on at one place.
+bool StreamLog::CutDamageLocked() {
+  const uint64_t from = std::exchange(damaged_id_, UINT64_MAX);
+  if (from >= end_id()) return false;
+  while (!entries_.empty() && end_id() > from) PopBackLocked();
+  tail_ = entries_.empty() ? freed_ : entries_.back().end;
+  return true;
+}
+
+bool StreamLog::CutUnfinishedLocked() {
+  bool cut = false;
+  while (!entries_.empty() && !entries_.back().ends_at_commit()) {
+    cut = true;
+    entries_.back().transactions.pop_back();
+    if (!entries_.back().transactions.empty()) break;
+    PopBackLocked();
+  }
+  return cut;
+}
+
+absl::Status StreamLog::Writable() const {
+  base::MutexLock lock(&mutex_);
+  if (damaged_id_ == UINT64_MAX) return absl::OkStatus();
+  return absl::UnavailableError("what was spooled is damaged, so it is read again");
 }
 
 StreamPoint StreamLog::tail() const {
@@ -189,8 +214,34 @@ uint64_t StreamLog::BytesFrom(uint64_t id) const {
   return id >= end_id() ? 0 : pushed_bytes_ - At(id).bytes_before;
 }
 
+bool StreamLog::IsDiskFull() const {
+  return options_.spool_bytes_max > 0 && spool_.live_bytes() >= options_.spool_bytes_max;
+}
+
+// What is complete leaves the disk when the sinks have taken it; what is not can only grow.
+absl::Status StreamLog::CheckFitsLocked() const {
+  if (!IsDiskFull()) return absl::OkStatus();
+  uint64_t unfinished = 0;
+  const auto count = [&unfinished](const std::shared_ptr<const SpooledChunk>& spilled) {
+    if (spilled != nullptr) unfinished += spilled->size();
+  };
+  for (auto entry = entries_.rbegin(); entry != entries_.rend() && !entry->ends_at_commit();
+       ++entry) {
+    count(entry->spilled);
+  }
+  for (const auto& [xid, chunks] : open_) {
+    for (const OpenChunk& open : chunks) count(open.spilled);
+  }
+  if (unfinished < options_.spool_bytes_max) return absl::OkStatus();
+  return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                          "spool.size_max of {} bytes is less than one transaction of the source "
+                          "needs, which has to be kept until it is complete; raise it, or set it "
+                          "to 0 for no limit, then run again (nothing is lost: the slot keeps it)",
+                          options_.spool_bytes_max);
+}
+
 bool StreamLog::HasRoomLocked() const {
-  if (options_.spool_bytes_max > 0 && spool_.live_bytes() >= options_.spool_bytes_max) return false;
+  if (IsDiskFull()) return false;
   const Cursor* fastest = nullptr;
   for (const Cursor* cursor : cursors_) {
     if (cursor->active_ && (fastest == nullptr || cursor->next_.id > fastest->next_.id)) {
@@ -235,6 +286,7 @@ void StreamLog::FreeLocked() {
   while (first_id_ < needed) {
     const Entry& entry = entries_.front();
     if (entry.chunk != nullptr) memory_bytes_ -= entry.bytes;
+    freed_ = entry.end;
     entries_.pop_front();
     ++first_id_;
   }

@@ -6,9 +6,13 @@
 // and joined to the log when they commit.
 //
 // Back-pressure: the source stops reading when even the fastest sink has more than the budget to
-// do.
+// do, or the disk has as much as it may.
+//
+// Damage: what does not come back from disk as it was written is never given out. The log then ends
+// in front of it until the source has read it again, which the slot still has.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -71,6 +75,7 @@ class StreamLog final : public StreamWriter {
   absl::Status Idle(postgres::Lsn lsn) override;
   void Cut() override;
   StreamPoint tail() const override;
+  absl::Status Writable() const override;
   bool HasRoom() const override;
   bool WaitForRoom(absl::Duration timeout, std::stop_token stop) override;
 
@@ -87,19 +92,19 @@ class StreamLog final : public StreamWriter {
  private:
   struct Entry {
     std::shared_ptr<const Chunk> chunk;  // Null when spilled, or when it is only a position.
-    std::optional<SpooledChunk> spilled;
+    std::shared_ptr<const SpooledChunk> spilled;
     std::vector<TransactionSpan> transactions;
     std::shared_ptr<const XidSet> aborted;
     StreamPoint end;  // After its last transaction that ends here; else of the one before.
     uint64_t bytes = 0;
     uint64_t bytes_before = 0;  // Of all entries before it, since the start.
 
-    bool position_only() const { return chunk == nullptr && !spilled.has_value(); }
+    bool position_only() const { return chunk == nullptr && spilled == nullptr; }
     bool ends_at_commit() const { return transactions.empty() || transactions.back().ends; }
   };
   struct OpenChunk {
     std::shared_ptr<const Chunk> chunk;
-    std::optional<SpooledChunk> spilled;
+    std::shared_ptr<const SpooledChunk> spilled;
     uint64_t bytes = 0;
   };
 
@@ -108,11 +113,21 @@ class StreamLog final : public StreamWriter {
     return entries_[id - first_id_];
   }
   uint64_t end_id() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return first_id_ + entries_.size(); }
+  // What is behind it is not to be read, or not any more.
+  uint64_t readable_end() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return std::min(end_id(), damaged_id_);
+  }
   uint64_t BytesFrom(uint64_t id) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   bool HasRoomLocked() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   static absl::Status CheckOrder(const TransactionSpan& span, const StreamPoint& behind);
   void Push(Entry entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status SpillLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsDiskFull() const;
+  // An error: transactions that nobody can take before they are complete fill the disk's share.
+  absl::Status CheckFitsLocked() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  void PopBackLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool CutDamageLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool CutUnfinishedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FreeLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const StreamLogOptions options_;
@@ -121,7 +136,9 @@ class StreamLog final : public StreamWriter {
   mutable base::CondVar released_;
   SpoolWriter spool_;
   bool started_ ABSL_GUARDED_BY(mutex_) = false;
-  StreamPoint tail_ ABSL_GUARDED_BY(mutex_);  // The last end that came in.
+  StreamPoint tail_ ABSL_GUARDED_BY(mutex_);                  // The last end that came in.
+  StreamPoint freed_ ABSL_GUARDED_BY(mutex_);                 // The end of what is no longer there.
+  uint64_t damaged_id_ ABSL_GUARDED_BY(mutex_) = UINT64_MAX;  // The first one, until it is cut off.
   uint64_t first_id_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t spill_id_ ABSL_GUARDED_BY(mutex_) = 0;  // No entry before it is in memory.
   uint64_t cuts_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -144,8 +161,8 @@ class StreamLog::Cursor {
 
   // Whole transactions, about `bytes_max` of them; a larger one comes in parts (ends_at_commit
   // false). Waits until `deadline` for the first; then empty. Only transactions with commit_lsn <
-  // `before`. kAborted: a part that was read already was cut off (the source reconnected inside a
-  // transaction): roll back and Rewind.
+  // `before`. kAborted: what was read already was cut off (the source reconnected inside a
+  // transaction, or what comes before is read again): roll back and Rewind.
   absl::StatusOr<Take> Read(uint64_t bytes_max, postgres::Lsn before, absl::Time deadline);
 
   // Lets more arrive before a Read: until there are `bytes`, or `until`, or a Wake.
@@ -176,12 +193,15 @@ class StreamLog::Cursor {
   struct Draft;  // A Take whose spilled chunks are not loaded yet.
   Draft Collect(uint64_t bytes_max, postgres::Lsn before) const
       ABSL_SHARED_LOCKS_REQUIRED(log_.mutex_);
+  // As if the draft had not been read: its entry `id` does not come back from disk.
+  Take TakeBack(Place place, bool inside, uint64_t id, const absl::Status& error);
 
   StreamLog& log_;
   bool active_ = false;
   bool woken_ = false;
   Place next_;            // To be read next.
   uint64_t held_id_ = 0;  // The first entry that is not released.
+  bool ahead_ = false;    // What was read comes again, behind next_.
   bool inside_ = false;   // Parts of an unfinished transaction were given out.
   uint64_t cuts_ = 0;     // The log's cut counter when they were.
 };

@@ -280,6 +280,7 @@ absl::Status FakeSource::Run(StreamWriter& out, std::stop_token stop) {
   }
   out.Started();
   while (!stop.stop_requested()) {
+    PGFLOW_RETURN_IF_ERROR(out.Writable());
     if (!out.WaitForRoom(absl::Milliseconds(5), stop)) continue;
     std::optional<FakeServer::Step> step;
     {

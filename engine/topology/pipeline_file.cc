@@ -17,8 +17,10 @@ config::ConfigSpec<SpoolSection> SpoolSpec() {
              "directory.");
   spec.Field("memory", &SpoolSection::memory, "Changes kept in memory at most.")
       .Range(config::ByteSize{base::kMiB}, config::ByteSize{64 * base::kGiB});
-  spec.Field("size_max", &SpoolSection::size_max,
-             "Changes kept on disk at most; the source waits when it is full. 0: no limit.");
+  spec.Field(
+      "size_max", &SpoolSection::size_max,
+      "Changes kept on disk at most; the source waits when it is full. 0: no limit. A transaction "
+      "of the source has to fit into it: a larger one stops the pipeline.");
   return spec;
 }
 

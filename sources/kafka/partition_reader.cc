@@ -60,6 +60,7 @@ absl::Status PartitionReader::Run(const std::stop_token& stop) {
 }
 
 absl::Status PartitionReader::Step(const std::stop_token& stop) {
+  PGFLOW_RETURN_IF_ERROR(out_.Writable());
   if (!out_.HasRoom()) {
     PGFLOW_RETURN_IF_ERROR(Flush());
     out_.WaitForRoom(kRest, stop);

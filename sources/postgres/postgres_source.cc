@@ -171,6 +171,8 @@ absl::StatusOr<std::unique_ptr<engine::SnapshotSession>> PostgresSource::OpenSna
 }
 
 absl::Status PostgresSource::Run(engine::StreamWriter& out, std::stop_token stop) {
+  // What it knows of definitions is of a later place: the writer lost what was before that.
+  if (out.tail().end_lsn < streamed_to_) relations_.reset();
   if (relations_ == nullptr) {
     DdlSource ddl = DdlSource::kNone;
     if (config_.replication.ddl) ddl = captured_ ? DdlSource::kCapture : DdlSource::kRelations;
@@ -186,7 +188,9 @@ absl::Status PostgresSource::Run(engine::StreamWriter& out, std::stop_token stop
                        .acknowledged = &acknowledged_,
                        .telemetry = telemetry_},
                       *relations_, out);
-  return reader.Run(std::move(stop));
+  absl::Status status = reader.Run(std::move(stop));
+  streamed_to_ = std::max(streamed_to_, out.tail().end_lsn);
+  return status;
 }
 
 void PostgresSource::Acknowledge(Lsn lsn) {

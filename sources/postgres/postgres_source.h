@@ -73,6 +73,7 @@ class PostgresSource final : public engine::Source {
   std::optional<engine::SourceIdentity> identity_;  // Of the first Open; constant from then on.
   std::optional<CreatedSlot> created_;              // Until its snapshot was taken over.
   std::unique_ptr<RelationCache> relations_;        // The stream's thread only.
+  postgres::Lsn streamed_to_;                       // The writer's tail after the last Run.
   std::vector<postgres::Oid> unpublished_;          // As ListTables said last: what Select adds.
   bool is_first_session_ = false;  // control_ is the one that identity_ was read from.
   bool ran_ = false;

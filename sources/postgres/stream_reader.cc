@@ -129,6 +129,7 @@ std::string StreamReader::StartCommand() const {
 absl::Status StreamReader::Loop(const std::stop_token& stop) {
   while (true) {
     if (stop.stop_requested()) return absl::CancelledError("stopped");
+    PGFLOW_RETURN_IF_ERROR(out_.Writable());
     if (!out_.HasRoom()) {
       PGFLOW_RETURN_IF_ERROR(WaitForRoom(stop));
       continue;
