@@ -21,7 +21,7 @@ namespace pgflow::engine {
 // A table that holds rows (a leaf), as the snapshot sees it.
 struct SnapshotTable {
   schemas::TableSchemaPtr schema;  // The published columns; the same as the stream's events carry.
-  bool has_primary_key = false;
+  bool has_primary_key = false;  // That holds at every moment: not a deferrable one.
   uint64_t storage = 0;       // Changes when the table is rewritten or gets other columns.
   uint64_t bytes = 0;         // Of the heap, for planning and progress.
   int64_t rows_estimate = 0;  // -1: never analysed.
@@ -31,7 +31,9 @@ struct SnapshotTable {
 
 enum class RangeOutcome {
   kDone,
-  kTableChanged,  // TRUNCATEd, rewritten or dropped since the snapshot: its rows are not all there.
+  // TRUNCATEd, rewritten or dropped since the snapshot, so that its rows are not all there; or its
+  // columns are not those any more that the snapshot saw.
+  kTableChanged,
 };
 
 struct RangeRequest {

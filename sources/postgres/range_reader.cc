@@ -26,7 +26,7 @@ constexpr size_t kCopyTrailerBytes = 2;
 
 // SQLSTATEs that say that the table is not what the snapshot saw.
 bool MeansTableChanged(const std::string& state) {
-  return state == "22012"     // Our own check of oid and filenode.
+  return state == "22012"     // Our own check of files and columns.
          || state == "42P01"  // Undefined table: renamed or dropped.
          || state == "42703"  // Undefined column.
          || state == "3F000" || state == "42809" /* Not a table any more. */;
@@ -65,7 +65,7 @@ std::optional<std::string> NewerThan(std::string_view older, std::string_view cu
       now->xmax & 0xFFFFFFFFU, distance + 1, kHalf - 1);
 }
 
-// True in SQL when the table is the one that the snapshot saw, with the same files.
+// True in SQL when the name still stands for the table that the snapshot saw, with the same files.
 std::string SameStorage(const std::string& quoted_name, postgres::Oid table,
                         const TableSource& source) {
   const std::string same = fmt::format("to_regclass({})::oid = {}", quoted_name, table);
@@ -80,6 +80,32 @@ std::string SameStorage(const std::string& quoted_name, postgres::Oid table,
       "{} AND (SELECT coalesce(string_agg(relid::oid || ':' || pg_relation_filenode(relid), ' ' "
       "ORDER BY relid::oid), '') FROM pg_partition_tree({}) WHERE isleaf) = '{}'",
       same, table, fmt::join(files, " "));
+}
+
+// True in SQL when each name that the COPY uses still stands for the same attribute, of the same
+// type. Renames, names that change places, a column that was dropped and made again, and types that
+// are exchanged without a rewrite all leave the files alone. The catalog's tables cannot be asked:
+// this transaction sees them as of its snapshot. These two look through the caches, which the lock
+// has made current: pg_get_object_address, and the parser where it resolves a field of a row. A
+// type's modifier is not compared: where it changes without a rewrite, what was stored stays valid
+// for both, and nobody wants a table copied again because a varchar became wider.
+std::string SameColumns(const schemas::TableSchema& schema, const TableSource& source) {
+  using schemas::QuoteLiteral;
+  std::string same;
+  const auto add_number = [&](const std::string& name, int16_t number) {
+    same += fmt::format(
+        " AND (pg_get_object_address('table column', ARRAY[{}, {}, {}], '{{}}')).objsubid = {}",
+        QuoteLiteral(schema.table.schema), QuoteLiteral(schema.table.name), QuoteLiteral(name),
+        number);
+  };
+  for (const schemas::Column& column : schema.columns) {
+    add_number(column.name, column.attribute_number);
+    same +=
+        fmt::format(" AND pg_typeof((NULL::{}).{})::oid = {}", schemas::QuoteTable(schema.table),
+                    schemas::QuoteIdentifier(column.name), column.type);
+  }
+  for (const auto& [number, name] : source.other_columns) add_number(name, number);
+  return same;
 }
 
 absl::Status StripHeader(std::string& bytes) {
@@ -177,11 +203,11 @@ absl::StatusOr<std::string> PostgresRangeReader::StatementFor(
   const std::string from = (source.partitioned ? "" : "ONLY ") + name;
   return fmt::format(
       "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}; "
-      "LOCK TABLE {} IN ACCESS SHARE MODE; SELECT 1 / ({})::int; "
+      "LOCK TABLE {} IN ACCESS SHARE MODE; SELECT 1 / coalesce(({}{})::int, 0); "
       "COPY (SELECT {} FROM {}{}) TO STDOUT (FORMAT {}); COMMIT",
       connection_->QuoteLiteral(imported_), from,
       SameStorage(connection_->QuoteLiteral(name), table.schema->oid, source),
-      fmt::join(columns, ", "), from, where,
+      SameColumns(*table.schema, source), fmt::join(columns, ", "), from, where,
       source.format == CopyFormat::kBinary ? "binary" : "text");
 }
 

@@ -91,6 +91,7 @@ absl::Status PostgresSnapshotSession::Plan(Connection& connection, const std::st
   // Before version 14 a condition on ctid reads the whole table, for each range.
   const bool ranges = connection.server_version() >= 140000;
   for (const schemas::CatalogTable& table : catalog.tables) PlanTable(table, ranges, block_bytes);
+  NoteFilteredColumns();
   return absl::OkStatus();
 }
 
@@ -144,6 +145,21 @@ void PostgresSnapshotSession::PlanTable(const schemas::CatalogTable& table, bool
   }
   plan.ranges.push_back({static_cast<uint32_t>(first), engine::BlockRange::kOpenEnd});
   tables_.push_back(std::move(plan));
+}
+
+// A row filter is text with names in it, also of columns that are not published.
+void PostgresSnapshotSession::NoteFilteredColumns() {
+  for (size_t i = 0; i < tables_.size(); ++i) {
+    if (sources_[i].row_filter.empty()) continue;
+    const schemas::TableSchema& schema = *tables_[i].schema;
+    const auto definition =
+        std::ranges::find(definition_.tables, schema.table, &schemas::TableDefinition::table);
+    if (definition == definition_.tables.end()) continue;
+    for (const schemas::ColumnDefinition& column : definition->columns) {
+      if (schema.FindColumn(column.name).has_value()) continue;
+      sources_[i].other_columns[column.attribute_number] = column.name;
+    }
+  }
 }
 
 absl::StatusOr<std::unique_ptr<engine::RangeReader>> PostgresSnapshotSession::OpenReader(

@@ -36,6 +36,8 @@ struct SnapshotRequest {
 
 // What a reader must know of a table beside engine::SnapshotTable.
 struct TableSource {
+  // Columns that no row of it brings but whose names its row filter may use: by attribute number.
+  std::map<int16_t, std::string> other_columns{};
   uint32_t filenode = 0;  // As the snapshot saw it.
   bool partitioned = false;
   std::map<postgres::Oid, uint32_t> leaves;  // The same of a partitioned table's leaves.
@@ -78,6 +80,7 @@ class PostgresSnapshotSession final : public engine::SnapshotSession {
   absl::StatusOr<Guard> OpenGuard(const std::string& exported, const std::stop_token& stop) const;
   absl::Status Plan(postgres::Connection& connection, const std::stop_token& stop);
   void PlanTable(const schemas::CatalogTable& table, bool ranges, uint64_t block_bytes);
+  void NoteFilteredColumns();
   // The body of the watching thread: owns `guards` from then on.
   void Watch(std::vector<Guard> guards, std::stop_token stop);
   void Publish(const std::vector<Guard>& guards);

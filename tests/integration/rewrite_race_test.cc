@@ -96,6 +96,22 @@ TEST_F(RewriteRaceTest, RewritingAlterTable) {
                       "id > 23000");
 }
 
+// The file stays: only the columns tell.
+TEST_F(RewriteRaceTest, NamesThatChangePlaces) {
+  for (const Database* database : {&source_, &target_}) {
+    database->Execute("ALTER TABLE big ADD w int; UPDATE big SET w = -v");
+  }
+  source_.Execute("VACUUM FULL big");
+  const auto process = Run();
+  HoldTarget(*process);
+  if (HasFatalFailure()) return;
+  BetweenTwoRanges(
+      "ALTER TABLE big RENAME v TO x; ALTER TABLE big RENAME w TO v;"
+      "ALTER TABLE big RENAME x TO w");
+  ASSERT_TRUE(WaitForSnapshot(*process));
+  EXPECT_EQ(target_.Value("SELECT count(*) FROM big WHERE v = -id AND w = id"), "24000");
+}
+
 TEST_F(RewriteRaceTest, DropWithoutReplacement) {
   const auto process = Run();
   HoldTarget(*process);
