@@ -51,7 +51,7 @@ absl::StatusOr<Relations> ReadRelations(Connection& connection, const std::stop_
           "CASE WHEN c.relispartition THEN (SELECT inhparent FROM pg_inherits i "
           "WHERE i.inhrelid = c.oid) ELSE 0 END, "
           "EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary "
-          "AND i.indisvalid), "
+          "AND i.indisvalid AND i.indimmediate), "
           // NULL: it was dropped just now.
           "has_table_privilege(c.oid, 'SELECT') IS NOT FALSE "
           "AND has_schema_privilege(n.oid, 'USAGE') IS NOT FALSE, pg_get_partkeydef(c.oid), "

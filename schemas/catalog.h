@@ -34,15 +34,15 @@ using PublishedParts = std::map<postgres::Oid, PublishedPart>;
 // A table that holds rows: not partitioned itself, unless it is published whole.
 struct CatalogTable {
   TableSchemaPtr schema{};
-  bool has_primary_key = false;
-  bool readable = true;         // The role may SELECT from it.
-  bool rows_hidden = false;     // By row-level security.
-  bool hides_identity = false;  // Published, it cannot be updated any more (version 18).
-  bool updated = false;         // It has had UPDATE or DELETE, as the server's statistics say.
-  uint64_t bytes = 0;           // Of the heap.
-  uint64_t toast_bytes = 0;     // What rows keep out of line.
-  int64_t rows_estimate = -1;   // -1: never analysed.
-  uint32_t filenode = 0;        // pg_class.relfilenode: changes with every rewrite and TRUNCATE.
+  bool has_primary_key = false;  // That holds at every moment: not a deferrable one.
+  bool readable = true;          // The role may SELECT from it.
+  bool rows_hidden = false;      // By row-level security.
+  bool hides_identity = false;   // Published, it cannot be updated any more (version 18).
+  bool updated = false;          // It has had UPDATE or DELETE, as the server's statistics say.
+  uint64_t bytes = 0;            // Of the heap.
+  uint64_t toast_bytes = 0;      // What rows keep out of line.
+  int64_t rows_estimate = -1;    // -1: never analysed.
+  uint32_t filenode = 0;         // pg_class.relfilenode: changes with every rewrite and TRUNCATE.
   // Why its rows cannot travel in binary form to a database with other OIDs; empty when they can.
   std::string binary_obstacle{};
   std::string row_filter{};                    // As in PublishedPart.

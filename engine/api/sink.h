@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -13,6 +14,7 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include "base/status.h"
 #include "engine/api/batch.h"
 #include "engine/api/checkpoint.h"
 #include "engine/api/pipeline_status.h"
@@ -33,6 +35,9 @@ inline constexpr std::string_view kCulpritPayload = "pgflow/culprit";
 // On an error of a snapshot range: its rows refer to rows that are not there (a foreign key). It is
 // tried again when others were copied, at last with RangeOptions::others_done.
 inline constexpr std::string_view kNeedsOthersPayload = "pgflow/needs-others";
+// On an error of a table that was resumed: what an earlier attempt wrote is in the way of what is
+// there now. The table is started over at a later snapshot.
+inline constexpr std::string_view kStartOverPayload = "pgflow/start-over";
 
 struct SinkContext {
   std::string pipeline;
@@ -58,6 +63,15 @@ struct Window {
   // Where the sink stands after this window; meaningless unless ends_at_commit. A window without
   // events only moves the checkpoint.
   StreamPoint end;
+};
+
+// What a sink has to say about going on with the copy of tables at a later snapshot. The names are
+// those of the sink's tables.
+struct ResumeLimits {
+  std::set<schemas::TableName> start_over;
+  // Only what one snapshot saw may stand in these: when one of them has to be read at a later one,
+  // all have to be.
+  std::vector<std::set<schemas::TableName>> at_one_snapshot;
 };
 
 struct WriteResult {
@@ -130,8 +144,20 @@ class Sink {
                                        std::stop_token /*stop*/) {
     return absl::OkStatus();
   }
+  // Which of those tables, whose copy an earlier attempt began, cannot go on as they are. Called
+  // before ResetTables.
+  virtual absl::StatusOr<ResumeLimits> LimitResuming(std::span<const TablePlan> /*tables*/,
+                                                     std::stop_token /*stop*/) {
+    return ResumeLimits();
+  }
   // Removes all rows of a table that an abandoned attempt wrote (its definition may have changed).
   virtual absl::Status ResetTable(const TablePlan& /*table*/, std::stop_token /*stop*/) {
+    return absl::OkStatus();
+  }
+  // Of several, at once where they refer to each other.
+  virtual absl::Status ResetTables(const schemas::DatabaseDefinition& /*definition*/,
+                                   std::span<const TablePlan> tables, std::stop_token stop) {
+    for (const TablePlan& table : tables) PGFLOW_RETURN_IF_ERROR(ResetTable(table, stop));
     return absl::OkStatus();
   }
   virtual absl::StatusOr<std::unique_ptr<SnapshotLane>> OpenLane(std::stop_token stop) = 0;

@@ -28,6 +28,32 @@ uint32_t BlocksPerRange(const SnapshotTable& table) {
   return table.ranges.size() < 2 ? BlockRange::kOpenEnd : blocks;
 }
 
+// A table is resumed by writing rows of a later snapshot over its own, by primary key, and by
+// applying the stream's changes from the earlier one on, leniently. Both have to mean the same row
+// by a key: where changes name rows by something else than the primary key (an index of the table's
+// own, or nothing that is unique), one of them may come upon a row that is newer than itself.
+bool NamesRowsByPrimaryKey(const schemas::TableSchema& schema) {
+  using schemas::ReplicaIdentity;
+  if (std::ranges::none_of(schema.columns,
+                           [](const schemas::Column& column) { return column.primary_key > 0; })) {
+    return false;
+  }
+  // All of the old row: the key's part of it names the row. Nothing: only new rows come.
+  if (schema.replica_identity == ReplicaIdentity::kFull ||
+      schema.replica_identity == ReplicaIdentity::kNothing) {
+    return true;
+  }
+  return std::ranges::all_of(schema.columns, [](const schemas::Column& column) {
+    return column.identity == (column.primary_key > 0);
+  });
+}
+
+bool CanResume(const SnapshotTable& table, const PlannedTable& planned) {
+  if (!table.has_primary_key || !NamesRowsByPrimaryKey(*planned.plan.schema)) return false;
+  return std::ranges::all_of(
+      planned.routes, [](const TablePlan& route) { return NamesRowsByPrimaryKey(*route.schema); });
+}
+
 void PlanTable(const SnapshotSession& session, const SnapshotTable& table,
                const TableProgress* earlier, bool changed, PlannedTable& planned) {
   if (earlier != nullptr && earlier->complete && !changed) {
@@ -45,8 +71,8 @@ void PlanTable(const SnapshotSession& session, const SnapshotTable& table,
   if (earlier == nullptr) return;
   planned.start = PlannedTable::Start::kReset;
   const size_t at = earlier->snapshot.find('@');
-  if (changed || earlier->finished.empty() || !table.has_primary_key || at == std::string::npos ||
-      earlier->snapshot.substr(0, at) != std::to_string(table.storage)) {
+  if (changed || earlier->finished.empty() || !CanResume(table, planned) ||
+      at == std::string::npos || earlier->snapshot.substr(0, at) != std::to_string(table.storage)) {
     return;
   }
   planned.start = PlannedTable::Start::kResume;
@@ -90,13 +116,16 @@ std::vector<BlockRange> UnfinishedRanges(std::vector<BlockRange> finished,
   return rest;
 }
 
-absl::StatusOr<SnapshotPlan> PlanSnapshot(
-    const SnapshotSession& session, const SinkCheckpoint& checkpoint, const TablePredicate& wanted,
+namespace {
+
+absl::StatusOr<SnapshotPlan> PlanTables(
+    const SnapshotSession& session, const std::shared_ptr<const schemas::DatabaseDefinition>& all,
+    const SinkCheckpoint& checkpoint, const TablePredicate& wanted,
     const std::set<schemas::TableName>& changed,
     std::span<const std::unique_ptr<Transformer>> transformers) {
   std::map<schemas::TableName, const TableProgress*> progress;
   for (const TableProgress& table : checkpoint.tables) progress[table.table] = &table;
-  SnapshotPlan plan;
+  SnapshotPlan plan{.tables = {}, .definition = all};
   const std::span<const SnapshotTable> tables = session.tables();
   std::vector<uint32_t> order(tables.size());
   for (uint32_t i = 0; i < order.size(); ++i) order[i] = i;
@@ -111,8 +140,9 @@ absl::StatusOr<SnapshotPlan> PlanSnapshot(
     if (schemas.empty()) continue;  // A transformer drops every row of it.
     PlannedTable planned;
     planned.source = index;
+    for (const schemas::TableSchemaPtr& schema : schemas) planned.targets.insert(schema->table);
     const schemas::TableName& name = table.schema->table;
-    const schemas::TableDefinition* definition = FindDefinition(session.definition(), name);
+    const schemas::TableDefinition* definition = FindDefinition(*all, name);
     planned.plan = {name, schemas.front(), definition};
     for (size_t i = 1; i < schemas.size(); ++i) {
       planned.routes.push_back({name, std::move(schemas[i]), definition});
@@ -122,8 +152,44 @@ absl::StatusOr<SnapshotPlan> PlanSnapshot(
               changed.contains(name), planned);
     plan.tables.push_back(std::move(planned));
   }
-  DropSharedRoutes(plan);
   return plan;
+}
+
+// Adds those that lose rows when what `plan` starts over is emptied; false: there are none.
+bool AddSharers(const SnapshotPlan& plan, std::set<schemas::TableName>& changed) {
+  std::set<schemas::TableName> emptied;
+  for (const PlannedTable& table : plan.tables) {
+    if (table.start != PlannedTable::Start::kReset) continue;
+    emptied.insert(table.targets.begin(), table.targets.end());
+  }
+  bool added = false;
+  for (const PlannedTable& table : plan.tables) {
+    if (table.start == PlannedTable::Start::kReset || table.start == PlannedTable::Start::kFresh) {
+      continue;
+    }
+    if (std::ranges::none_of(table.targets,
+                             [&](const auto& target) { return emptied.contains(target); })) {
+      continue;
+    }
+    added |= changed.insert(table.plan.source_table).second;
+  }
+  return added;
+}
+
+}  // namespace
+
+absl::StatusOr<SnapshotPlan> PlanSnapshot(
+    const SnapshotSession& session, const SinkCheckpoint& checkpoint, const TablePredicate& wanted,
+    std::set<schemas::TableName> changed,
+    std::span<const std::unique_ptr<Transformer>> transformers) {
+  const auto definition = std::make_shared<const schemas::DatabaseDefinition>(session.definition());
+  while (true) {
+    PGFLOW_ASSIGN_OR_RETURN(SnapshotPlan plan, PlanTables(session, definition, checkpoint, wanted,
+                                                          changed, transformers));
+    if (AddSharers(plan, changed)) continue;
+    DropSharedRoutes(plan);
+    return plan;
+  }
 }
 
 }  // namespace pgflow::engine

@@ -1,8 +1,12 @@
 #include "engine/runtime/snapshot_plan.h"
 
+#include <map>
 #include <string>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include "engine/testing/event_builder.h"
 
 namespace pgflow::engine {
 namespace {
@@ -28,9 +32,15 @@ class FakeSession final : public SnapshotSession {
     return absl::UnimplementedError("");
   }
 
-  void Add(const std::string& name, uint64_t bytes, uint64_t storage, bool primary_key) {
-    auto schema = std::make_shared<schemas::TableSchema>();
-    schema->table = {"public", name};
+  // `identity`: what stands behind the columns, as EventBuilder takes it.
+  void Add(const std::string& name, uint64_t bytes, uint64_t storage, bool primary_key,
+           const std::string& identity = "") {
+    auto schema = std::make_shared<schemas::TableSchema>(*EventBuilder().Table(
+        fmt::format("{} (id int4{}, code int4) {}", name, primary_key ? " key" : "", identity)));
+    Add(std::move(schema), bytes, storage, primary_key);
+  }
+  void Add(std::shared_ptr<schemas::TableSchema> schema, uint64_t bytes, uint64_t storage,
+           bool primary_key) {
     SnapshotTable table;
     table.schema = std::move(schema);
     table.bytes = bytes;
@@ -86,6 +96,60 @@ TEST(PlanSnapshotTest, ContinuesFromTheLedger) {
   EXPECT_EQ(plan->tables[5].progress.snapshot_lsn, postgres::Lsn(0x2000));
 }
 
+using Starts = std::map<std::string, PlannedTable::Start>;
+
+Starts StartsOf(const SnapshotSession& session, const SinkCheckpoint& checkpoint,
+                std::span<const std::unique_ptr<Transformer>> transformers = {}) {
+  const absl::StatusOr<SnapshotPlan> plan = PlanSnapshot(
+      session, checkpoint, [](const auto&) { return true; }, {}, transformers);
+  EXPECT_TRUE(plan.ok()) << plan.status();
+  Starts starts;
+  for (const PlannedTable& table : plan->tables) {
+    starts[table.plan.source_table.name] = table.start;
+  }
+  return starts;
+}
+
+// A copy goes on where its rows and the stream's changes both name rows by the primary key.
+TEST(PlanSnapshotTest, ResumesByThePrimaryKeyWhateverTheReplicaIdentity) {
+  FakeSession session;
+  session.Add("full", 1, 1, true, "full");
+  session.Add("nothing", 1, 1, true, "nothing");
+  session.Add("keyless_full", 1, 1, false, "full");
+  session.Add("keyless", 1, 1, false, "nothing");
+  EventBuilder events;
+  auto by_index =
+      std::make_shared<schemas::TableSchema>(*events.Table("by_index (id int4 key, code int4)"));
+  by_index->replica_identity = schemas::ReplicaIdentity::kIndex;
+  auto by_other = std::make_shared<schemas::TableSchema>(*by_index);
+  by_other->table.name = "by_other";
+  by_other->columns[0].identity = false;
+  by_other->columns[1].identity = true;
+  session.Add(by_index, 1, 1, true);
+  session.Add(by_other, 1, 1, true);
+  // No identity, because its key may not hold for a moment.
+  auto deferrable =
+      std::make_shared<schemas::TableSchema>(*events.Table("deferrable (id int4 key, code int4)"));
+  deferrable->columns[0].identity = false;
+  session.Add(deferrable, 1, 1, false);
+  auto deferrable_full = std::make_shared<schemas::TableSchema>(
+      *events.Table("deferrable_full (id int4 key, code int4) full"));
+  session.Add(deferrable_full, 1, 1, false);
+  SinkCheckpoint checkpoint;
+  for (const SnapshotTable& table : session.tables()) {
+    checkpoint.tables.push_back(Earlier(table.schema->table.name, "1@10:10:", false));
+  }
+  using Start = PlannedTable::Start;
+  EXPECT_EQ(StartsOf(session, checkpoint), (Starts{{"full", Start::kResume},
+                                                   {"nothing", Start::kResume},
+                                                   {"keyless_full", Start::kReset},
+                                                   {"keyless", Start::kReset},
+                                                   {"by_index", Start::kResume},
+                                                   {"by_other", Start::kReset},
+                                                   {"deferrable", Start::kReset},
+                                                   {"deferrable_full", Start::kReset}}));
+}
+
 // Sends rows of every table to one that they share, too.
 class SharedTable final : public Transformer {
  public:
@@ -125,6 +189,24 @@ TEST(PlanSnapshotTest, PreparesRoutedTablesOnce) {
   EXPECT_EQ(plan->tables[0].routes[0].schema->table.name, "shared");
   EXPECT_EQ(plan->tables[0].routes[0].source_table.name, "b");
   EXPECT_TRUE(plan->tables[1].routes.empty());
+}
+
+// What is emptied for one table has lost the rows of the others.
+TEST(PlanSnapshotTest, StartsOverWhatSharesATargetTable) {
+  FakeSession session;
+  session.Add("a", 1, 1, true);
+  session.Add("keyless", 1, 2, false);
+  session.Add("fresh", 1, 3, true);
+  std::vector<std::unique_ptr<Transformer>> transformers;
+  transformers.push_back(std::make_unique<SharedTable>());
+  SinkCheckpoint checkpoint;
+  checkpoint.tables = {Earlier("a", "1@10:10:", true), Earlier("keyless", "2@10:10:", false)};
+  using Start = PlannedTable::Start;
+  EXPECT_EQ(StartsOf(session, checkpoint, transformers),
+            (Starts{{"a", Start::kReset}, {"keyless", Start::kReset}, {"fresh", Start::kFresh}}));
+  EXPECT_EQ(
+      StartsOf(session, checkpoint),
+      (Starts{{"a", Start::kComplete}, {"keyless", Start::kReset}, {"fresh", Start::kFresh}}));
 }
 
 }  // namespace

@@ -10,9 +10,12 @@
 
 namespace pgflow::engine {
 
-SnapshotRound::SnapshotRound(SnapshotContext& context, SnapshotSession& session,
+SnapshotRound::SnapshotRound(SnapshotContext& context, std::shared_ptr<SnapshotSession> session,
                              const SnapshotPlan& plan)
-    : context_(context), session_(session), plan_(plan) {
+    : context_(context),
+      consistent_point_(session->consistent_point()),
+      plan_(plan),
+      session_(std::move(session)) {
   FillQueue();
 }
 
@@ -30,12 +33,14 @@ void SnapshotRound::FillQueue() {
       }
       remaining_[i] += table.progress.finished.size();
     }
+    to_read_ += remaining_[i];
     if (remaining_[i] == 0) queue_.push_back({Task::Kind::kFinishTable, i, {}});
   }
 }
 
 absl::Status SnapshotRound::Run(std::stop_token stop) {
   std::stop_callback forward(stop, [this] { abort_.request_stop(); });
+  EndReading();
   {
     std::vector<std::jthread> workers;
     size_t tasks = 0;
@@ -72,15 +77,50 @@ void SnapshotRound::ReleaseWaiting() {
   waiting_.clear();
 }
 
+void SnapshotRound::DropChanged() {
+  if (changed_.empty()) return;
+  std::erase_if(queue_, [this](const Task& task) {
+    mutex_.AssertHeld();
+    if (!changed_.contains(task.table)) return false;
+    if (task.kind != Task::Kind::kFinishTable) --to_read_;
+    return true;
+  });
+}
+
+absl::StatusOr<SnapshotRound::Reading> SnapshotRound::BeginReading(std::stop_token stop) {
+  Reading reading;
+  {
+    base::MutexLock lock(&mutex_);
+    reading.session = session_;
+    if (!readers_.empty()) {
+      reading.reader = std::move(readers_.back());
+      readers_.pop_back();
+      return reading;
+    }
+  }
+  PGFLOW_ASSIGN_OR_RETURN(reading.reader, reading.session->OpenReader(std::move(stop)));
+  return reading;
+}
+
+void SnapshotRound::GiveBack(Reading reading) {
+  base::MutexLock lock(&mutex_);
+  readers_.push_back(std::move(reading.reader));
+}
+
+void SnapshotRound::EndReading() {
+  std::shared_ptr<SnapshotSession> session;  // Goes after its readers, and without the lock.
+  std::vector<std::unique_ptr<RangeReader>> readers;
+  base::MutexLock lock(&mutex_);
+  DropChanged();
+  if (to_read_ > 0) return;
+  readers.swap(readers_);
+  session.swap(session_);
+}
+
 std::optional<SnapshotRound::Task> SnapshotRound::Next(std::stop_token stop) {
   base::MutexLock lock(&mutex_);
   while (!stop.stop_requested() && !session_lost_) {
-    if (!changed_.empty()) {
-      std::erase_if(queue_, [this](const Task& task) {
-        mutex_.AssertReaderHeld();
-        return changed_.contains(task.table);
-      });
-    }
+    DropChanged();
     if (in_flight_ == 0 && std::ranges::none_of(queue_, [this](const Task& task) {
           mutex_.AssertReaderHeld();
           return IsEligible(task);
@@ -111,29 +151,31 @@ std::optional<SnapshotRound::Task> SnapshotRound::Next(std::stop_token stop) {
 }
 
 void SnapshotRound::Work(std::stop_token stop) {
-  Worker worker;
+  std::unique_ptr<SnapshotLane> lane;
   Backoff backoff(context_.retry);
   while (std::optional<Task> task = Next(stop)) {
-    const absl::Status status = Perform(*task, worker, stop);
+    const absl::Status status = Perform(*task, lane, stop);
     if (status.ok()) {
       backoff.Reset();
       OnDone(*task);
+      EndReading();
       continue;
     }
-    worker = {};
+    lane = nullptr;
     if (!OnError(*task, status, backoff.Next(), stop)) return;
   }
 }
 
-absl::Status SnapshotRound::Perform(const Task& task, Worker& worker, std::stop_token stop) {
+absl::Status SnapshotRound::Perform(const Task& task, std::unique_ptr<SnapshotLane>& lane,
+                                    std::stop_token stop) {
   const PlannedTable& table = plan_.tables[task.table];
-  if (worker.lane == nullptr) {
-    PGFLOW_ASSIGN_OR_RETURN(worker.lane, context_.sink.OpenLane(stop));
+  if (lane == nullptr) {
+    PGFLOW_ASSIGN_OR_RETURN(lane, context_.sink.OpenLane(stop));
   }
   if (task.kind == Task::Kind::kFinishTable) {
-    PGFLOW_RETURN_IF_ERROR(worker.lane->FinishTable(table.plan, stop));
+    PGFLOW_RETURN_IF_ERROR(lane->FinishTable(table.plan, stop));
     for (const TablePlan& route : table.routes) {
-      PGFLOW_RETURN_IF_ERROR(worker.lane->FinishTable(route, stop));
+      PGFLOW_RETURN_IF_ERROR(lane->FinishTable(route, stop));
     }
     base::MutexLock lock(&store_mutex_);
     return context_.store.FinishTable(table.plan.source_table);
@@ -142,45 +184,43 @@ absl::Status SnapshotRound::Perform(const Task& task, Worker& worker, std::stop_
     PGFLOW_ASSIGN_OR_RETURN(const bool recorded, IsRecorded(task));
     if (recorded) return absl::OkStatus();
   }
-  if (worker.reader == nullptr) {
-    PGFLOW_ASSIGN_OR_RETURN(worker.reader, session_.OpenReader(stop));
-  }
-  PGFLOW_ASSIGN_OR_RETURN(const RangeOutcome outcome, CopyRange(task, worker, stop));
+  PGFLOW_ASSIGN_OR_RETURN(const RangeOutcome outcome, CopyRange(task, *lane, stop));
   if (outcome == RangeOutcome::kDone) return absl::OkStatus();
   base::LogWarning(
-      "table {} was rewritten, truncated or dropped during the snapshot: "
-      "it is copied again at a later point",
+      "table {} was rewritten, truncated, dropped or got other columns during the snapshot: it is "
+      "copied again at a later point",
       table.plan.source_table.ToString());
-  worker.lane = nullptr;  // It is inside the range's transaction.
+  lane = nullptr;  // It is inside the range's transaction.
   base::MutexLock lock(&mutex_);
   changed_.insert(task.table);
   return absl::OkStatus();
 }
 
-absl::StatusOr<RangeOutcome> SnapshotRound::CopyRange(const Task& task, Worker& worker,
+absl::StatusOr<RangeOutcome> SnapshotRound::CopyRange(const Task& task, SnapshotLane& lane,
                                                       std::stop_token stop) {
   const PlannedTable& table = plan_.tables[task.table];
+  PGFLOW_ASSIGN_OR_RETURN(Reading reading, BeginReading(stop));
   RangeRequest request{table.source, task.range, {}};
   if (task.kind == Task::Kind::kNewerRows) request.only_newer_than = table.older_snapshot;
-  PGFLOW_RETURN_IF_ERROR(
-      worker.lane->BeginRange(table.plan, task.range,
-                              {.upsert = table.start == PlannedTable::Start::kResume,
-                               .record = task.kind == Task::Kind::kRange,
-                               .mode = task.mode,
-                               .others_done = task.others_done}));
+  PGFLOW_RETURN_IF_ERROR(lane.BeginRange(table.plan, task.range,
+                                         {.upsert = table.start == PlannedTable::Start::kResume,
+                                          .record = task.kind == Task::Kind::kRange,
+                                          .mode = task.mode,
+                                          .others_done = task.others_done}));
   uint64_t rows = 0;
   uint64_t bytes = 0;
   const auto consume = [&](Batch batch) {
-    batch.set_snapshot_lsn(session_.consistent_point());
+    batch.set_snapshot_lsn(consistent_point_);
     rows += batch.row_count();
     bytes += batch.byte_count();
     context_.statistics.AddRows(task.table, batch.row_count(), batch.byte_count());
-    return WriteBatch(task, worker, std::move(batch), stop);
+    return WriteBatch(task, lane, std::move(batch), stop);
   };
-  absl::StatusOr<RangeOutcome> outcome = worker.reader->Read(request, consume, stop);
+  absl::StatusOr<RangeOutcome> outcome = reading.reader->Read(request, consume, stop);
   absl::Status status = outcome.status();
+  if (status.ok()) GiveBack(std::move(reading));
   if (status.ok() && *outcome == RangeOutcome::kDone) {
-    status = worker.lane->FinishRange(stop);
+    status = lane.FinishRange(stop);
     if (status.ok()) status = Record(task);
   }
   if (!status.ok() || *outcome != RangeOutcome::kDone) {
@@ -190,12 +230,12 @@ absl::StatusOr<RangeOutcome> SnapshotRound::CopyRange(const Task& task, Worker& 
   return outcome;
 }
 
-absl::Status SnapshotRound::WriteBatch(const Task& task, Worker& worker, Batch batch,
+absl::Status SnapshotRound::WriteBatch(const Task& task, SnapshotLane& lane, Batch batch,
                                        std::stop_token stop) {
   for (const auto& transformer : context_.transformers) {
     PGFLOW_RETURN_IF_ERROR(transformer->Transform(batch));
   }
-  PGFLOW_ASSIGN_OR_RETURN(const WriteResult result, worker.lane->Write(batch, stop));
+  PGFLOW_ASSIGN_OR_RETURN(const WriteResult result, lane.Write(batch, stop));
   if (!result.rejections.empty()) PGFLOW_RETURN_IF_ERROR(Bury(task, result, batch));
   if (context_.tap != nullptr && context_.tap->watched()) {
     context_.tap->Take(context_.names.sink, std::move(batch));
@@ -208,7 +248,7 @@ absl::Status SnapshotRound::Bury(const Task& task, const WriteResult& result, Ba
   for (const Rejection& rejection : result.rejections) {
     if (context_.dead_letter == nullptr) return rejection.error;
     PGFLOW_RETURN_IF_ERROR(context_.dead_letter->Append(
-        context_.names.sink, {session_.consistent_point(), rejection.position.ordinal}, nullptr,
+        context_.names.sink, {consistent_point_, rejection.position.ordinal}, nullptr,
         events[rejection.event], rejection.error));
     context_.statistics.OnRejection();
     base::LogWarning("sink {}: a row of {} went to the dead letter: {}", context_.names.sink,
@@ -244,6 +284,7 @@ absl::Status SnapshotRound::Record(const Task& task) {
 void SnapshotRound::OnDone(const Task& task) {
   base::MutexLock lock(&mutex_);
   --in_flight_;
+  if (task.kind != Task::Kind::kFinishTable) --to_read_;
   if (changed_.contains(task.table)) return;
   if (task.kind == Task::Kind::kFinishTable) {
     context_.statistics.FinishTable(task.table);
@@ -268,6 +309,14 @@ bool SnapshotRound::OnError(Task task, const absl::Status& error, absl::Duration
     if (!base::Payload(error, kSnapshotLostPayload).empty()) {
       session_lost_ = true;
       return false;
+    }
+    if (!base::Payload(error, kStartOverPayload).empty() &&
+        plan_.tables[task.table].start == PlannedTable::Start::kResume) {
+      base::LogWarning("{}: what was copied of the table before is in the way; it is started over",
+                       base::Message(error));
+      queue_.push_back(task);  // From where it goes with the table's other tasks.
+      changed_.insert(task.table);
+      return true;
     }
     if (!base::Payload(error, kNeedsOthersPayload).empty() && !task.others_done) {
       task.again = true;

@@ -14,10 +14,13 @@
 
 namespace pgflow::engine {
 
-// Used once. Everything given must outlive it. Run blocks until the workers are done.
+// Used once. Everything given must outlive it, but for the session, which it lets go as soon as all
+// that is to be read was read: keys may take hours to build, and the source removes no dead row
+// while its snapshot is kept. Run blocks until the workers are done.
 class SnapshotRound {
  public:
-  SnapshotRound(SnapshotContext& context, SnapshotSession& session, const SnapshotPlan& plan);
+  SnapshotRound(SnapshotContext& context, std::shared_ptr<SnapshotSession> session,
+                const SnapshotPlan& plan);
 
   // OK also when the session was lost or tables changed: see the accessors.
   absl::Status Run(std::stop_token stop);
@@ -35,17 +38,24 @@ class SnapshotRound {
     bool others_done = false;
     bool again = false;  // An earlier attempt failed, perhaps after it had committed.
   };
-  struct Worker {
-    std::unique_ptr<RangeReader> reader;
-    std::unique_ptr<SnapshotLane> lane;
+  // What one reads with, and what keeps it readable.
+  struct Reading {
+    std::shared_ptr<SnapshotSession> session;
+    std::unique_ptr<RangeReader> reader;  // Last: it goes first.
   };
 
   void FillQueue();
+  // A reader that nobody uses, or a new one.
+  absl::StatusOr<Reading> BeginReading(std::stop_token stop);
+  void GiveBack(Reading reading);
+  // Closes the readers and the session when nothing is left to read.
+  void EndReading();
   void Work(std::stop_token stop);
   std::optional<Task> Next(std::stop_token stop);
-  absl::Status Perform(const Task& task, Worker& worker, std::stop_token stop);
-  absl::StatusOr<RangeOutcome> CopyRange(const Task& task, Worker& worker, std::stop_token stop);
-  absl::Status WriteBatch(const Task& task, Worker& worker, Batch batch, std::stop_token stop);
+  absl::Status Perform(const Task& task, std::unique_ptr<SnapshotLane>& lane, std::stop_token stop);
+  absl::StatusOr<RangeOutcome> CopyRange(const Task& task, SnapshotLane& lane,
+                                         std::stop_token stop);
+  absl::Status WriteBatch(const Task& task, SnapshotLane& lane, Batch batch, std::stop_token stop);
   // Records the rows that the lane refused.
   absl::Status Bury(const Task& task, const WriteResult& result, Batch& batch);
   absl::StatusOr<bool> IsRecorded(const Task& task);
@@ -53,12 +63,13 @@ class SnapshotRound {
   void OnDone(const Task& task);
   // Whether a task of that table may be given out.
   bool IsEligible(const Task& task) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  void DropChanged() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReleaseWaiting() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What to do about a failed task; true: the worker goes on after `pause`.
   bool OnError(Task task, const absl::Status& error, absl::Duration pause, std::stop_token stop);
 
   SnapshotContext& context_;
-  SnapshotSession& session_;
+  const postgres::Lsn consistent_point_;
   const SnapshotPlan& plan_;
   std::stop_source abort_;  // Ends the other workers after a fatal error.
 
@@ -66,6 +77,9 @@ class SnapshotRound {
   mutable base::Mutex mutex_;
   std::deque<Task> queue_ ABSL_GUARDED_BY(mutex_);
   size_t in_flight_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t to_read_ ABSL_GUARDED_BY(mutex_) = 0;  // Tasks that read, queued or in flight.
+  std::shared_ptr<SnapshotSession> session_ ABSL_GUARDED_BY(mutex_);  // Null: all was read.
+  std::vector<std::unique_ptr<RangeReader>> readers_ ABSL_GUARDED_BY(mutex_);  // Nobody uses these.
   std::vector<size_t> remaining_ ABSL_GUARDED_BY(mutex_);  // Tasks a table, the finish not counted.
   std::set<size_t> changed_ ABSL_GUARDED_BY(mutex_);
   // Tables whose rows refer to rows of other tables (or of their own) that are not there yet. They

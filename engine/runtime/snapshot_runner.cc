@@ -1,5 +1,6 @@
 #include "engine/runtime/snapshot_runner.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/log.h"
@@ -25,10 +26,79 @@ std::vector<TableStatus> StatusOf(const SnapshotSession& session, const Snapshot
   return tables;
 }
 
+// Adds the tables of `plan` that the sink cannot go on with; false: there are none.
+bool AddLimited(const SnapshotPlan& plan, const ResumeLimits& limits,
+                std::set<schemas::TableName>& changed) {
+  using Start = PlannedTable::Start;
+  bool added = false;
+  const auto add = [&](const PlannedTable& table) {
+    if (table.start == Start::kFresh || table.start == Start::kReset) return;
+    added |= changed.insert(table.plan.source_table).second;
+  };
+  const auto touches = [](const PlannedTable& table, const std::set<schemas::TableName>& names) {
+    return std::ranges::any_of(table.targets,
+                               [&](const auto& target) { return names.contains(target); });
+  };
+  for (const PlannedTable& table : plan.tables) {
+    if (table.start == Start::kResume && touches(table, limits.start_over)) add(table);
+  }
+  for (const std::set<schemas::TableName>& group : limits.at_one_snapshot) {
+    const bool later = std::ranges::any_of(plan.tables, [&](const PlannedTable& table) {
+      return table.start != Start::kComplete && touches(table, group);
+    });
+    if (!later) continue;
+    for (const PlannedTable& table : plan.tables) {
+      if (touches(table, group)) add(table);
+    }
+  }
+  return added;
+}
+
 }  // namespace
 
-absl::Status SnapshotRunner::Prepare(const SnapshotSession& session, const SnapshotPlan& plan,
-                                     std::stop_token stop) {
+// The ledger forgets first: after a crash in between, ranges whose rows are gone would count.
+absl::Status SnapshotRunner::Reset(const SnapshotPlan& plan, std::stop_token stop) {
+  std::vector<TablePlan> emptied;
+  for (const PlannedTable& table : plan.tables) {
+    if (table.start != PlannedTable::Start::kReset) continue;
+    base::LogInfo("sink {}: starting table {} over", context_.names.sink,
+                  table.plan.source_table.ToString());
+    PGFLOW_RETURN_IF_ERROR(context_.store.BeginTable(table.progress));
+    emptied.push_back(table.plan);
+    emptied.insert(emptied.end(), table.routes.begin(), table.routes.end());
+  }
+  if (emptied.empty()) return absl::OkStatus();
+  return context_.sink.ResetTables(*plan.definition, emptied, std::move(stop));
+}
+
+absl::StatusOr<SnapshotPlan> SnapshotRunner::Plan(const SnapshotSession& session,
+                                                  const SinkCheckpoint& checkpoint,
+                                                  std::stop_token stop) {
+  using Start = PlannedTable::Start;
+  std::set<schemas::TableName> changed = changed_;
+  const auto plan_tables = [&] {
+    return PlanSnapshot(session, checkpoint, context_.wanted, changed, context_.transformers);
+  };
+  PGFLOW_ASSIGN_OR_RETURN(SnapshotPlan plan, plan_tables());
+  const auto any = [&plan](const auto& predicate) {
+    return std::ranges::any_of(plan.tables, predicate, &PlannedTable::start);
+  };
+  const bool first = !any([](Start start) { return start != Start::kFresh; });
+  const bool last = !any([](Start start) { return start != Start::kComplete; });
+  if (first || last) return plan;
+  std::vector<TablePlan> tables;
+  for (const PlannedTable& table : plan.tables) {
+    tables.push_back(table.plan);
+    tables.insert(tables.end(), table.routes.begin(), table.routes.end());
+  }
+  PGFLOW_ASSIGN_OR_RETURN(const ResumeLimits limits, context_.sink.LimitResuming(tables, stop));
+  while (AddLimited(plan, limits, changed)) {
+    PGFLOW_ASSIGN_OR_RETURN(plan, plan_tables());
+  }
+  return plan;
+}
+
+absl::Status SnapshotRunner::Prepare(const SnapshotPlan& plan, std::stop_token stop) {
   std::vector<TablePlan> fresh;
   std::vector<TablePlan> kept;
   for (const PlannedTable& table : plan.tables) {
@@ -39,16 +109,8 @@ absl::Status SnapshotRunner::Prepare(const SnapshotSession& session, const Snaps
     plans.push_back(table.plan);
     plans.insert(plans.end(), table.routes.begin(), table.routes.end());
   }
-  for (const PlannedTable& table : plan.tables) {
-    if (table.start != PlannedTable::Start::kReset) continue;
-    base::LogInfo("sink {}: starting table {} over", context_.names.sink,
-                  table.plan.source_table.ToString());
-    PGFLOW_RETURN_IF_ERROR(context_.sink.ResetTable(table.plan, stop));
-    for (const TablePlan& route : table.routes) {
-      PGFLOW_RETURN_IF_ERROR(context_.sink.ResetTable(route, stop));
-    }
-  }
-  PGFLOW_RETURN_IF_ERROR(context_.sink.PrepareSnapshot(session.definition(), fresh, kept, stop));
+  PGFLOW_RETURN_IF_ERROR(Reset(plan, stop));
+  PGFLOW_RETURN_IF_ERROR(context_.sink.PrepareSnapshot(*plan.definition, fresh, kept, stop));
   for (const PlannedTable& table : plan.tables) {
     if (table.start == PlannedTable::Start::kComplete) continue;
     PGFLOW_RETURN_IF_ERROR(context_.store.BeginTable(table.progress));
@@ -58,15 +120,13 @@ absl::Status SnapshotRunner::Prepare(const SnapshotSession& session, const Snaps
 
 absl::StatusOr<bool> SnapshotRunner::RunRound(const SinkCheckpoint& checkpoint,
                                               std::stop_token stop) {
-  PGFLOW_ASSIGN_OR_RETURN(const std::shared_ptr<SnapshotSession> session,
+  PGFLOW_ASSIGN_OR_RETURN(std::shared_ptr<SnapshotSession> session,
                           context_.open_session(last_point_, stop));
   last_point_ = session->consistent_point();
-  PGFLOW_ASSIGN_OR_RETURN(
-      const SnapshotPlan plan,
-      PlanSnapshot(*session, checkpoint, context_.wanted, changed_, context_.transformers));
+  PGFLOW_ASSIGN_OR_RETURN(const SnapshotPlan plan, Plan(*session, checkpoint, stop));
   context_.statistics.SetTables(StatusOf(*session, plan));
-  PGFLOW_RETURN_IF_ERROR(Prepare(*session, plan, stop));
-  SnapshotRound round(context_, *session, plan);
+  PGFLOW_RETURN_IF_ERROR(Prepare(plan, stop));
+  SnapshotRound round(context_, std::move(session), plan);
   PGFLOW_RETURN_IF_ERROR(round.Run(stop));
   changed_ = round.changed();
   for (const PlannedTable& table : plan.tables) {

@@ -55,8 +55,10 @@ class SnapshotRunner {
  private:
   // One session's worth; true: nothing is left to copy.
   absl::StatusOr<bool> RunRound(const SinkCheckpoint& checkpoint, std::stop_token stop);
-  absl::Status Prepare(const SnapshotSession& session, const SnapshotPlan& plan,
-                       std::stop_token stop);
+  absl::StatusOr<SnapshotPlan> Plan(const SnapshotSession& session,
+                                    const SinkCheckpoint& checkpoint, std::stop_token stop);
+  absl::Status Prepare(const SnapshotPlan& plan, std::stop_token stop);
+  absl::Status Reset(const SnapshotPlan& plan, std::stop_token stop);
 
   SnapshotContext context_;
   std::set<schemas::TableName> changed_;  // Rewritten during the last round,

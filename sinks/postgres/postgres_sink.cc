@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "sinks/postgres/preflight.h"
+#include "sinks/postgres/resume_limits.h"
 #include "sinks/postgres/snapshot_lane.h"
 #include "sinks/postgres/snapshot_target.h"
 #include "sinks/postgres/window_applier.h"
@@ -67,15 +68,14 @@ absl::StatusOr<std::optional<engine::SinkCheckpoint>> PostgresSink::PeekCheckpoi
   return store.Peek(std::move(stop));
 }
 
-absl::StatusOr<std::unique_ptr<postgres::Connection>> PostgresSink::ConnectForTables(
-    std::stop_token stop) {
+absl::StatusOr<TargetSession> PostgresSink::ConnectForTables(std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(
       TargetSession session,
       OpenTargetSession(config_.url.value(), SessionJob::kLane,
                         fmt::format("pgflow {} {} tables", context_.pipeline, context_.sink), "",
                         stop));
   PGFLOW_RETURN_IF_ERROR(TakeFreeOrigin(session, statements_->Origin(), std::move(stop)));
-  return std::move(session.connection);
+  return session;
 }
 
 absl::StatusOr<std::vector<engine::Finding>> PostgresSink::Check(
@@ -89,15 +89,21 @@ absl::Status PostgresSink::PrepareSnapshot(const schemas::DatabaseDefinition& de
                                            std::span<const engine::TablePlan> resumed,
                                            std::stop_token stop) {
   definition_ = std::make_shared<const schemas::DatabaseDefinition>(definition);
-  PGFLOW_ASSIGN_OR_RETURN(const std::unique_ptr<postgres::Connection> connection,
-                          ConnectForTables(stop));
-  return SnapshotTarget(*connection, config_, *definition_, stop).Prepare(tables, resumed);
+  PGFLOW_ASSIGN_OR_RETURN(const TargetSession session, ConnectForTables(stop));
+  return SnapshotTarget(*session.connection, config_, *definition_, stop).Prepare(tables, resumed);
 }
 
-absl::Status PostgresSink::ResetTable(const engine::TablePlan& table, std::stop_token stop) {
-  PGFLOW_ASSIGN_OR_RETURN(const std::unique_ptr<postgres::Connection> connection,
-                          ConnectForTables(stop));
-  return SnapshotTarget(*connection, config_, *definition_, stop).Reset(table);
+absl::StatusOr<engine::ResumeLimits> PostgresSink::LimitResuming(
+    std::span<const engine::TablePlan> tables, std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const TargetSession session, ConnectForTables(stop));
+  return FindResumeLimits(*session.connection, session.replica_role, config_, tables, stop);
+}
+
+absl::Status PostgresSink::ResetTables(const schemas::DatabaseDefinition& definition,
+                                       std::span<const engine::TablePlan> tables,
+                                       std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const TargetSession session, ConnectForTables(stop));
+  return SnapshotTarget(*session.connection, config_, definition, stop).Reset(tables);
 }
 
 absl::StatusOr<std::unique_ptr<engine::SnapshotLane>> PostgresSink::OpenLane(std::stop_token stop) {

@@ -18,6 +18,7 @@
 
 namespace pgflow::sinks {
 
+struct TargetSession;
 class WindowApplier;
 
 class PostgresSink final : public engine::Sink {
@@ -38,7 +39,11 @@ class PostgresSink final : public engine::Sink {
                                std::span<const engine::TablePlan> tables,
                                std::span<const engine::TablePlan> resumed,
                                std::stop_token stop) override;
-  absl::Status ResetTable(const engine::TablePlan& table, std::stop_token stop) override;
+  absl::StatusOr<engine::ResumeLimits> LimitResuming(std::span<const engine::TablePlan> tables,
+                                                     std::stop_token stop) override;
+  absl::Status ResetTables(const schemas::DatabaseDefinition& definition,
+                           std::span<const engine::TablePlan> tables,
+                           std::stop_token stop) override;
   absl::StatusOr<std::unique_ptr<engine::SnapshotLane>> OpenLane(std::stop_token stop) override;
   absl::StatusOr<engine::WriteResult> Write(const engine::Window& window,
                                             std::stop_token stop) override;
@@ -46,7 +51,7 @@ class PostgresSink final : public engine::Sink {
   absl::Status Close(std::stop_token stop) override;
 
  private:
-  absl::StatusOr<std::unique_ptr<postgres::Connection>> ConnectForTables(std::stop_token stop);
+  absl::StatusOr<TargetSession> ConnectForTables(std::stop_token stop);
 
   const PostgresSinkConfig config_;
   engine::SinkContext context_;

@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "postgres/types/sql_state.h"
 #include "postgres/wire/copy_binary.h"
+#include "sinks/postgres/merge_statement.h"
 #include "sinks/postgres/schema_writer.h"
 
 namespace pgflow::sinks {
@@ -17,6 +18,7 @@ using engine::WriteResult;
 
 constexpr size_t kCopyBufferBytes = 256 * base::kKiB;
 constexpr std::string_view kForeignKeyViolation = "23503";
+constexpr std::string_view kUniqueViolation = "23505";
 constexpr const char* kStage = "pg_temp.pgflow_stage";
 
 }  // namespace
@@ -96,6 +98,10 @@ bool PostgresLane::MayPass(const absl::Status& status) const {
 }
 
 absl::Status PostgresLane::Explain(absl::Status status) const {
+  if (options_.upsert && postgres::SqlStateOf(status) == kUniqueViolation) {
+    base::SetPayload(status, engine::kStartOverPayload, "1");
+    return status;
+  }
   if (session_.replica_role || postgres::SqlStateOf(status) != kForeignKeyViolation) return status;
   if (MayPass(status)) {
     base::SetPayload(status, engine::kNeedsOthersPayload, "1");
@@ -247,6 +253,8 @@ absl::Status PostgresLane::WriteCarefully(std::span<const ChangeEvent> all, size
   absl::Status status = WritePiece(all.subspan(begin, end - begin), stop);
   if (status.ok()) return Execute("RELEASE SAVEPOINT pgflow_piece", stop);
   if (status.code() != absl::StatusCode::kInvalidArgument || MayPass(status)) return status;
+  // Not the row's fault: an older one of the earlier attempt has its place.
+  if (options_.upsert && postgres::SqlStateOf(status) == kUniqueViolation) return status;
   copy_ = Copy::kNone;
   PGFLOW_RETURN_IF_ERROR(
       Execute("ROLLBACK TO SAVEPOINT pgflow_piece; RELEASE SAVEPOINT pgflow_piece", stop));
@@ -260,28 +268,9 @@ absl::Status PostgresLane::WriteCarefully(std::span<const ChangeEvent> all, size
 }
 
 absl::Status PostgresLane::MergeStage(std::stop_token stop) {
-  std::string match;
-  for (size_t i = 0; i < binding_->columns.size(); ++i) {
-    // A table that is being created has no key yet: then the source's own names it.
-    const bool key = binding_->key_kind == KeyKind::kUnique ? binding_->columns[i].is_key
-                                                            : binding_->schema.columns[i].identity;
-    if (!key) continue;
-    const std::string name = schemas::QuoteIdentifier(binding_->column_name(i));
-    match += fmt::format("{}t.{} {} s.{}", match.empty() ? "" : " AND ", name,
-                         binding_->columns[i].target->equals_operator, name);
-  }
-  if (match.empty()) {
-    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
-                            "table {}: it has no key to resume with; start it over",
-                            binding_->schema.table.ToString());
-  }
-  const std::string columns = WrittenColumns(*binding_);
+  PGFLOW_ASSIGN_OR_RETURN(const std::string merge, MergeSql(*binding_, kStage));
   const absl::Status status =
-      Execute(fmt::format("ANALYZE {0}; DELETE FROM {1}{2} t USING {0} s WHERE {3};"
-                          "INSERT INTO {2} ({4}) OVERRIDING SYSTEM VALUE SELECT {4} FROM {0};"
-                          "DELETE FROM {0}",
-                          kStage, binding_->target->only(), binding_->sql_name, match, columns),
-              stop);
+      Execute(fmt::format("ANALYZE {0}; {1}; DELETE FROM {0}", kStage, merge), stop);
   return base::Annotate(status, "table " + binding_->schema.table.ToString());
 }
 
@@ -304,7 +293,13 @@ absl::Status PostgresLane::CommitRange(std::stop_token stop) {
 absl::Status PostgresLane::FinishTable(const engine::TablePlan& table, std::stop_token stop) {
   bound_schema_ = nullptr;  // It gets an index.
   SchemaWriter writer(*session_.connection, *definition_, stop);
-  if (config_.create_schema) PGFLOW_RETURN_IF_ERROR(writer.FinishTable(table));
+  if (config_.create_schema) {
+    absl::Status status = writer.FinishTable(table);
+    if (postgres::SqlStateOf(status) == kUniqueViolation) {
+      base::SetPayload(status, engine::kStartOverPayload, "1");
+    }
+    PGFLOW_RETURN_IF_ERROR(status);
+  }
   return writer.Analyze(table.schema->table);
 }
 

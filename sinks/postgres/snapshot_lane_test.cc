@@ -1,6 +1,9 @@
 // Lanes and created tables against a real server.
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
+#include "base/status.h"
 #include "sinks/postgres/sink_fixture_test.h"
 
 namespace pgflow::sinks {
@@ -93,6 +96,147 @@ TEST_F(SnapshotLaneTest, UpsertsResumedRows) {
   EXPECT_EQ(Rows("SELECT * FROM t ORDER BY id"), "1,newer;2,b;3,c;9,z");
 }
 
+// What a role without session_replication_role would set off by taking the row away.
+TEST_F(SnapshotLaneTest, AResumedRowStaysWhereItIs) {
+  const std::string role = MakeRole();
+  Sql("CREATE TABLE parent (id int PRIMARY KEY, name text, number int GENERATED ALWAYS AS IDENTITY,"
+      " twice text GENERATED ALWAYS AS (name || name) STORED, here text DEFAULT 'default');"
+      "CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent ON DELETE CASCADE);"
+      "CREATE TABLE orphan (id int PRIMARY KEY, parent int REFERENCES parent ON DELETE SET NULL);"
+      "CREATE TABLE held (id int PRIMARY KEY, parent int REFERENCES parent);"
+      "INSERT INTO parent (id, name, here) VALUES (1, 'old', 'mine'), (2, 'same', 'mine');"
+      "INSERT INTO child VALUES (10, 1), (20, 2); INSERT INTO orphan SELECT * FROM child;"
+      "INSERT INTO held SELECT * FROM child;"
+      "CREATE TABLE gone (id int);"
+      "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS "
+      "$$BEGIN INSERT INTO gone VALUES (old.id); RETURN old; END$$;"
+      "CREATE TRIGGER note AFTER DELETE ON parent FOR EACH ROW EXECUTE FUNCTION note();"
+      "GRANT ALL ON ALL TABLES IN SCHEMA public TO " +
+      role);
+  config_.url = config::Secret(Server().url(database_, role));
+  builder_.Table("parent (id int4 key, name text, number int4)");
+  Start();
+  ASSERT_EQ(Copy("parent", "1 new 1\n2 same 2\n3 more 7", CopyFormat::kBinary,
+                 {.upsert = true, .record = false}),
+            absl::OkStatus());
+  EXPECT_EQ(Rows("SELECT id, name, number, twice, here FROM parent ORDER BY id"),
+            "1,new,1,newnew,mine;2,same,2,samesame,mine;3,more,7,moremore,default");
+  for (const char* table : {"child", "orphan", "held"}) {
+    EXPECT_EQ(Rows(fmt::format("SELECT * FROM {} ORDER BY id", table)), "10,1;20,2") << table;
+  }
+  EXPECT_EQ(Rows("SELECT * FROM gone"), "");
+}
+
+// By the primary key, whatever else the replica identity is.
+TEST_F(SnapshotLaneTest, ResumesByThePrimaryKey) {
+  Sql("CREATE TABLE whole (id int PRIMARY KEY, n int); INSERT INTO whole VALUES (1, 1), (2, 2);"
+      "CREATE TABLE bare (id int, n int); INSERT INTO bare VALUES (1, 1), (2, 2);"
+      "CREATE TABLE pair (a int, b int, PRIMARY KEY (a, b)); INSERT INTO pair VALUES (1, 1);"
+      "CREATE TABLE numbered (id int PRIMARY KEY, n int GENERATED ALWAYS AS IDENTITY);"
+      "INSERT INTO numbered OVERRIDING SYSTEM VALUE VALUES (1, 1), (2, 2)");
+  builder_.Table("whole (id int4 key, n int4) full");
+  builder_.Table("bare (id int4 key, n int4) nothing");
+  builder_.Table("pair (a int4 key, b int4 key)");
+  builder_.Table("numbered (id int4 key, n int4)");
+  Start();
+  for (const char* table : {"whole", "bare", "numbered"}) {
+    const SnapshotLane::RangeOptions options{.upsert = true, .record = false};
+    ASSERT_EQ(Copy(table, "1 7\n3 3", CopyFormat::kBinary, options), absl::OkStatus()) << table;
+    EXPECT_EQ(Rows(fmt::format("SELECT * FROM {} ORDER BY id", table)), "1,7;2,2;3,3") << table;
+  }
+  ASSERT_EQ(Copy("pair", "1 1\n1 2", CopyFormat::kText, {.upsert = true, .record = false}),
+            absl::OkStatus());
+  EXPECT_EQ(Rows("SELECT * FROM pair ORDER BY 1, 2"), "1,1;1,2");
+}
+
+TEST_F(SnapshotLaneTest, AnOlderRowInTheWayStartsTheTableOver) {
+  Sql("CREATE TABLE t (id int PRIMARY KEY, name text UNIQUE); INSERT INTO t VALUES (1, 'a')");
+  builder_.Table("t (id int4 key, name text)");
+  for (const auto mode : {SnapshotLane::Mode::kFast, SnapshotLane::Mode::kCareful}) {
+    Start();
+    const absl::Status status =
+        Copy("t", "2 a", CopyFormat::kText, {.upsert = true, .record = true, .mode = mode});
+    EXPECT_EQ(base::Payload(status, engine::kStartOverPayload), "1") << status;
+    lane_.reset();
+  }
+  EXPECT_EQ(Rows("SELECT * FROM t"), "1,a");
+}
+
+// With a role that cannot switch foreign keys off.
+TEST_F(SnapshotLaneTest, SaysWhatCannotGoOnAtALaterSnapshot) {
+  const std::string role = MakeRole();
+  Sql("CREATE TABLE plain (id int PRIMARY KEY); CREATE TABLE keyless (id int);"
+      "CREATE TABLE other_key (id int, n int PRIMARY KEY);"
+      "CREATE TABLE two_keys (id int PRIMARY KEY, n int UNIQUE);"
+      "CREATE TABLE partly (id int PRIMARY KEY, n int); CREATE UNIQUE INDEX ON partly (n) WHERE n "
+      "> "
+      "0;"
+      "CREATE TABLE excluding (id int PRIMARY KEY, n int4range, EXCLUDE USING gist (n WITH &&));"
+      "CREATE TABLE deferred (id int PRIMARY KEY DEFERRABLE);"
+      "CREATE TABLE whole (id int, n int); CREATE UNIQUE INDEX ON whole (id);"
+      "CREATE TABLE parent (id int PRIMARY KEY);"
+      "CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent);"
+      "CREATE TABLE own (id int PRIMARY KEY, parent int REFERENCES own);"
+      "CREATE TABLE root (id int PRIMARY KEY, parent int REFERENCES parent) PARTITION BY RANGE "
+      "(id);"
+      "CREATE TABLE leaf PARTITION OF root DEFAULT");
+  std::vector<TablePlan> plans;
+  for (const char* table : {"plain", "keyless", "other_key", "two_keys", "partly", "excluding",
+                            "deferred", "missing", "parent", "child", "own", "leaf"}) {
+    builder_.Table(fmt::format("{} (id int4 key)", table));
+    plans.push_back(Plan(table));
+  }
+  builder_.Table("whole (id int4 key, n int4) full");
+  plans.push_back(Plan("whole"));
+  const auto limits = [&] {
+    const auto found = sink_->LimitResuming(plans, {});
+    EXPECT_TRUE(found.ok()) << found.status();
+    return *found;
+  };
+  const std::string owner = config_.url.value();
+  config_.url = config::Secret(Server().url(database_, role));
+  Start();
+  engine::ResumeLimits found = limits();
+  std::string names;
+  std::ranges::sort(found.at_one_snapshot);
+  for (const auto& group : found.at_one_snapshot) {
+    for (const schemas::TableName& table : group) names += table.name + " ";
+    names += "/ ";
+  }
+  EXPECT_EQ(names, "child leaf parent root / own / ");
+  config_.url = config::Secret(owner);
+  Start();
+  found = limits();
+  names.clear();
+  for (const schemas::TableName& table : found.start_over) names += table.name + " ";
+  EXPECT_EQ(names, "deferred excluding keyless missing other_key partly two_keys whole ");
+  EXPECT_TRUE(found.at_one_snapshot.empty());
+}
+
+TEST_F(SnapshotLaneTest, EmptiesWhatRefersToEachOtherTogether) {
+  const std::string role = MakeRole();
+  Sql("CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE more (id int PRIMARY KEY);"
+      "CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent ON DELETE CASCADE);"
+      "INSERT INTO parent VALUES (1); INSERT INTO child VALUES (1, 1); INSERT INTO more VALUES (1);"
+      "GRANT ALL ON ALL TABLES IN SCHEMA public TO " +
+      role);
+  for (const char* table : {"parent", "child", "more"}) {
+    builder_.Table(fmt::format("{} (id int4 key)", table));
+  }
+  config_.url = config::Secret(Server().url(database_, role));
+  Start();
+  const absl::Status refused =
+      sink_->ResetTables({}, std::vector<TablePlan>{Plan("more"), Plan("parent")}, {});
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition) << refused;
+  EXPECT_NE(base::Message(refused).find("rows of public.child"), std::string_view::npos) << refused;
+  EXPECT_EQ(Rows("SELECT count(*) FROM child"), "1");
+  const std::vector<TablePlan> all = {Plan("parent"), Plan("more"), Plan("child")};
+  ASSERT_EQ(sink_->ResetTables({}, all, {}), absl::OkStatus());
+  EXPECT_EQ(Rows("SELECT (SELECT count(*) FROM parent) + (SELECT count(*) FROM child) + "
+                 "(SELECT count(*) FROM more)"),
+            "0");
+}
+
 TEST_F(SnapshotLaneTest, AReplacedOneCannotFinish) {
   Sql("CREATE TABLE t (id int PRIMARY KEY)");
   builder_.Table("t (id int4 key)");
@@ -175,7 +319,7 @@ TEST_F(SnapshotLaneTest, CreatesTables) {
             "things_key");
   EXPECT_EQ(Rows("SELECT pg_get_serial_sequence('shop.\"Things\"', 'id')"),
             "shop.\"Things_id_seq\"");
-  ASSERT_EQ(sink_->ResetTable(plan, {}), absl::OkStatus());
+  ASSERT_EQ(sink_->ResetTables(definition, std::vector<TablePlan>{plan}, {}), absl::OkStatus());
   EXPECT_EQ(Rows("SELECT * FROM shop.\"Things\""), "");
 }
 

@@ -1,12 +1,15 @@
 #include "sinks/postgres/snapshot_target.h"
 
 #include <algorithm>
+#include <set>
+#include <utility>
 
 #include <fmt/ranges.h>
 
 #include "base/status.h"
 #include "postgres/types/sql_state.h"
 #include "sinks/postgres/planned_table.h"
+#include "sinks/postgres/resume_limits.h"
 #include "sinks/postgres/schema_writer.h"
 #include "sinks/postgres/table_binding.h"
 
@@ -28,9 +31,13 @@ bool SameColumns(const PlannedTable& planned, const TargetTable& target) {
   for (const PlannedColumn& column : planned.columns()) {
     const TargetColumn* there = target.FindColumn(column.name);
     if (there == nullptr || there->type_sql != column.type_sql) return false;
-    if (column.definition != nullptr && column.definition->not_null && !there->not_null) {
-      return false;
+    if (column.definition == nullptr) {
+      if (there->generated) return false;
+      continue;
     }
+    if (column.definition->not_null && !there->not_null) return false;
+    // What one computes and the other is sent is not the same column.
+    if ((column.definition->generated != '\0') != there->generated) return false;
   }
   return true;
 }
@@ -151,6 +158,7 @@ absl::Status SnapshotTarget::Truncate(const std::vector<TargetTablePtr>& tables)
   // 0A000: a table that is not emptied refers to one of these. 42501: only DELETE is allowed.
   const std::string state = postgres::SqlStateOf(status);
   if (state != "0A000" && state != "42501") return base::Annotate(status, "empty " + names);
+  PGFLOW_RETURN_IF_ERROR(RefuseCascade(tables));
   for (const TargetTablePtr& table : tables) {
     PGFLOW_RETURN_IF_ERROR(base::Annotate(
         connection_
@@ -161,21 +169,77 @@ absl::Status SnapshotTarget::Truncate(const std::vector<TargetTablePtr>& tables)
   return absl::OkStatus();
 }
 
-absl::Status SnapshotTarget::Reset(const TablePlan& plan) {
-  const schemas::TableName& name = plan.schema->table;
-  PGFLOW_ASSIGN_OR_RETURN(const TargetTablePtr target, LoadTargetTable(connection_, name, stop_));
-  if (!config_.create_schema) {
-    return target == nullptr ? MissingTable(name) : Truncate({target});
+absl::Status SnapshotTarget::RefuseCascade(const std::vector<TargetTablePtr>& tables) {
+  std::string oids;
+  for (const TargetTablePtr& table : tables) {
+    oids += fmt::format("{}{}", oids.empty() ? "" : ", ", table->oid);
   }
+  PGFLOW_ASSIGN_OR_RETURN(
+      const postgres::Result found,
+      connection_.Execute(
+          fmt::format("SELECT string_agg(DISTINCT conrelid::regclass::text, ', ') FROM "
+                      "pg_catalog.pg_constraint WHERE contype = 'f' AND confrelid IN ({0}) AND "
+                      "conrelid NOT IN ({0}) AND confdeltype IN ('c', 'n', 'd') AND "
+                      "current_setting('session_replication_role') <> 'replica'",
+                      oids),
+          stop_));
+  if (found.is_null(0, 0)) return absl::OkStatus();
+  return base::MakeStatus(
+      absl::StatusCode::kFailedPrecondition,
+      "{} has to be emptied, and foreign keys (ON DELETE CASCADE or SET NULL) would change rows of "
+      "{} with it: GRANT SET ON PARAMETER session_replication_role TO the role (PostgreSQL 15 and "
+      "later), drop the foreign keys until the snapshot is complete, or empty all of them yourself",
+      tables.front()->name.ToString(), found.at(0, 0));
+}
+
+absl::Status SnapshotTarget::Reset(std::span<const TablePlan> plans) {
+  std::vector<schemas::TableName> names;
+  for (const TablePlan& plan : plans) names.push_back(plan.schema->table);
+  PGFLOW_ASSIGN_OR_RETURN(TargetTables targets, LoadTargetTables(connection_, names, stop_));
   SchemaWriter writer(connection_, definition_, stop_);
-  if (target != nullptr) {
-    if (plan.definition == nullptr || SameColumns(PlannedTable(plan), *target)) {
-      return Truncate({target});
+  TargetTables emptied;
+  std::vector<const TablePlan*> created;
+  for (const TablePlan& plan : plans) {
+    const schemas::TableName& name = plan.schema->table;
+    const TargetTablePtr target = targets[name];
+    if (target == nullptr && !config_.create_schema) return MissingTable(name);
+    const bool same = target != nullptr && (!config_.create_schema || plan.definition == nullptr ||
+                                            SameColumns(PlannedTable(plan), *target));
+    if (same) {
+      emptied[name] = target;
+      continue;
     }
-    PGFLOW_RETURN_IF_ERROR(writer.DropTable(name));
+    if (target != nullptr) PGFLOW_RETURN_IF_ERROR(writer.DropTable(name));
+    created.push_back(&plan);
   }
+  PGFLOW_RETURN_IF_ERROR(Empty(std::move(emptied)));
+  if (created.empty()) return absl::OkStatus();
   PGFLOW_RETURN_IF_ERROR(writer.CreateTypes());
-  return writer.CreateTable(plan);
+  for (const TablePlan* plan : created) PGFLOW_RETURN_IF_ERROR(writer.CreateTable(*plan));
+  return absl::OkStatus();
+}
+
+// Tables that refer to each other in one statement, which otherwise fails; of the others so many
+// that their locks fit.
+absl::Status SnapshotTarget::Empty(TargetTables tables) {
+  PGFLOW_ASSIGN_OR_RETURN(const auto groups, ReadReferences(connection_, stop_));
+  std::vector<TargetTablePtr> together;
+  const auto take = [&](TargetTables::iterator table) {
+    together.push_back(std::move(table->second));
+    return tables.erase(table);
+  };
+  for (const std::set<schemas::TableName>& group : groups) {
+    for (const schemas::TableName& name : group) {
+      if (const auto table = tables.find(name); table != tables.end()) take(table);
+    }
+    PGFLOW_RETURN_IF_ERROR(Truncate(std::exchange(together, {})));
+  }
+  for (auto table = tables.begin(); table != tables.end();) {
+    table = take(table);
+    if (together.size() < kTablesAtOnce && table != tables.end()) continue;
+    PGFLOW_RETURN_IF_ERROR(Truncate(std::exchange(together, {})));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace pgflow::sinks

@@ -39,13 +39,16 @@ class SnapshotTarget {
   // All problems of all tables in one kFailedPrecondition.
   absl::Status Prepare(std::span<const engine::TablePlan> fresh,
                        std::span<const engine::TablePlan> resumed);
-  // Empties the table; one that we created is created anew when its definition changed.
-  absl::Status Reset(const engine::TablePlan& plan);
+  // Empties the tables, together; one that we created is created anew when its definition changed.
+  // kFailedPrecondition: rows of other tables would go with theirs.
+  absl::Status Reset(std::span<const engine::TablePlan> plans);
 
  private:
   // Says what is wrong with `target` (null: it is missing).
   static std::string Inspect(const engine::TablePlan& plan, const TargetTablePtr& target);
   absl::Status Truncate(const std::vector<TargetTablePtr>& tables);
+  absl::Status Empty(TargetTables tables);
+  absl::Status RefuseCascade(const std::vector<TargetTablePtr>& tables);
 
   postgres::Connection& connection_;
   const PostgresSinkConfig& config_;

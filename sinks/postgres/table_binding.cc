@@ -54,18 +54,22 @@ void ChooseKey(TableBinding& binding) {
     return ChooseFromWholeRow(binding);
   }
   std::vector<std::string> names;
-  if (schema.HasKey()) {
-    for (size_t i = 0; i < schema.columns.size(); ++i) {
-      if (!schema.columns[i].identity) continue;
-      binding.key.push_back(static_cast<uint32_t>(i));
-      names.push_back(schema.columns[i].name);
-    }
+  const bool has_identity = schema.HasKey();
+  for (size_t i = 0; i < schema.columns.size(); ++i) {
+    const schemas::Column& column = schema.columns[i];
+    if (has_identity ? !column.identity : column.primary_key == 0) continue;
+    binding.key.push_back(static_cast<uint32_t>(i));
+    names.push_back(column.name);
   }
   if (binding.key.empty()) return;
   binding.key_kind = KeyKind::kIdentity;
   for (const TargetIndex& index : binding.target->unique_indexes) {
     if (Covers(index, names)) binding.key_kind = KeyKind::kUnique;
   }
+  if (has_identity || binding.key_kind == KeyKind::kUnique) return;
+  // Only new rows come, and nothing here tells whether one of them is there.
+  binding.key.clear();
+  binding.key_kind = KeyKind::kNone;
 }
 
 void AppendHex(std::string& to, std::string_view bytes) {

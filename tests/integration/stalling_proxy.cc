@@ -5,9 +5,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <map>
+#include <string_view>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/check.h"
 
 namespace pgflow::tests {
@@ -21,18 +22,23 @@ sockaddr_in Loopback(int port) {
   return address;
 }
 
+bool SendAll(int to, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t now = send(to, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (now <= 0) return false;
+    bytes.remove_prefix(static_cast<size_t>(now));
+  }
+  return true;
+}
+
 // False at the end of the stream.
 bool Pump(int from, int to) {
   char bytes[65536];
   const ssize_t size = recv(from, bytes, sizeof(bytes), 0);
-  if (size <= 0) return false;
-  for (ssize_t sent = 0; sent < size;) {
-    const ssize_t now = send(to, bytes + sent, static_cast<size_t>(size - sent), MSG_NOSIGNAL);
-    if (now <= 0) return false;
-    sent += now;
-  }
-  return true;
+  return size > 0 && SendAll(to, {bytes, static_cast<size_t>(size)});
 }
+
+constexpr uint32_t kProtocolMajor = 3;  // Of a start-up message; requests have other numbers there.
 
 }  // namespace
 
@@ -54,6 +60,36 @@ StallingProxy::~StallingProxy() {
   close(listener_);
 }
 
+// 0: it is not known yet.
+size_t StallingProxy::MessageSize(const Client& client) {
+  const size_t type = client.started ? 1 : 0;
+  if (client.bytes.size() < type + 4) return 0;
+  return type + base::LoadBigEndian<uint32_t>(client.bytes.data() + type);
+}
+
+bool StallingProxy::PumpStatements(int from, int to, Client& client) {
+  char bytes[65536];
+  const ssize_t size = recv(from, bytes, sizeof(bytes), 0);
+  if (size <= 0) return false;
+  client.bytes.append(bytes, static_cast<size_t>(size));
+  for (size_t next = MessageSize(client); next > 0 && next <= client.bytes.size();
+       next = MessageSize(client)) {
+    const std::string message = client.bytes.substr(0, next);
+    client.bytes.erase(0, next);
+    const bool statement =
+        client.started && (message[0] == 'Q' || message[0] == 'S' || message[0] == 'c');
+    if (!client.started) {
+      client.started = base::LoadBigEndian<uint32_t>(message.data() + 4) >> 16 == kProtocolMajor;
+    }
+    const bool last = statement && ++statements_ == stall_at_;
+    if (last) stalled_ = true;
+    if (last && unsent_) return true;
+    if (!SendAll(to, message)) return false;
+    if (last) return true;
+  }
+  return true;
+}
+
 void StallingProxy::Forward(std::stop_token stop) {
   std::map<int, int> peers;  // Each end to the other.
   while (!stop.stop_requested()) {
@@ -73,6 +109,7 @@ void StallingProxy::Forward(std::stop_token stop) {
         if (connect(server, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) {
           peers[client] = server;
           peers[server] = client;
+          if (counts_) clients_[client] = {};
         } else {
           close(client);
           close(server);
@@ -80,10 +117,17 @@ void StallingProxy::Forward(std::stop_token stop) {
         continue;
       }
       const auto found = peers.find(ready.fd);
-      if (found == peers.end() || Pump(ready.fd, found->second)) continue;
+      if (found == peers.end() || stalled_) continue;
+      const auto counted = clients_.find(ready.fd);
+      const bool open = counted == clients_.end()
+                            ? Pump(ready.fd, found->second)
+                            : PumpStatements(ready.fd, found->second, counted->second);
+      if (open) continue;
       const int other = found->second;
       peers.erase(ready.fd);
       peers.erase(other);
+      clients_.erase(ready.fd);
+      clients_.erase(other);
       close(ready.fd);
       close(other);
     }

@@ -5,7 +5,9 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <memory>
+#include <string>
 #include <thread>
 
 namespace pgflow::tests {
@@ -22,14 +24,39 @@ class StallingProxy {
   void Stall() { stalled_ = true; }
   void Resume() { stalled_ = false; }
 
+  // For connections to PostgreSQL without TLS, before the first of them: stalls at the so-manieth
+  // statement of all of them together (a simple query, a Sync, the end of a COPY); either the
+  // server does not get it, or its answer does not come back. 0: counts only.
+  void StallAtStatement(int number, bool unsent) {
+    stall_at_ = number;
+    unsent_ = unsent;
+    counts_ = true;
+  }
+  bool stalled() const { return stalled_; }
+  int statements() const { return statements_; }
+
  private:
+  // What a client sent of a message that is not whole yet.
+  struct Client {
+    bool started = false;  // The messages that have no type are over.
+    std::string bytes;
+  };
+
   void Forward(std::stop_token stop);
+  // Forwards what is whole; false: the connection is over.
+  bool PumpStatements(int from, int to, Client& client);
+  static size_t MessageSize(const Client& client);
 
   const int target_port_;
   int listener_ = -1;
   int port_ = 0;
   std::atomic<bool> stalled_{false};
-  std::jthread thread_;  // Last: it is joined before the rest goes.
+  std::atomic<bool> counts_{false};
+  std::atomic<bool> unsent_{false};
+  std::atomic<int> stall_at_{0};
+  std::atomic<int> statements_{0};
+  std::map<int, Client> clients_;  // Of the forwarding thread.
+  std::jthread thread_;            // Last: it is joined before the rest goes.
 };
 
 }  // namespace pgflow::tests
