@@ -21,10 +21,10 @@ namespace pgflow::engine {
 // A table that holds rows (a leaf), as the snapshot sees it.
 struct SnapshotTable {
   schemas::TableSchemaPtr schema;  // The published columns; the same as the stream's events carry.
-  bool has_primary_key = false;  // That holds at every moment: not a deferrable one.
-  uint64_t storage = 0;       // Changes when the table is rewritten or gets other columns.
-  uint64_t bytes = 0;         // Of the heap, for planning and progress.
-  int64_t rows_estimate = 0;  // -1: never analysed.
+  bool has_primary_key = false;    // That holds at every moment: not a deferrable one.
+  uint64_t storage = 0;            // Changes when the table is rewritten or gets other columns.
+  uint64_t bytes = 0;              // Of the heap, for planning and progress.
+  int64_t rows_estimate = 0;       // -1: never analysed.
   std::vector<BlockRange>
       ranges;  // Cover the whole table; the first starts at 0, the last is open.
 };

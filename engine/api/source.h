@@ -104,6 +104,9 @@ class Source {
   // A snapshot at a consistent point of the slot's log. The first call after OpenSlot created the
   // slot gets the slot's own snapshot, others a later one.
   virtual absl::StatusOr<std::unique_ptr<SnapshotSession>> OpenSnapshot(std::stop_token stop) = 0;
+  // Lets the slot's own snapshot go, if nobody has asked for it: the server removes no dead row
+  // while it is kept. A later OpenSnapshot gives a later one.
+  virtual void ReleaseSnapshot() {}
 
   // Takes the slot and writes its changes to `out` until `stop` (kCancelled) or an error.
   // kUnavailable with kSlotInUsePayload: another session has the slot. Can be run again.

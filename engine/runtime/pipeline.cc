@@ -93,6 +93,9 @@ absl::Status Pipeline::Start(std::stop_token stop) {
     absl::StatusOr<SlotState> opened = source_->OpenSlot(true, stop);
     if (!opened.ok()) return base::Annotate(opened.status(), "source");
     slot = *opened;
+    const bool learns = std::ranges::any_of(
+        transformers_, [](const auto& transformer) { return transformer->looked_up() != nullptr; });
+    if (source_->plan().mode == SourcePlan::Mode::kStream && !learns) source_->ReleaseSnapshot();
   }
   timeline_ = identity->timeline;
   context_ = std::make_unique<LaneContext>(LaneContext{
@@ -260,12 +263,27 @@ absl::Status Pipeline::Supervise(std::stop_token drain, std::stop_token stop) {
     }
     if (stop.stop_requested()) return absl::OkStatus();
     if (drain.stop_requested() && !std::exchange(draining, true)) BeginDrain();
+    if (!snapshot_released_) StepSnapshot();
     if (!draining) StepRefresh(stop);
     if (!draining && absl::Now() >= next_health) {
       RefreshHealth(stop);
       next_health = absl::Now() + kHealthInterval;
     }
   }
+}
+
+// The slot's own snapshot is for sinks that begin at once. Who streams already, or waits for its
+// server, does not keep the source from cleaning up: it can have a later one.
+void Pipeline::StepSnapshot() {
+  for (const auto& lane : lanes_) {
+    const SinkStatus status = lane->status({});
+    const bool may_ask = status.phase == Phase::kStarting || status.phase == Phase::kSnapshot;
+    if (may_ask && status.last_error.empty()) return;
+  }
+  if (!source_mutex_.TryLock()) return;  // A snapshot is being opened.
+  source_->ReleaseSnapshot();
+  source_mutex_.Unlock();
+  snapshot_released_ = true;
 }
 
 void Pipeline::RefreshHealth(std::stop_token stop) {

@@ -62,6 +62,7 @@ class Pipeline {
   absl::Status StartLanes(std::stop_token stop);
   absl::Status Supervise(std::stop_token drain, std::stop_token stop);
   void StopSource();
+  void StepSnapshot();
   void BeginDrain();
   void RefreshHealth(std::stop_token stop);
   void StartSource();
@@ -89,8 +90,9 @@ class Pipeline {
   const absl::Time started_;
   // Of Run's thread. Of the tables in it, the lanes leave out the changes, or are about to.
   std::optional<RefreshRequest> refresh_;
-  std::string refresh_text_;  // What it does.
-  bool publishes_ = false;    // It has tables that the stream does not carry.
+  std::string refresh_text_;        // What it does.
+  bool snapshot_released_ = false;  // The slot's own.
+  bool publishes_ = false;          // It has tables that the stream does not carry.
   absl::Time next_refresh_;
 
   std::atomic<uint32_t> timeline_{0};  // Of the source; lanes read it.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <string>
 #include <thread>
 
@@ -84,9 +85,8 @@ class PipelineTest : public testing::Test {
     }
     drain_ = std::stop_source();
     stop_ = std::stop_source();
-    pipeline_ =
-        std::make_unique<Pipeline>(options, std::make_unique<FakeSource>(server_),
-                                   std::vector<std::unique_ptr<Transformer>>(), std::move(nodes));
+    pipeline_ = std::make_unique<Pipeline>(options, std::make_unique<FakeSource>(server_, plan_),
+                                           std::move(transformers_), std::move(nodes));
     thread_ =
         std::jthread([this] { result_ = pipeline_->Run(drain_.get_token(), stop_.get_token()); });
   }
@@ -112,7 +112,19 @@ class PipelineTest : public testing::Test {
   }
   void Write(std::string_view script) { server_.Write(events_.Stream(script)); }
 
+  // Within a generous time.
+  static bool Eventually(const std::function<bool()>& condition) {
+    const absl::Time deadline = absl::Now() + absl::Seconds(10);
+    while (!condition()) {
+      if (absl::Now() > deadline) return false;
+      std::this_thread::yield();
+    }
+    return true;
+  }
+
   std::string directory_;
+  SourcePlan plan_;
+  std::vector<std::unique_ptr<Transformer>> transformers_;  // Of the next Start.
   std::string dead_letter_;
   std::optional<postgres::Lsn> until_;
   uint64_t window_bytes_max_ = 8 << 20;
@@ -391,6 +403,70 @@ TEST_F(PipelineTest, ASinkWithoutAStoreIsKeptInTheStateDirectory) {
   EXPECT_THAT(plain.durable_events(),
               ElementsAre("insert shop.items 1 a", "insert shop.items 2 b"));
   EXPECT_EQ(server_.snapshot_count(), 1);
+}
+
+// What the first process wrote before it was killed.
+TEST_F(PipelineTest, AStreamThatWasKilledAtItsStartCopiesNothing) {
+  plan_.mode = SourcePlan::Mode::kStream;
+  server_.SetTable(items_, {events_.Rows("items", "1 a")});
+  Start({&target_});
+  ASSERT_TRUE(Eventually([this] { return AllStream(); }));
+  EXPECT_TRUE(Stop().ok()) << result_;
+  ASSERT_TRUE(
+      target_.store().Begin({7, 1, "fake", "slot"}, {postgres::Lsn(), postgres::Lsn(0x80)}).ok());
+  Start({&target_});
+  Write("begin lsn=0/200\ninsert items 2 b\ncommit");
+  ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(0x200)));
+  EXPECT_TRUE(Drain().ok()) << result_;
+  EXPECT_EQ(server_.snapshot_count(), 0);
+  EXPECT_THAT(target_.rows("items"), IsEmpty());
+}
+
+TEST_F(PipelineTest, NobodyKeepsTheSlotsOwnSnapshotInStreamMode) {
+  plan_.mode = SourcePlan::Mode::kStream;
+  server_.SetTable(items_, {events_.Rows("items", "1 a")});
+  Start({&target_});
+  EXPECT_TRUE(Eventually([this] { return AllStream(); }));
+  EXPECT_EQ(server_.snapshots_held(), 0);
+  EXPECT_TRUE(Drain().ok()) << result_;
+}
+
+// One that knows all the rows that it looks up.
+class LearnedLookup final : public Transformer {
+ public:
+  absl::StatusOr<schemas::TableSchemaPtr> TransformSchema(
+      const schemas::TableSchemaPtr& schema) override {
+    return schema;
+  }
+  absl::Status Transform(Batch&) override { return absl::OkStatus(); }
+  const schemas::TableName* looked_up() const override { return &table_; }
+
+ private:
+  const schemas::TableName table_{"shop", "items"};
+};
+
+TEST_F(PipelineTest, NobodyKeepsASnapshotThatNoSinkAskedFor) {
+  plan_.mode = SourcePlan::Mode::kStream;
+  transformers_.push_back(std::make_unique<LearnedLookup>());
+  Start({&target_});
+  EXPECT_TRUE(Eventually([this] { return AllStream(); }));
+  EXPECT_TRUE(Eventually([this] { return server_.snapshots_held() == 0; }));
+  EXPECT_EQ(server_.snapshot_count(), 0);
+  EXPECT_TRUE(Drain().ok()) << result_;
+}
+
+// Building keys takes long, and needs nothing of the source.
+TEST_F(PipelineTest, TheSnapshotIsLetGoWhenAllWasRead) {
+  server_.SetTable(items_, {events_.Rows("items", "1 a"), events_.Rows("items", "2 b")});
+  target_.FailNext("lane.finish_table", absl::UnavailableError("building"), 1000000);
+  Start({&target_});
+  EXPECT_TRUE(Eventually([this] { return target_.rows("items").size() == 2; }));
+  EXPECT_TRUE(Eventually([this] { return server_.snapshots_held() == 0; }));
+  EXPECT_TRUE(target_.finished_tables().empty());
+  target_.StopFailing("lane.finish_table");
+  ASSERT_TRUE(Eventually([this] { return AllStream(); }));
+  EXPECT_EQ(server_.snapshot_count(), 1);
+  EXPECT_TRUE(Drain().ok()) << result_;
 }
 
 TEST_F(PipelineTest, ATableThatChangedDuringTheSnapshotIsCopiedAgain) {

@@ -143,15 +143,24 @@ absl::StatusOr<SinkCheckpoint> SinkLane::LoadCheckpoint(const std::stop_token& s
   if (checkpoint.has_value() && !(context_.join != nullptr && IsStale(*checkpoint))) {
     PGFLOW_RETURN_IF_ERROR(FollowPromotion(context_, node_.name, *store_, *checkpoint, stop));
     PGFLOW_RETURN_IF_ERROR(CheckIdentity(context_, node_.name, *checkpoint, began_));
-    return *std::move(checkpoint);
+  } else {
+    PGFLOW_RETURN_IF_ERROR(BeginAgain(checkpoint));
+    PGFLOW_ASSIGN_OR_RETURN(checkpoint, store_->Load());
+    if (!checkpoint.has_value()) {
+      return absl::InternalError("the new checkpoint cannot be read back");
+    }
   }
-  PGFLOW_RETURN_IF_ERROR(BeginAgain(checkpoint));
-  if (context_.plan.mode == SourcePlan::Mode::kStream && !context_.snapshot_only) {
-    PGFLOW_RETURN_IF_ERROR(store_->FinishSnapshot());
-  }
-  PGFLOW_ASSIGN_OR_RETURN(checkpoint, store_->Load());
-  if (!checkpoint.has_value()) return absl::InternalError("the new checkpoint cannot be read back");
+  if (!IsWithoutCopy(*checkpoint)) return *std::move(checkpoint);
+  PGFLOW_RETURN_IF_ERROR(store_->FinishSnapshot());
+  checkpoint->snapshot_complete = true;
   return *std::move(checkpoint);
+}
+
+// Nothing was copied, and nothing is to be: also when the process that began the checkpoint did not
+// live to say so. What another mode began to copy is finished.
+bool SinkLane::IsWithoutCopy(const SinkCheckpoint& checkpoint) const {
+  return context_.plan.mode == SourcePlan::Mode::kStream && !context_.snapshot_only &&
+         !checkpoint.snapshot_complete && checkpoint.tables.empty();
 }
 
 absl::Status SinkLane::BeginAgain(const std::optional<SinkCheckpoint>& stale) {

@@ -59,6 +59,7 @@ class SinkLane {
   absl::Status RunUntilDone(std::stop_token stop);
   absl::StatusOr<SinkCheckpoint> LoadCheckpoint(const std::stop_token& stop);
   absl::Status ResumeTransformers(postgres::Lsn from, std::stop_token stop);
+  bool IsWithoutCopy(const SinkCheckpoint& checkpoint) const;
   absl::Status BeginAgain(const std::optional<SinkCheckpoint>& stale);
   // Of a lane that brings tables in: nobody kept the log for it.
   bool IsStale(const SinkCheckpoint& checkpoint) const;

@@ -33,6 +33,8 @@ class FakeSession final : public SnapshotSession {
   explicit FakeSession(FakeServer& server) : server_(server) {
     base::MutexLock lock(&server.mutex_);
     ++server.snapshot_count_;
+    ++server.sessions_;
+    server.slots_own_ = false;
     consistent_point_ = std::max(server.consistent_point_, server.end_);
     if (server.snapshot_count_ == 1) consistent_point_ = server.consistent_point_;
     for (const auto& [name, table] : server.tables_) {
@@ -48,6 +50,11 @@ class FakeSession final : public SnapshotSession {
       if (added.ranges.empty()) added.ranges.push_back({0, 1});
       added.ranges.back().end = BlockRange::kOpenEnd;
     }
+  }
+
+  ~FakeSession() override {
+    base::MutexLock lock(&server_.mutex_);
+    --server_.sessions_;
   }
 
   postgres::Lsn consistent_point() const override { return consistent_point_; }
@@ -182,6 +189,11 @@ int FakeServer::snapshot_count() const {
   return snapshot_count_;
 }
 
+int FakeServer::snapshots_held() const {
+  base::MutexLock lock(&mutex_);
+  return sessions_ + (slots_own_ ? 1 : 0);
+}
+
 bool FakeServer::WaitForAcknowledged(postgres::Lsn lsn, absl::Duration timeout) const {
   base::MutexLock lock(&mutex_);
   const auto there = [this, lsn]()
@@ -225,6 +237,7 @@ absl::StatusOr<SlotState> FakeSource::OpenSlot(bool create, std::stop_token /*st
     if (!create) return absl::Status(absl::StatusCode::kNotFound, "there is no slot");
     server_.slot_exists_ = true;
     server_.acknowledged_ = server_.consistent_point_;
+    server_.slots_own_ = true;
     state.created = true;
   }
   state.confirmed_flush = server_.acknowledged_;
@@ -260,6 +273,11 @@ absl::StatusOr<std::unique_ptr<SnapshotSession>> FakeSource::OpenSnapshot(
     std::stop_token /*stop*/) {
   PGFLOW_RETURN_IF_ERROR(server_.errors_.Next("open_snapshot"));
   return std::make_unique<FakeSession>(server_);
+}
+
+void FakeSource::ReleaseSnapshot() {
+  base::MutexLock lock(&server_.mutex_);
+  server_.slots_own_ = false;
 }
 
 absl::Status FakeSource::Run(StreamWriter& out, std::stop_token stop) {

@@ -55,6 +55,8 @@ class FakeServer {
   postgres::Lsn acknowledged() const;
   int run_count() const;
   int snapshot_count() const;
+  // Sessions that keep a snapshot now; the slot's own until it is asked for or released.
+  int snapshots_held() const;
   bool WaitForAcknowledged(postgres::Lsn lsn, absl::Duration timeout = absl::Seconds(10)) const;
 
  private:
@@ -100,6 +102,8 @@ class FakeServer {
   bool disconnect_ ABSL_GUARDED_BY(mutex_) = false;
   int run_count_ ABSL_GUARDED_BY(mutex_) = 0;
   int snapshot_count_ ABSL_GUARDED_BY(mutex_) = 0;
+  int sessions_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool slots_own_ ABSL_GUARDED_BY(mutex_) = false;  // The slot's own snapshot is kept.
 };
 
 class FakeSource final : public Source {
@@ -115,6 +119,7 @@ class FakeSource final : public Source {
                                                       std::stop_token stop) override;
   absl::Status Select(const TableSelection& selection, std::stop_token stop) override;
   absl::StatusOr<std::unique_ptr<SnapshotSession>> OpenSnapshot(std::stop_token stop) override;
+  void ReleaseSnapshot() override;
   absl::Status Run(StreamWriter& out, std::stop_token stop) override;
   void Acknowledge(postgres::Lsn lsn) override;
   absl::StatusOr<SlotHealth> Health(std::stop_token stop) override;

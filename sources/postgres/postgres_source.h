@@ -39,6 +39,7 @@ class PostgresSource final : public engine::Source {
   absl::Status Select(const engine::TableSelection& selection, std::stop_token stop) override;
   absl::StatusOr<std::unique_ptr<engine::SnapshotSession>> OpenSnapshot(
       std::stop_token stop) override;
+  void ReleaseSnapshot() override { created_.reset(); }
   absl::Status Run(engine::StreamWriter& out, std::stop_token stop) override;
   void Acknowledge(postgres::Lsn lsn) override;
   absl::StatusOr<engine::SlotHealth> Health(std::stop_token stop) override;
