@@ -116,6 +116,7 @@ class SnapshotKillTest : public SharedServerTest {
   // Statements until the copy was complete.
   int CountStatements(Counted counted, const std::string& role);
   void KillAt(Counted counted, const std::string& role, int statement, bool unsent);
+  void RunAndKill(Counted counted, const std::string& role, int statement, bool unsent);
   void KillAtSome(const std::string& role);
   void Finish();
   std::unique_ptr<PgflowProcess> RunBehind(StallingProxy& proxy, Counted counted,
@@ -172,27 +173,30 @@ int SnapshotKillTest::CountStatements(Counted counted, const std::string& role) 
   return statements;
 }
 
+void SnapshotKillTest::RunAndKill(Counted counted, const std::string& role, int statement,
+                                  bool unsent) {
+  StallingProxy proxy(shared_server->port());
+  proxy.StallAtStatement(statement, unsent);
+  const std::unique_ptr<PgflowProcess> process = RunBehind(proxy, counted, role);
+  const std::string complete = fmt::format(
+      "SELECT snapshot_complete FROM pgflow.checkpoint WHERE pipeline = '{}'", pipeline_.name);
+  EXPECT_TRUE(Eventually([&] {
+    return proxy.stalled() || !process->running() || target_.ValueIfAny(complete) == "t";
+  }));
+  EXPECT_TRUE(process->running()) << process->Output();
+  process->Kill9();
+  pipeline_.source_url = source_.url();
+  SetSink(target_.url(role));
+}
+
 void SnapshotKillTest::KillAt(Counted counted, const std::string& role, int statement,
                               bool unsent) {
   SCOPED_TRACE(fmt::format("statement {} of the {}, {}, role {}", statement,
                            counted == Counted::kOfSource ? "source" : "target",
                            unsent ? "not sent" : "not answered", role));
   MakeDatabases(role);
-  {
-    StallingProxy proxy(shared_server->port());
-    proxy.StallAtStatement(statement, unsent);
-    const std::unique_ptr<PgflowProcess> process = RunBehind(proxy, counted, role);
-    const std::string complete = fmt::format(
-        "SELECT snapshot_complete FROM pgflow.checkpoint WHERE pipeline = '{}'", pipeline_.name);
-    EXPECT_TRUE(Eventually([&] {
-      return proxy.stalled() || !process->running() || target_.ValueIfAny(complete) == "t";
-    }));
-    EXPECT_TRUE(process->running()) << process->Output();
-    process->Kill9();
-  }
+  RunAndKill(counted, role, statement, unsent);
   source_.Execute(kChanges);
-  pipeline_.source_url = source_.url();
-  SetSink(target_.url(role));
   RunToCurrent();
   ExpectEqual(kTables);
   if (HasFailure()) {
@@ -207,15 +211,17 @@ void SnapshotKillTest::KillAtSome(const std::string& role) {
   std::printf("PGFLOW_KILL_SEED=%llu\n", static_cast<unsigned long long>(seed));
   std::mt19937_64 random(seed);
   const bool every = NumberFromEnvironment("PGFLOW_KILL_EVERY", 0) != 0;
-  for (const auto& [counted, some] :
-       {std::pair(Counted::kOfTarget, 4), std::pair(Counted::kOfSource, 2)}) {
-    const int count = CountStatements(counted, role);
-    ASSERT_GT(count, 20);
-    std::printf("%d statements\n", count);
-    std::fflush(stdout);
-    for (int i = 1; i <= (every ? count : some) && !HasFailure(); ++i) {
+  struct Side {
+    Counted counted;
+    int about;  // So many statements; one more than there are is the end of the copy.
+    int some;
+  };
+  for (const Side& side : {Side{Counted::kOfTarget, 310, 2}, Side{Counted::kOfSource, 75, 1}}) {
+    const int count = every ? CountStatements(side.counted, role) : side.about;
+    for (int i = 1; i <= (every ? count : side.some) && !HasFailure(); ++i) {
       const int statement = every ? i : std::uniform_int_distribution<int>(1, count)(random);
-      KillAt(counted, role, statement, std::uniform_int_distribution<int>(0, 1)(random) == 0);
+      const bool unsent = std::uniform_int_distribution<int>(0, 1)(random) == 0;
+      KillAt(side.counted, role, statement, unsent);
     }
   }
 }
@@ -223,6 +229,23 @@ void SnapshotKillTest::KillAtSome(const std::string& role) {
 TEST_F(SnapshotKillTest, WithARoleThatSwitchesForeignKeysOff) { KillAtSome("postgres"); }
 
 TEST_F(SnapshotKillTest, WithARoleThatCannot) { KillAtSome("low"); }
+
+// In its first second, from the first statement on: the next start wants no copy either.
+TEST_F(SnapshotKillTest, AStreamCopiesNothing) {
+  const auto every = static_cast<int>(NumberFromEnvironment("PGFLOW_KILL_EVERY", 0));
+  for (int statement = 1; statement <= 24; statement += every != 0 ? 1 : 5) {
+    SCOPED_TRACE(fmt::format("statement {}", statement));
+    MakeDatabases("postgres");
+    pipeline_.source_options = "    mode: stream\n";
+    pipeline_.tables = "[public.parent]";
+    RunAndKill(Counted::kOfTarget, "postgres", statement, statement % 2 == 0);
+    source_.Execute("INSERT INTO parent SELECT i, 'new' FROM generate_series(601, 640) i");
+    RunToCurrent();
+    EXPECT_EQ(target_.Value("SELECT count(*) FROM parent WHERE id <= 600"), "0");
+    if (HasFailure()) break;
+    Finish();
+  }
+}
 
 }  // namespace
 }  // namespace pgflow::tests
