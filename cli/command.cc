@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/status.h"
-#include "postgres/client/connection.h"
+#include "postgres/client/connection_url.h"
 
 namespace pgflow::cli {
 
@@ -16,7 +16,7 @@ std::optional<engine::PipelineParts> LoadPipeline(const Invocation& invocation,
   if (problems.empty()) {
     const config::Node source = root->Find("source").Find(parts->source_type);
     const std::string url = source.Find("url").text();
-    if (!url.empty()) parts->options.source_name = postgres::RedactUrl(url);
+    if (!url.empty()) parts->options.source_name = postgres::ShownUrl(url);
     return parts;
   }
   std::ostream& error = invocation.console.error;

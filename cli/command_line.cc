@@ -2,7 +2,23 @@
 
 #include <CLI/CLI.hpp>
 
+#include "base/config/node.h"
+
 namespace pgflow::cli {
+namespace {
+
+// What nobody asked for, without the value of a misspelt option: it may be a password.
+std::string Unexpected(const CLI::App& app) {
+  std::string text;
+  for (const std::string& extra : app.remaining(/*recurse=*/true)) {
+    const std::string shown = extra.starts_with("-") ? extra.substr(0, extra.find('=')) : extra;
+    text += text.empty() ? "" : ", ";
+    text += config::IsHarmless(shown) ? shown : "one that is not shown";
+  }
+  return text;
+}
+
+}  // namespace
 
 struct CommandLine::Parser {
   Parser(const std::string& name, const std::string& summary) : app(summary, name) {}
@@ -86,8 +102,13 @@ CommandLine::Action CommandLine::Parse(const std::vector<std::string>& arguments
     parser_->app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
     return parser_->chosen;
   } catch (const CLI::ParseError& error) {
-    const int exit = parser_->app.exit(error, console.out, console.error);
-    code = exit == 0 ? ExitCode::kDone : ExitCode::kUsage;
+    code = error.get_exit_code() == 0 ? ExitCode::kDone : ExitCode::kUsage;
+    if (error.get_name() == "ExtrasError") {
+      console.error << "The following arguments were not expected: " << Unexpected(parser_->app)
+                    << "\nRun with --help for more information.\n";
+      return nullptr;
+    }
+    parser_->app.exit(error, console.out, console.error);
     return nullptr;
   }
 }

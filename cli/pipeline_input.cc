@@ -72,6 +72,13 @@ std::string FlagDoc(const FieldDescription& field) {
                                               : field.doc;
 }
 
+bool IsFileName(const std::string& text) { return config::IsHarmless(text, "/~, "); }
+
+std::string CannotRead(const std::string& file, const absl::Status& status) {
+  if (IsFileName(file)) return std::string(base::Message(status));
+  return "cannot be read; it is not shown, because it may be a URL with a password";
+}
+
 std::string SinkPrefix(const engine::Registry& registry, const std::string& type) {
   const bool shared =
       std::ranges::find(registry.sources, type, &engine::ComponentType<engine::Source>::name) !=
@@ -112,7 +119,11 @@ void PipelineInput::AddFlags(CommandLine::Command& command, const std::string& p
   }
 }
 
-std::string PipelineInput::name() const { return file_.empty() ? kCommandLine : file_; }
+// A URL in the place of the file may have a password in it.
+std::string PipelineInput::name() const {
+  if (file_.empty()) return kCommandLine;
+  return IsFileName(file_) ? file_ : "the pipeline file";
+}
 
 std::optional<Node> PipelineInput::Read(config::Problems& problems) const {
   if (file_.empty()) return ReadFlags(problems);
@@ -124,10 +135,10 @@ std::optional<Node> PipelineInput::Read(config::Problems& problems) const {
   }
   const absl::StatusOr<std::string> text = config::ReadTextFile(file_);
   if (!text.ok()) {
-    problems.Add(0, 0, std::string(base::Message(text.status())));
+    problems.Add(0, 0, CannotRead(file_, text.status()));
     return std::nullopt;
   }
-  return config::ParseYaml(*text, file_, problems);
+  return config::ParseYaml(*text, name(), problems);
 }
 
 // The section of the flags that were given; without entries when there are none.
@@ -172,7 +183,7 @@ void PipelineInput::AppendTransformers(const std::string& file, std::vector<Node
                                        config::Problems& problems) {
   const absl::StatusOr<std::string> text = config::ReadTextFile(file);
   if (!text.ok()) {
-    problems.Add(Scalar(file, kTransform, ""), std::string(base::Message(text.status())));
+    problems.Add(Scalar(file, kTransform, ""), CannotRead(file, text.status()));
     return;
   }
   const Node root = config::ParseYaml(*text, file, problems);

@@ -149,8 +149,7 @@ TEST_F(ProgramTest, ShowsAllProblemsOfABadFile) {
             "6:40: 'source.postgres.snapshot.range_size' must be from 128KiB to 1TiB, not '64'\n"
             "8:5: unknown key 'postgers' in 'sinks[0]'; did you mean 'postgres'?\n"
             "9:14: unknown key 'table' in 'sinks[1].stdout'; did you mean 'tables'?\n"
-            "10:18: 'sinks[1].dead_letter' must be a section of keys and values, not "
-            "'refused.jsonl'\n");
+            "10:18: 'sinks[1].dead_letter' must be a section of keys and values, not a text\n");
 }
 
 TEST_F(ProgramTest, NamesThePlaceOfEachProblem) {

@@ -244,7 +244,10 @@ absl::Status Transfer::ErrorOf(CURLcode code) const {
     default:
       break;
   }
-  const bool explained = error_text_[0] != '\0' && code != CURLE_URL_MALFORMAT;
+  // Of a proxy that it cannot use curl repeats the whole URL, user and password too.
+  const bool of_proxy = !options_.connection.proxy.empty() && !IsConnected();
+  if (of_proxy) remedy = "; check connection.proxy";
+  const bool explained = error_text_[0] != '\0' && code != CURLE_URL_MALFORMAT && !of_proxy;
   return base::MakeStatus(error, "{}: {}{}", Name(),
                           explained ? error_text_.data() : curl_easy_strerror(code), remedy);
 }

@@ -2,6 +2,7 @@
 
 #include <curl/curl.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "base/status.h"
@@ -22,9 +23,23 @@ std::string Part(CURLU* url, CURLUPart part) {
   return result;
 }
 
+// An '@' behind a part with a ':' in it: the '/', '?' or '#' between the two may stand in a
+// password.
+bool MayBeCut(const std::string& text) {
+  const size_t begin = text.find("//");
+  if (begin == std::string::npos) return true;
+  const size_t end = std::min(text.find_first_of("/?#", begin + 2), text.size());
+  return text.substr(begin, end - begin).find(':') != std::string::npos &&
+         text.find('@', end) != std::string::npos;
+}
+
 }  // namespace
 
 std::string Url::Origin() const { return scheme + "://" + host + (port.empty() ? "" : ":" + port); }
+
+std::string Url::Shown() const {
+  return Origin() + (path.find_first_of("@:") == std::string::npos ? path : "/...");
+}
 
 absl::StatusOr<Url> ParseUrl(const std::string& text) {
   StartCurlLibrary();
@@ -46,6 +61,10 @@ absl::StatusOr<Url> ParseUrl(const std::string& text) {
       !Part(parsed.get(), CURLUPART_PASSWORD).empty()) {
     return absl::InvalidArgumentError(
         "a user or password in the URL: write them under connection.auth");
+  }
+  if (MayBeCut(text)) {
+    return absl::InvalidArgumentError(
+        "an '@' behind the host: write it as %40, and user and password under connection.auth");
   }
   return url;
 }

@@ -18,8 +18,9 @@ struct Url {
 
   // "https://host:port"
   std::string Origin() const;
-  // "https://host:port/path", without user, password and query.
-  std::string Shown() const { return Origin() + path; }
+  // "https://host:port/path", without user, password and query; of a path that may have been meant
+  // for those, "/...".
+  std::string Shown() const;
 };
 
 // kInvalidArgument, without the text itself, for what is no http or https URL, and for one with a

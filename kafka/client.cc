@@ -116,18 +116,25 @@ void OnLog(const rd_kafka_t*, int, const char* facility, const char* text) {
   base::LogDebug("kafka: {}: {}", facility, text);
 }
 
+bool IsSecret(std::string_view setting) {
+  for (const std::string_view part : {"password", "pem", "secret", "sasl", "oauth"}) {
+    if (setting.find(part) != std::string_view::npos) return true;
+  }
+  return false;
+}
+
 absl::Status SetAll(rd_kafka_conf_t* conf, const Settings& settings) {
   std::array<char, 512> text{};
   for (const auto& [name, value] : settings) {
     const rd_kafka_conf_res_t result =
         rd_kafka_conf_set(conf, name.c_str(), value.c_str(), text.data(), text.size());
     if (result == RD_KAFKA_CONF_OK) continue;
-    // The library's text may repeat the value: not for what may be a password.
-    const bool secret = name.find("password") != std::string::npos ||
-                        name.find("pem") != std::string::npos ||
-                        name.find("secret") != std::string::npos;
+    // The library's text may repeat the value, whole or in pieces, and any setting may be a secret.
+    const std::string_view said(text.data());
+    const bool repeats =
+        value.size() >= 3 && said.find(value.substr(0, 3)) != std::string_view::npos;
     return base::MakeStatus(StatusCode::kInvalidArgument, "librdkafka's {}: {}", name,
-                            secret ? "the value is refused" : text.data());
+                            IsSecret(name) || repeats ? "the value is refused" : said);
   }
   return absl::OkStatus();
 }

@@ -1,6 +1,7 @@
 #include "kafka/user_settings.h"
 
 #include <algorithm>
+#include <cctype>
 
 #include "base/status.h"
 
@@ -8,8 +9,22 @@ namespace pgflow::kafka {
 
 absl::Status CheckBrokers(const std::vector<std::string>& brokers) {
   for (const std::string& broker : brokers) {
-    if (!broker.empty() && broker.find(',') == std::string::npos) continue;
-    return absl::InvalidArgumentError("brokers: each is host:port");
+    // The library names brokers in its messages: a user with a password must not pass for one.
+    const auto fits = [](unsigned char c) {
+      return std::isalnum(c) != 0 || c >= 0x80 ||
+             std::string_view(".-_:[]").find(static_cast<char>(c)) != std::string_view::npos;
+    };
+    const size_t colon = broker.rfind(':');
+    const bool has_port =
+        colon != std::string::npos && broker.find(']', colon) == std::string::npos;
+    const std::string_view port =
+        has_port ? std::string_view(broker).substr(colon + 1) : std::string_view("9092");
+    const bool good =
+        !broker.empty() && std::ranges::all_of(broker, fits) && !port.empty() &&
+        std::ranges::all_of(port, [](unsigned char c) { return std::isdigit(c) != 0; });
+    if (good) continue;
+    return absl::InvalidArgumentError(
+        "brokers: each is host:port; user and password belong to sasl, TLS to tls");
   }
   return absl::OkStatus();
 }

@@ -162,7 +162,7 @@ TEST(ConfigSpecTest, RefusesWrongTypes) {
       {"snapshot: {workers: 65536}", "'snapshot.workers' must be an integer"},
       {"snapshot: {workers: -1}", "'snapshot.workers' must be an integer, not '-1'"},
       {"snapshot: {workers: 0}", "'snapshot.workers' must be from 1 to 64, not '0'"},
-      {"snapshot: 3", "'snapshot' must be a section of keys and values, not '3'"},
+      {"snapshot: 3", "'snapshot' must be a section of keys and values, not a text"},
       {"tables: public.a", "'tables' must be a list of texts"},
       {"labels: [a]", "'labels' must be a map of texts"},
       {"rules: {column: a}", "'rules' must be a list of sections"},

@@ -48,10 +48,16 @@ bool Node::is_from_reference() const { return body_ && !body_->written.empty(); 
 
 std::string Node::Quoted() const {
   if (is_from_reference()) return fmt::format("the value of {}", body_->written);
-  constexpr size_t kShown = 60;
-  const std::string& all = text();
-  if (all.size() <= kShown) return fmt::format("'{}'", all);
-  return fmt::format("'{}...'", std::string_view(all).substr(0, kShown));
+  return IsHarmless(text(), " ") ? fmt::format("'{}'", text()) : "what is written there";
+}
+
+bool IsHarmless(std::string_view text, std::string_view also) {
+  constexpr size_t kLongest = 60;
+  return text.size() <= kLongest && std::ranges::all_of(text, [also](char c) {
+           return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+                  std::string_view("_.+-*").find(c) != std::string_view::npos ||
+                  also.find(c) != std::string_view::npos;
+         });
 }
 
 const std::vector<Node>& Node::items() const { return (body_ ? *body_ : AbsentBody()).items; }

@@ -53,7 +53,8 @@ class Node {
   bool is_quoted() const;
   // True when a reference gave (part of) the text: then messages must not repeat it.
   bool is_from_reference() const;
-  // How a message may name the value: 'text', or "the value of ${NAME}".
+  // How a message may name the value: 'text', "the value of ${NAME}", or not at all where it may be
+  // a secret in the wrong place.
   std::string Quoted() const;
 
   // A list's items; empty for everything else.
@@ -77,7 +78,7 @@ struct Node::Body {
   int column = 0;
   std::string path;
   std::string text;
-  std::string written;  // Before references were resolved; empty when there were none.
+  std::string written;  // The references in it, without their defaults; empty when none.
   bool quoted = false;
   std::vector<Node> items;
   std::vector<std::pair<Node, Node>> entries;
@@ -115,6 +116,10 @@ class Problems {
   std::string file_;
   std::vector<Problem> problems_;
 };
+
+// Letters, digits, what stands in names and numbers, and `also`: neither a URL nor an assignment,
+// which may have a secret in them, nor a long text.
+bool IsHarmless(std::string_view text, std::string_view also = {});
 
 // The one of `names` that `text` is most likely a misspelling of; empty when none is near.
 std::string NearestName(std::string_view text, const std::vector<std::string>& names);

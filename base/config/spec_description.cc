@@ -16,20 +16,43 @@ std::string JoinNames(const std::vector<std::string>& names) {
   return text;
 }
 
-// What was found instead, for a message.
-std::string Found(const Node& node) {
+// What was found instead, for a message. A text where another kind of thing belongs may be
+// anything, a password too: it is not shown.
+std::string Found(const Node& node, bool shows_text) {
   switch (node.kind()) {
     case Node::Kind::kAbsent:
     case Node::Kind::kNull:
       return "nothing";
     case Node::Kind::kScalar:
-      return node.Quoted();
+      return shows_text || node.is_from_reference() ? node.Quoted() : "a text";
     case Node::Kind::kList:
       return "a list";
     case Node::Kind::kMap:
       return "a map";
   }
   return "";
+}
+
+// Of these, the text that was found is a misspelt one.
+bool ShowsText(ValueType type) {
+  switch (type) {
+    case ValueType::kBoolean:
+    case ValueType::kInteger:
+    case ValueType::kNumber:
+    case ValueType::kDuration:
+    case ValueType::kByteSize:
+    case ValueType::kChoice:
+      return true;
+    case ValueType::kString:
+    case ValueType::kSecret:
+    case ValueType::kStringList:
+    case ValueType::kStringMap:
+    case ValueType::kSection:
+    case ValueType::kSectionList:
+    case ValueType::kAny:
+      return false;
+  }
+  return false;
 }
 
 // "an integer", and how to write one where that is not plain.
@@ -106,7 +129,7 @@ bool CheckKeys(const Node& node, const std::vector<std::string>& names, Problems
   if (node.is_null() || node.is_absent()) return true;
   if (!node.is_map()) {
     problems.Add(node, fmt::format("{} must be a section of keys and values, not {}", PlaceOf(node),
-                                   Found(node)));
+                                   Found(node, false)));
     return false;
   }
   for (const auto& [key, value] : node.entries()) {
@@ -122,7 +145,10 @@ bool CheckKeys(const Node& node, const std::vector<std::string>& names, Problems
     } else {
       hint = fmt::format("valid here: {}", JoinNames(names));
     }
-    problems.Add(key, fmt::format("unknown key '{}' in {}; {}", key.text(), PlaceOf(node), hint));
+    // Without a value it may be what a comma cut off from the value before it.
+    const bool shown = !value.is_null() && IsHarmless(key.text());
+    const std::string name = shown ? Quote(key.text()) + " " : "";
+    problems.Add(key, fmt::format("unknown key {}in {}; {}", name, PlaceOf(node), hint));
   }
   return true;
 }
@@ -141,12 +167,12 @@ void AddEmpty(const Node& node, const FieldDescription&, Problems& problems) {
 
 void AddWrongType(const Node& node, const FieldDescription& field, Problems& problems) {
   problems.Add(node, fmt::format("{} must be {}, not {}", PlaceOf(node), Expectation(field),
-                                 field.type == ValueType::kSecret ? "a section" : Found(node)));
+                                 Found(node, ShowsText(field.type))));
 }
 
 void AddOutOfRange(const Node& node, const FieldDescription& field, Problems& problems) {
   problems.Add(node, fmt::format("{} must be from {} to {}, not {}", PlaceOf(node), *field.minimum,
-                                 *field.maximum, Found(node)));
+                                 *field.maximum, Found(node, true)));
 }
 
 void AddWrongChoice(const Node& node, const FieldDescription& field, Problems& problems) {
@@ -156,7 +182,7 @@ void AddWrongChoice(const Node& node, const FieldDescription& field, Problems& p
     if (!nearest.empty()) hint = fmt::format("; did you mean '{}'?", nearest);
   }
   problems.Add(node, fmt::format("{} must be one of {}, not {}{}", PlaceOf(node),
-                                 JoinNames(field.choices), Found(node), hint));
+                                 JoinNames(field.choices), Found(node, true), hint));
 }
 
 }  // namespace pgflow::config

@@ -93,8 +93,8 @@ class Reader {
       const std::string path = key->path;
       for (const auto& [other, value] : body.entries) {
         if (other.text() != key->text) continue;
-        problems_.Add(Node(key), fmt::format("'{}' is written twice; the first time in line {}",
-                                             key->text, other.line()));
+        problems_.Add(Node(key), fmt::format("{} is written twice; the first time in line {}",
+                                             Node(key).Quoted(), other.line()));
       }
       body.entries.emplace_back(Node(std::move(key)), Convert(entry.second, path, mark, depth + 1));
     }
@@ -117,8 +117,10 @@ class Reader {
         return;
       }
       body.text.append(rest.substr(0, at));
-      body.text += Resolve(std::string(rest.substr(at + 2, end - at - 2)), body);
-      body.written += rest.substr(at, end - at + 1);
+      const std::string reference(rest.substr(at + 2, end - at - 2));
+      body.text += Resolve(reference, body);
+      // Without a default, which may be a password.
+      body.written += fmt::format("${{{}}}", reference.substr(0, reference.find(":-")));
       rest.remove_prefix(end + 1);
     }
     body.text.append(rest);
@@ -141,9 +143,8 @@ class Reader {
     const std::string name = reference.substr(0, colon);
     if (!IsVariableName(name)) {
       AddProblem(body,
-                 fmt::format("${{{}}} is no reference; write ${{NAME}}, ${{NAME:-default}} or "
-                             "${{file:/path}}",
-                             reference));
+                 "what stands between '${' and '}' is no reference; write ${NAME}, "
+                 "${NAME:-default} or ${file:/path}, and $${ for a plain ${");
       return "";
     }
     std::optional<std::string> value = environment_(name);
@@ -187,8 +188,11 @@ Node ParseYaml(std::string_view text, const std::string& file, Problems& problem
     root = Reader(file, found, environment).Convert(yaml, "", YAML::Mark(), 0);
   } catch (const YAML::Exception& error) {
     const bool placed = !error.mark.is_null();
+    // Behind a colon the library names what it found: an anchor may be a password that begins with
+    // '*'.
+    const std::string what = error.msg.substr(0, error.msg.find(':'));
     found.Add(placed ? error.mark.line + 1 : 0, placed ? error.mark.column + 1 : 0,
-              fmt::format("not valid YAML: {}", error.msg));
+              fmt::format("not valid YAML: {}", what));
   }
   for (const Problem& problem : found.Sorted()) {
     auto place = std::make_shared<Node::Body>();

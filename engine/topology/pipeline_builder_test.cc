@@ -188,7 +188,7 @@ admin: {listen: localhost}
                   "p.yaml:8:11: 'sinks[0].name' must be 1 to 40 of a-z, 0-9 and _, not 'a b'",
                   "p.yaml:10:5: one sink an entry; 'stdout' and 'store' cannot share one",
                   "p.yaml:11:5: a sink is missing here; write one of: store, stdout",
-                  "p.yaml:12:5: 'sinks[3]' must be a section of keys and values, not '7'",
+                  "p.yaml:12:5: 'sinks[3]' must be a section of keys and values, not a text",
                   "p.yaml:13:17: 'admin.listen' must be host:port, such as 127.0.0.1:9187, not "
                   "'localhost'"));
 }

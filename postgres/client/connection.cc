@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "postgres/client/connection_url.h"
 #include "postgres/client/session.h"
 #include "postgres/types/sql_state.h"
 
@@ -128,18 +129,7 @@ Connection::~Connection() {
 
 absl::StatusOr<std::unique_ptr<Connection>> Connection::Connect(const ConnectOptions& options,
                                                                 std::stop_token stop) {
-  char* parse_error = nullptr;
-  PQconninfoOption* parsed = PQconninfoParse(options.url.c_str(), &parse_error);
-  if (parsed == nullptr) {
-    // libpq's own text may quote the url, password and all.
-    PQfreemem(parse_error);
-    return base::MakeStatus(absl::StatusCode::kInvalidArgument,
-                            "the connection url {} cannot be parsed; expected "
-                            "postgres://user:password@host:port/database with special characters "
-                            "percent-encoded",
-                            RedactUrl(options.url));
-  }
-  PQconninfoFree(parsed);
+  PGFLOW_ASSIGN_OR_RETURN(const ConnectionUrl url, ConnectionUrl::Parse(options.url));
   // Later keywords win: the url may change what stands before "dbname", not what stands behind it.
   std::vector<std::pair<const char*, const char*>> keywords = {
       {"keepalives", "1"},         {"keepalives_idle", "10"},     {"keepalives_interval", "5"},
@@ -163,12 +153,13 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Connect(const ConnectOpt
     return absl::ResourceExhaustedError("no memory for a connection");
   }
   std::unique_ptr<Connection> connection(new Connection(handle));
-  PGFLOW_RETURN_IF_ERROR(connection->FinishConnecting(options, stop));
+  PGFLOW_RETURN_IF_ERROR(connection->FinishConnecting(options, url, stop));
   PGFLOW_RETURN_IF_ERROR(connection->ApplySettings(options, stop));
   return connection;
 }
 
-absl::Status Connection::FinishConnecting(const ConnectOptions& options, std::stop_token stop) {
+absl::Status Connection::FinishConnecting(const ConnectOptions& options, const ConnectionUrl& url,
+                                          std::stop_token stop) {
   session_->replication = options.replication;
   if (session_->wake_fd < 0) return absl::ResourceExhaustedError("no file descriptor left");
   PQsetNoticeReceiver(connection_, &LogNotice, nullptr);
@@ -176,19 +167,19 @@ absl::Status Connection::FinishConnecting(const ConnectOptions& options, std::st
   PostgresPollingStatusType state = PGRES_POLLING_WRITING;
   while (state != PGRES_POLLING_OK) {
     if (PQstatus(connection_) == CONNECTION_BAD || state == PGRES_POLLING_FAILED) {
-      const std::string message = Trimmed(PQerrorMessage(connection_));
+      const std::string_view message = PQerrorMessage(connection_);
       const absl::StatusCode code = PQconnectionNeedsPassword(connection_) != 0
                                         ? absl::StatusCode::kUnauthenticated
                                         : CodeOfRefusal(message);
-      return base::MakeStatus(code, "cannot connect to {}: {}{}", RedactUrl(options.url), message,
+      return base::MakeStatus(code, "cannot connect to {}: {}{}", url.shown(), url.Explain(message),
                               RemedyOfRefusal(code, options.replication));
     }
     const short events = state == PGRES_POLLING_READING ? POLLIN : POLLOUT;
     PGFLOW_RETURN_IF_ERROR(WaitForSocket(events, deadline, stop));
     if (absl::Now() >= deadline) {
       return base::MakeStatus(absl::StatusCode::kUnavailable,
-                              "cannot connect to {}: no answer within {} s{}",
-                              RedactUrl(options.url), absl::ToInt64Seconds(options.connect_timeout),
+                              "cannot connect to {}: no answer within {} s{}", url.shown(),
+                              absl::ToInt64Seconds(options.connect_timeout),
                               RemedyOfRefusal(absl::StatusCode::kUnavailable, options.replication));
     }
     state = PQconnectPoll(connection_);

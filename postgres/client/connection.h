@@ -22,6 +22,8 @@ struct pg_result;
 
 namespace pgflow::postgres {
 
+class ConnectionUrl;
+
 struct ConnectOptions {
   std::string url;                 // A libpq URI or keyword string; may hold a password.
   std::string application_name{};  // Shows in pg_stat_activity.
@@ -160,7 +162,8 @@ class Connection {
   struct Session;
 
   explicit Connection(pg_conn* connection);
-  absl::Status FinishConnecting(const ConnectOptions& options, std::stop_token stop);
+  absl::Status FinishConnecting(const ConnectOptions& options, const ConnectionUrl& url,
+                                std::stop_token stop);
   absl::Status ApplySettings(const ConnectOptions& options, std::stop_token stop);
   absl::Status WaitForSocket(short events, absl::Time deadline, const std::stop_token& stop);
   absl::Status Flush(const std::stop_token& stop);
@@ -178,8 +181,5 @@ class Connection {
   std::unique_ptr<Session> session_;
   char* copy_message_ = nullptr;
 };
-
-// `url` without its password, for messages.
-std::string RedactUrl(std::string_view url);
 
 }  // namespace pgflow::postgres

@@ -70,45 +70,4 @@ absl::Status Connection::ErrorOf(const pg_result* result) const {
   return status;
 }
 
-std::string RedactUrl(std::string_view url) {
-  std::string redacted(url);
-  const size_t scheme = redacted.find("://");
-  if (scheme != std::string::npos) {
-    // userinfo ends at the last '@' before the path; the password starts at its first ':'.
-    const size_t begin = scheme + 3;
-    const size_t path = std::min(redacted.find_first_of("/?", begin), redacted.size());
-    size_t at = redacted.rfind('@', path);
-    // An unescaped '/' or '?' in a password: hide up to the last '@' of all.
-    const size_t last_at = redacted.rfind('@');
-    if (last_at != std::string::npos && last_at > begin && at != last_at) at = last_at;
-    if (at != std::string::npos && at >= begin) {
-      const size_t colon = redacted.find(':', begin);
-      if (colon < at) redacted.replace(colon + 1, at - colon - 1, "***");
-    }
-  }
-  // password=... of a keyword string or of the query part.
-  for (size_t from = 0; (from = redacted.find("password", from)) != std::string::npos;) {
-    size_t value = redacted.find_first_not_of(' ', from + 8);
-    if (value == std::string::npos || redacted[value] != '=') {
-      from += 8;
-      continue;
-    }
-    value = std::min(redacted.find_first_not_of(' ', value + 1), redacted.size());
-    size_t end = value;
-    const bool quoted = value < redacted.size() && redacted[value] == '\'';
-    if (quoted) {
-      for (++end; end < redacted.size() && redacted[end] != '\''; ++end) {
-        if (redacted[end] == '\\') ++end;
-      }
-      end = std::min(end + 1, redacted.size());
-    } else {
-      end = std::min(redacted.find_first_of(scheme == std::string::npos ? " " : "&", value),
-                     redacted.size());
-    }
-    redacted.replace(value, end - value, "***");
-    from = value + 3;
-  }
-  return redacted;
-}
-
 }  // namespace pgflow::postgres

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/status.h"
+#include "http/url.h"
 #include "schemas/glob.h"
 #include "sinks/opensearch/index_name.h"
 
@@ -204,12 +205,13 @@ config::ConfigSpec<OpenSearchSinkConfig> OpenSearchSinkSpec() {
 }
 
 absl::Status ValidateOpenSearchSinkConfig(const OpenSearchSinkConfig& config) {
-  if (config.url.starts_with("http://") || config.url.starts_with("https://")) {
-    if (config.url.find('?') != std::string::npos || config.url.find('#') != std::string::npos) {
-      return absl::InvalidArgumentError("url must have no query");
-    }
-  } else {
-    return absl::InvalidArgumentError("url must begin with http:// or https://");
+  const absl::StatusOr<http::Url> url = http::ParseUrl(config.url);
+  if (!url.ok()) return base::Annotate(url.status(), "url");
+  if (config.url.find_first_of("?#") != std::string::npos) {
+    return absl::InvalidArgumentError("url must have no query");
+  }
+  if (url->path.find('@') != std::string::npos) {
+    return absl::InvalidArgumentError("url: an '@' in its path");
   }
   PGFLOW_RETURN_IF_ERROR(http::Validate(config.connection));
   const http::AuthConfig& auth = config.connection.auth;
