@@ -9,12 +9,12 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
 
 #include "base/log.h"
+#include "base/pause.h"
 #include "base/status.h"
 #include "engine/observe/admin_response.h"
 #include "engine/observe/tap_access.h"
@@ -32,6 +32,7 @@ using Response = http::response<http::string_body>;
 constexpr std::chrono::seconds kRequestTimeout(2);
 constexpr std::chrono::milliseconds kStopCheckInterval(100);
 constexpr uint32_t kRequestBytesMax = 8192;
+constexpr size_t kClientsMax = 64;
 
 Response ToHttp(const AdminResponse& answer, const http::request<http::empty_body>& request) {
   Response response(static_cast<http::status>(answer.code), request.version());
@@ -84,7 +85,7 @@ class AdminServer::Listener {
     acceptor_.open(endpoint.protocol(), error);
     if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
     if (!error) acceptor_.bind(endpoint, error);
-    if (!error) acceptor_.listen(16, error);
+    if (!error) acceptor_.listen(64, error);
     return error ? failed(error) : absl::OkStatus();
   }
 
@@ -95,62 +96,76 @@ class AdminServer::Listener {
 
   void Run(const StatusFunction& status, const AdminTap& tap, const std::stop_token& stop) {
     while (!stop.stop_requested()) {
-      std::optional<tcp::socket> socket = Accept(stop);
-      if (socket.has_value()) Serve(*std::move(socket), status, tap);
+      if (!accepting_) Accept(status, tap);
+      context_.restart();
+      context_.run_for(kStopCheckInterval);
+      if (!accepting_) base::Pause(absl::FromChrono(kStopCheckInterval), stop);
+      std::erase_if(streams_, [](const auto& stream) { return stream->ended(); });
     }
     streams_.clear();
     error_code ignored;
     acceptor_.close(ignored);
+    for (const auto& client : clients_) client->stream.close();
+    // The handlers refer to this object: they must have run.
+    context_.restart();
+    context_.run();
   }
 
  private:
-  std::optional<tcp::socket> Accept(const std::stop_token& stop) {
-    std::optional<tcp::socket> accepted;
-    bool done = false;
-    acceptor_.async_accept([&](const error_code& error, tcp::socket socket) {
-      done = true;
-      if (!error) accepted.emplace(std::move(socket));
-    });
-    while (!done && !stop.stop_requested()) {
-      context_.restart();
-      context_.run_for(kStopCheckInterval);
-      std::erase_if(streams_, [](const auto& stream) { return stream->ended(); });
+  // A connection that is to ask one thing; ends with the last handler that holds it.
+  struct Client {
+    explicit Client(tcp::socket socket) : stream(std::move(socket)) {
+      parser.header_limit(kRequestBytesMax);
     }
-    if (!done) {
-      // The handler refers to this frame: it must have run.
-      error_code ignored;
-      acceptor_.cancel(ignored);
-      RunAll();
-    } else if (!accepted.has_value()) {
-      // Out of descriptors, say: trying again at once would only burn the processor.
-      error_code ignored;
-      asio::steady_timer(context_, kStopCheckInterval).wait(ignored);
-    }
-    return accepted;
-  }
-
-  void Serve(tcp::socket socket, const StatusFunction& status, const AdminTap& tap) {
-    beast::tcp_stream stream(std::move(socket));
+    beast::tcp_stream stream;
     beast::flat_buffer buffer;
     http::request_parser<http::empty_body> parser;
-    parser.header_limit(kRequestBytesMax);
-    error_code error;
-    const auto keep = [&error](const error_code& result, size_t) { error = result; };
-    stream.expires_after(kRequestTimeout);
-    http::async_read(stream, buffer, parser, keep);
-    RunAll();
-    if (error) return;
+    Response response;
+    std::optional<http::response_serializer<http::string_body>> serializer;
+  };
+  using ClientPtr = std::shared_ptr<Client>;
+
+  void Accept(const StatusFunction& status, const AdminTap& tap) {
+    accepting_ = true;
+    acceptor_.async_accept([&](const error_code& error, tcp::socket socket) {
+      accepting_ = false;
+      // Out of descriptors, say: trying again at once would only burn the processor.
+      if (error) return;
+      Take(std::move(socket), status, tap);
+      Accept(status, tap);
+    });
+  }
+
+  void Take(tcp::socket socket, const StatusFunction& status, const AdminTap& tap) {
+    // Who waits longest without a word makes room for who may have something to ask.
+    if (clients_.size() >= kClientsMax) {
+      clients_.front()->stream.close();
+      clients_.pop_front();
+    }
+    const ClientPtr client = std::make_shared<Client>(std::move(socket));
+    clients_.push_back(client);
+    client->stream.expires_after(kRequestTimeout);
+    http::async_read(client->stream, client->buffer, client->parser,
+                     [this, client, &status, &tap](const error_code& error, size_t) {
+                       clients_.remove(client);
+                       if (!error) Serve(client, status, tap);
+                     });
+  }
+
+  void Serve(const ClientPtr& client, const StatusFunction& status, const AdminTap& tap) {
+    const http::request<http::empty_body>& request = client->parser.get();
     AdminResponse answer;
-    if (tap.tap == nullptr || !AsksForTap(parser.get())) {
-      answer = Answer(parser.get(), status, tap.tap);
-    } else if (std::unique_ptr<TapWatcher> watcher = Watch(parser.get(), stream, tap, answer);
+    if (tap.tap == nullptr || !AsksForTap(request)) {
+      answer = Answer(request, status, tap.tap);
+    } else if (std::unique_ptr<TapWatcher> watcher = Watch(request, client->stream, tap, answer);
                watcher != nullptr) {
-      const int descriptor = stream.release_socket().release(error);
+      error_code error;
+      const int descriptor = client->stream.release_socket().release(error);
       if (error) return;
       streams_.push_back(std::make_unique<TapStream>(descriptor, std::move(watcher), tap.format()));
       return;
     }
-    Send(parser.get(), answer, stream);
+    Send(client, answer);
   }
 
   // Null: `answer` says why not.
@@ -178,30 +193,28 @@ class AdminServer::Listener {
                   base::Message(watcher.status()));
   }
 
-  void Send(const http::request<http::empty_body>& request, const AdminResponse& answer,
-            beast::tcp_stream& stream) {
-    const Response response = ToHttp(answer, request);
-    http::response_serializer<http::string_body> serializer(response);
-    const bool head = request.method() == http::verb::head;
-    error_code error;
-    const auto keep = [&error](const error_code& result, size_t) { error = result; };
-    stream.expires_after(kRequestTimeout);
-    if (head) {
-      http::async_write_header(stream, serializer, keep);
+  void Send(const ClientPtr& client, const AdminResponse& answer) {
+    const http::request<http::empty_body>& request = client->parser.get();
+    client->response = ToHttp(answer, request);
+    client->serializer.emplace(client->response);
+    client->stream.expires_after(kRequestTimeout);
+    const auto end = [this, client](const error_code& error, size_t) {
+      clients_.remove(client);
+      error_code ignored;
+      if (!error) client->stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
+    };
+    clients_.push_back(client);
+    if (request.method() == http::verb::head) {
+      http::async_write_header(client->stream, *client->serializer, end);
     } else {
-      http::async_write(stream, serializer, keep);
+      http::async_write(client->stream, *client->serializer, end);
     }
-    RunAll();
-    stream.socket().shutdown(tcp::socket::shutdown_send, error);
-  }
-
-  void RunAll() {
-    context_.restart();
-    context_.run();
   }
 
   asio::io_context context_{1};
   tcp::acceptor acceptor_;
+  bool accepting_ = false;
+  std::list<ClientPtr> clients_;  // Whose request, or whose taking of the answer, is waited for.
   std::list<std::unique_ptr<TapStream>> streams_;
 };
 

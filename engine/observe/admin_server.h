@@ -1,7 +1,8 @@
 // AdminServer: the admin port: GET /metrics /health /ready /status /activity /tap.
 //
-// One thread of its own between Start and Stop, which answers one request after the other, each
-// within a few seconds; it only reads the status, so it can hold up nothing else. A client of /tap
+// One thread of its own between Start and Stop, which waits for many clients at once and for each
+// of them for a few seconds; of too many, the one that has waited longest is sent away. It only
+// reads the status, so it can hold up nothing else. A client of /tap
 // has a thread of its own. Not for the open network: no TLS, no authentication; listen on
 // localhost. /tap shows rows: see tap_access.h for who may.
 //
