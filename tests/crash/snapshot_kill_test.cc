@@ -23,8 +23,10 @@ namespace {
 // Two ranges each. `late` keys are not identities, and cannot be looked at while they are broken.
 constexpr const char* kSource = R"sql(
 CREATE TABLE parent (id int PRIMARY KEY, name text, filler text);
-CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent ON DELETE CASCADE, filler text);
-CREATE TABLE other (id int PRIMARY KEY, parent int REFERENCES parent ON DELETE SET NULL, filler text);
+CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent ON DELETE CASCADE,
+  filler text);
+CREATE TABLE other (id int PRIMARY KEY, parent int REFERENCES parent ON DELETE SET NULL,
+  filler text);
 CREATE TABLE whole (id int PRIMARY KEY, n int, filler text);
 ALTER TABLE whole REPLICA IDENTITY FULL;
 CREATE TABLE by_index (id int PRIMARY KEY, n int NOT NULL, filler text);
@@ -54,8 +56,10 @@ END $$;
 // Foreign keys are not made by create_schema.
 constexpr const char* kTarget = R"sql(
 CREATE TABLE parent (id int PRIMARY KEY, name text, filler text);
-CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent ON DELETE CASCADE, filler text);
-CREATE TABLE other (id int PRIMARY KEY, parent int REFERENCES parent ON DELETE SET NULL, filler text);
+CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent ON DELETE CASCADE,
+  filler text);
+CREATE TABLE other (id int PRIMARY KEY, parent int REFERENCES parent ON DELETE SET NULL,
+  filler text);
 )sql";
 
 // Rows that go, come back, move, change their keys, and refer to rows that are new.
@@ -233,7 +237,7 @@ TEST_F(SnapshotKillTest, WithARoleThatCannot) { KillAtSome("low"); }
 // In its first second, from the first statement on: the next start wants no copy either.
 TEST_F(SnapshotKillTest, AStreamCopiesNothing) {
   const auto every = static_cast<int>(NumberFromEnvironment("PGFLOW_KILL_EVERY", 0));
-  for (int statement = 1; statement <= 24; statement += every != 0 ? 1 : 5) {
+  for (int statement = 1; statement <= 24; statement += every != 0 ? 1 : 9) {
     SCOPED_TRACE(fmt::format("statement {}", statement));
     MakeDatabases("postgres");
     pipeline_.source_options = "    mode: stream\n";
