@@ -73,12 +73,14 @@ class Workload {
     std::string Rows();
     std::string Ddl();
     std::string ColumnDdl(const Table& table);
+    std::string IdentityDdl(const Table& table);
     std::string TableDdl(const Table& table);
 
     Workload& workload_;
     std::mt19937_64 random_;
     std::stop_token stop_;
     std::unique_ptr<postgres::Connection> connection_;
+    bool running_ = false;  // The first tables are there.
   };
 
   const std::string url_;
