@@ -24,7 +24,9 @@ void ReadNeeds(const std::string& needs, CaseFile& result, const std::string& fi
   for (const std::string& part :
        std::vector<std::string>(absl::StrSplit(needs, absl::ByAnyChar(", "), absl::SkipEmpty()))) {
     if (part == "server" || part == "extension") continue;
-    if (part.find_first_not_of("0123456789") == std::string::npos) {
+    if (part == "text") {
+      result.text = true;
+    } else if (part.find_first_not_of("0123456789") == std::string::npos) {
       result.server_min = std::stoi(part);
     } else {
       result.extensions.push_back(part);

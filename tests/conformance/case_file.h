@@ -2,12 +2,15 @@
 //
 //   -- What it is about, in a line or several: docs/conformance.md has them.
 //   --- needs: server 14, extension hstore
+//   --- needs: text              some of its types have no binary form, so that the whole stream
+//                                is text
 //   --- both        on both databases, before anything else
 //   --- schema      on the source: tables that pgflow creates on the target
 //   --- rows        on the source: copied by the snapshot in one run, streamed in another
 //   --- change      on the source, after that; each such section is one transaction
 //
-// Sections may be left out; `rows` and `change` may be repeated.
+// Sections may be left out; `rows` and `change` may be repeated. Cases share a database: an object
+// has the same name in no two of them.
 #pragma once
 
 #include <string>
@@ -20,6 +23,7 @@ struct CaseFile {
   std::string about;
   int server_min = 13;
   std::vector<std::string> extensions;
+  bool text = false;
   std::string both;
   std::string schema;
   std::vector<std::string> rows;

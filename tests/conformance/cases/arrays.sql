@@ -1,5 +1,6 @@
 -- Arrays: empty, with NULLs, of several dimensions, with lower bounds other than 1; of text, numeric,
 -- bytea, json, enums, domains, composites, and box, whose delimiter is another one.
+--- needs: text
 --- schema
 CREATE TYPE color AS ENUM ('red', 'green "dark"', 'blue,light');
 CREATE DOMAIN positive AS int CHECK (VALUE > 0);

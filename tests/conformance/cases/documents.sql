@@ -1,5 +1,6 @@
 -- json byte for byte (duplicate keys, blanks, large numbers), jsonb with its precise numbers, JSON
 -- null beside SQL NULL, jsonpath, xml, tsvector, tsquery.
+--- needs: text
 --- schema
 CREATE TABLE documents (id int PRIMARY KEY, j json, b jsonb, p jsonpath, x xml, v tsvector, q tsquery);
 --- rows

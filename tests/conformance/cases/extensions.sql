@@ -1,6 +1,6 @@
 -- Types of extensions: hstore with NULL and quotes, citext, ltree, cube, isn; seg and
 -- query_int, which have no binary form; citext as a key and in whole rows.
---- needs: extension hstore, citext, ltree, cube, isn, seg, intarray
+--- needs: text, extension hstore, citext, ltree, cube, isn, seg, intarray
 --- schema
 CREATE TABLE extended (id int PRIMARY KEY, h hstore, c citext, l ltree, q lquery, b cube, i isbn, hs hstore[], cs citext[]);
 CREATE TABLE extended_text (id int PRIMARY KEY, s seg, q query_int, ss seg[]);

@@ -1,5 +1,6 @@
 -- Types whose binary form is the OID of an object, which has another one on the target: regclass,
 -- regtype, regproc and the like; in arrays and domains, as a key, and of objects that are gone.
+--- needs: text
 --- both
 CREATE TABLE "Some Table" (id int PRIMARY KEY); CREATE TYPE "Some Type" AS ENUM ('a');
 CREATE FUNCTION some_function(int, text) RETURNS int LANGUAGE sql AS 'SELECT 1';

@@ -1,6 +1,6 @@
 -- PostGIS: geometry and geography of every kind, with SRID, Z and M, empty, with NaN coordinates, large,
 -- NULL, in arrays; columns of one kind and SRID; as a key, in whole rows, out of line and left alone.
---- needs: extension postgis
+--- needs: text, extension postgis
 --- schema
 CREATE TABLE places (id int PRIMARY KEY, g geometry, p geometry(Point, 4326), z geometry(PointZ, 3857), m geometry(LineStringZM),
   e geography, ep geography(Point, 4326), a geometry[], ea geography[], b box2d, b3 box3d, v int);

@@ -1,4 +1,5 @@
 -- Types without a binary form: aclitem, a base type of our own, domains over them, arrays; as a key.
+--- needs: text
 --- both
 CREATE TYPE shouted;
 CREATE FUNCTION shouted_in(cstring) RETURNS shouted LANGUAGE internal IMMUTABLE STRICT AS 'textin';

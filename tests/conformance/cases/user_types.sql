@@ -1,5 +1,6 @@
 -- Enums (also as a key), domains (nested, with checks), composites (nested, with a dropped attribute),
 -- in another schema; they have other OIDs on the target.
+--- needs: text
 --- schema
 CREATE SCHEMA "Other Types";
 CREATE TYPE "Other Types"."Mood" AS ENUM ('sad', 'so-so', 'it''s ok');
