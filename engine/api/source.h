@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <utility>
@@ -10,6 +11,7 @@
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
+#include <absl/time/time.h>
 
 #include "engine/api/checkpoint.h"
 #include "engine/api/preflight.h"
@@ -31,7 +33,9 @@ struct SlotHealth {
   // That it writes now, when it surely is the server of Open: another one when that was promoted.
   // 0: not known.
   uint32_t timeline = 0;
-  std::string ddl;  // How DDL is captured, for people: "all commands".
+  std::optional<bool> slot_active;  // Somebody reads from it; not known of every source.
+  absl::Time server_time;           // By its clock; epoch: not known.
+  std::string ddl;                  // How DDL is captured, for people: "all commands".
 };
 
 // What `pgflow check` learns of a source: the findings, and the chosen tables (leaves) for the

@@ -16,6 +16,9 @@ struct SourceTelemetry {
   std::atomic<uint64_t> acknowledged_lsn{0};   // Gauge.
   std::atomic<uint64_t> open_transactions{0};  // Gauge: streamed, not yet committed.
   std::atomic<uint64_t> reconnects{0};
+  // Gauge: when the server last said anything in the stream, in microseconds of Unix time. 0: not
+  // yet, or the source does not say.
+  std::atomic<int64_t> heard_micros{0};
 };
 
 }  // namespace pgflow::engine

@@ -327,7 +327,7 @@ absl::StatusOr<SlotHealth> FakeSource::Health(std::stop_token /*stop*/) {
   PGFLOW_RETURN_IF_ERROR(server_.errors_.Next("health"));
   base::MutexLock lock(&server_.mutex_);
   const postgres::Lsn end = std::max(server_.end_, server_.acknowledged_);
-  return SlotHealth{"reserved", end.value() - server_.acknowledged_.value(), end, 0, ""};
+  return SlotHealth{"reserved", end.value() - server_.acknowledged_.value(), end, 0, {}, {}, ""};
 }
 
 absl::StatusOr<postgres::Lsn> FakeSource::CurrentLsn(std::stop_token /*stop*/) {

@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <future>
+#include <thread>
 
 #include <absl/time/clock.h>
 
@@ -23,6 +25,8 @@ namespace {
 // With TLS, decrypted bytes may wait inside the TLS library where poll() cannot see them, so waits
 // are cut into slices of this length.
 constexpr absl::Duration kTlsPollSlice = absl::Milliseconds(20);
+// A server that is there takes a request to cancel in a millisecond.
+constexpr absl::Duration kCancelPatience = absl::Milliseconds(500);
 
 void LogNotice(void* /*argument*/, const PGresult* result) {
   const char* text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
@@ -79,7 +83,6 @@ std::string SetCommand(std::string_view name, std::string_view literal) {
 Connection::Session::Session() : wake_fd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
 
 Connection::Session::~Session() {
-  if (cancel != nullptr) PQfreeCancel(cancel);
   if (wake_fd >= 0) close(wake_fd);
 }
 
@@ -120,7 +123,7 @@ Connection::Connection(pg_conn* connection)
 Connection::~Connection() {
   if (copy_message_ != nullptr) PQfreemem(copy_message_);
   // A backend that waits for a lock does not see that its client left and would keep its own locks.
-  if (!session_->replication && PQstatus(connection_) == CONNECTION_OK &&
+  if (!session_->replication && !session_->given_up && PQstatus(connection_) == CONNECTION_OK &&
       PQtransactionStatus(connection_) == PQTRANS_ACTIVE) {
     Cancel();
   }
@@ -136,6 +139,8 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Connect(const ConnectOpt
       {"keepalives_count", "4"},   {"tcp_user_timeout", "60000"}, {"dbname", options.url.c_str()},
       {"client_encoding", "UTF8"},
   };
+  if (!options.host.empty()) keywords.emplace_back("host", options.host.c_str());
+  if (!options.port.empty()) keywords.emplace_back("port", options.port.c_str());
   if (options.replication) keywords.emplace_back("replication", "database");
   if (!options.application_name.empty()) {
     keywords.emplace_back("application_name", options.application_name.c_str());
@@ -153,6 +158,8 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Connect(const ConnectOpt
     return absl::ResourceExhaustedError("no memory for a connection");
   }
   std::unique_ptr<Connection> connection(new Connection(handle));
+  connection->session_->options = options;
+  connection->session_->stop = stop;
   PGFLOW_RETURN_IF_ERROR(connection->FinishConnecting(options, url, stop));
   PGFLOW_RETURN_IF_ERROR(connection->ApplySettings(options, stop));
   return connection;
@@ -186,7 +193,7 @@ absl::Status Connection::FinishConnecting(const ConnectOptions& options, const C
   }
   display_name_ = fmt::format("{}:{}/{} as {}", PQhost(connection_), PQport(connection_),
                               PQdb(connection_), PQuser(connection_));
-  session_->cancel = PQgetCancel(connection_);
+  session_->cancel = std::shared_ptr<PGcancel>(PQgetCancel(connection_), &PQfreeCancel);
   if (PQsetnonblocking(connection_, 1) != 0) return BrokenConnection("set up");
   return absl::OkStatus();
 }
@@ -207,10 +214,15 @@ absl::Status Connection::ApplySettings(const ConnectOptions& options, std::stop_
   if (server_version() >= 140000) sql += SetCommand("idle_session_timeout", "0");
   if (server_version() >= 170000) sql += SetCommand("transaction_timeout", "0");
   for (const auto& [name, value] : options.settings) sql += SetCommand(name, QuoteLiteral(value));
+  sql += "SELECT pg_backend_pid()";
+  // As quick as connecting.
+  session_->options.answer_timeout = std::min(options.answer_timeout, options.connect_timeout);
   absl::StatusOr<Result> result = Execute(sql, std::move(stop));
+  session_->options.answer_timeout = options.answer_timeout;
   if (!result.ok()) {
     return base::Annotate(result.status(), fmt::format("set up the session at {}", display_name_));
   }
+  session_->pid_is_real = result->row_count() == 1 && result->integer(0, 0) == backend_pid();
   return absl::OkStatus();
 }
 
@@ -229,7 +241,8 @@ bool Connection::StillThere() {
 }
 
 absl::Status Connection::WaitForSocket(short events, absl::Time deadline,
-                                       const std::stop_token& stop) {
+                                       const std::stop_token& given, bool* is_ready) {
+  const std::stop_token& stop = given.stop_possible() ? given : session_->stop;
   const int wake_fd = session_->wake_fd;
   // Runs at once when the stop has already come.
   std::stop_callback wake(stop, [wake_fd] {
@@ -255,11 +268,13 @@ absl::Status Connection::WaitForSocket(short events, absl::Time deadline,
       if (stop.stop_requested()) return absl::CancelledError("stopped");
       continue;  // Left over from an earlier wait's token.
     }
+    if (is_ready != nullptr) *is_ready = ready > 0;
     if (ready > 0 || (ready == 0 && absl::Now() >= deadline)) return absl::OkStatus();
   }
 }
 
 absl::Status Connection::Flush(const std::stop_token& stop) {
+  Silence silence;
   while (true) {
     const int pending = PQflush(connection_);
     if (pending < 0) return BrokenConnection("send");
@@ -268,18 +283,19 @@ absl::Status Connection::Flush(const std::stop_token& stop) {
       return absl::OkStatus();
     }
     // Taking results in while sending: else the server blocks on its answers and we on it.
-    PGFLOW_RETURN_IF_ERROR(WaitForSocket(POLLIN | POLLOUT, absl::InfiniteFuture(), stop));
+    PGFLOW_RETURN_IF_ERROR(WaitForServer(POLLIN | POLLOUT, silence, stop));
     if (PQconsumeInput(connection_) == 0) return BrokenConnection("send");
   }
 }
 
 absl::Status Connection::WaitForResult(const std::stop_token& stop) {
+  Silence silence;
   while (PQisBusy(connection_) != 0) {
     const int pending = PQflush(connection_);
     if (pending < 0) return BrokenConnection("send");
     if (pending == 0) session_->unflushed_bytes = 0;
     const short events = pending > 0 ? POLLIN | POLLOUT : POLLIN;
-    PGFLOW_RETURN_IF_ERROR(WaitForSocket(events, absl::InfiniteFuture(), stop));
+    PGFLOW_RETURN_IF_ERROR(WaitForServer(events, silence, stop));
     if (PQconsumeInput(connection_) == 0) return BrokenConnection("read the answer");
   }
   return absl::OkStatus();
@@ -358,9 +374,19 @@ std::string Connection::QuoteLiteral(std::string_view text) const {
 
 void Connection::Cancel() {
   if (session_->cancel == nullptr) return;
-  char error[256];
-  if (PQcancel(session_->cancel, error, sizeof(error)) == 0) {
-    base::LogDebug("cancel at {}: {}", display_name_, Trimmed(error));
+  // libpq connects anew for it and waits for the server to hang up, for ever where that hangs: so a
+  // thread of its own, which is left behind when it takes too long.
+  auto sent = std::make_shared<std::promise<std::string>>();
+  std::future<std::string> outcome = sent->get_future();
+  std::thread([sent, cancel = session_->cancel] {
+    char error[256] = "";
+    const bool done = PQcancel(cancel.get(), error, sizeof(error)) != 0;
+    sent->set_value(done ? std::string() : Trimmed(error));
+  }).detach();
+  if (outcome.wait_for(absl::ToChronoMilliseconds(kCancelPatience)) != std::future_status::ready) {
+    base::LogDebug("cancel at {}: no answer", display_name_);
+  } else if (const std::string error = outcome.get(); !error.empty()) {
+    base::LogDebug("cancel at {}: {}", display_name_, error);
   }
 }
 

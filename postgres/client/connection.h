@@ -29,6 +29,11 @@ struct ConnectOptions {
   std::string application_name{};  // Shows in pg_stat_activity.
   bool replication = false;        // A walsender session (replication=database).
   absl::Duration connect_timeout = absl::Seconds(10);
+  // How long an answer may let wait for its next byte. Infinite: for as long as the server works
+  // for us, which a second connection asks it now and then (liveness.cc).
+  absl::Duration answer_timeout = absl::InfiniteDuration();
+  std::string host{};  // Instead of the url's.
+  std::string port{};
   // SET for the session, after the ones that every session of ours gets (see connection.cc: time
   // zone, DateStyle, search_path, timeouts and the rest that could change values or end sessions).
   std::vector<std::pair<std::string, std::string>> settings{};
@@ -74,9 +79,10 @@ class Result {
 
 // Not thread-safe: one thread at a time (Cancel aside). Every waiting call takes a stop token and
 // returns kCancelled soon after a stop; the session is then in the middle of something: destroy it.
+// A call without one obeys the token of Connect.
 //
-// Errors: kUnavailable when the connection is broken or refused (the message names the server,
-// never the password); kUnauthenticated, kPermissionDenied, kInvalidArgument, ... by
+// Errors: kUnavailable when the connection is broken, dead or refused (the message names the
+// server, never the password); kUnauthenticated, kPermissionDenied, kInvalidArgument, ... by
 // CodeOfSqlState, with the SQLSTATE as payload (SqlStateOf) and detail, hint, constraint and table
 // in the message.
 class Connection {
@@ -95,6 +101,8 @@ class Connection {
   bool in_transaction() const;  // A transaction block is open.
   // Between two statements: looks whether the server closed the session meanwhile. Does not wait.
   bool StillThere();
+  // From now on; see ConnectOptions.
+  void set_answer_timeout(absl::Duration timeout);
 
   // Simple protocol; may hold several statements (the last one's result is returned).
   absl::StatusOr<Result> Execute(const std::string& sql, std::stop_token stop = {});
@@ -149,23 +157,32 @@ class Connection {
   absl::Status BeginCopyBoth(const std::string& command, std::stop_token stop);
   // One CopyData payload if one is there without waiting; empty when not. The view is valid until
   // the next call. kUnavailable when the server ended the stream.
-  absl::StatusOr<std::string_view> TryReadCopyMessage();
+  absl::StatusOr<std::string_view> TryReadCopyMessage(const std::stop_token& stop = {});
   // Waits until the socket is readable, the deadline, or a stop.
   absl::Status WaitReadable(absl::Time deadline, std::stop_token stop);
   absl::Status SendCopyMessage(std::string_view payload);
 
   std::string QuoteLiteral(std::string_view text) const;
-  // Ends the running statement, from any thread.
+  // Ends the running statement, from any thread. Does not wait for a server that does not answer.
   void Cancel();
 
  private:
   struct Session;
+  struct Silence;
+  enum class Liveness { kWorks, kWaitsForUs, kUnknown };
 
   explicit Connection(pg_conn* connection);
   absl::Status FinishConnecting(const ConnectOptions& options, const ConnectionUrl& url,
                                 std::stop_token stop);
   absl::Status ApplySettings(const ConnectOptions& options, std::stop_token stop);
-  absl::Status WaitForSocket(short events, absl::Time deadline, const std::stop_token& stop);
+  // Sets `ready`, when given, to whether the socket is.
+  absl::Status WaitForSocket(short events, absl::Time deadline, const std::stop_token& stop,
+                             bool* ready = nullptr);
+  // For something that the server has to do; perhaps for a slice of that only.
+  absl::Status WaitForServer(short events, Silence& silence, const std::stop_token& stop);
+  absl::Status EndSilence(Silence& silence, const std::stop_token& stop);
+  Liveness AskForLiveness(const std::stop_token& stop);
+  absl::Status GiveUp(std::string_view why);
   absl::Status Flush(const std::stop_token& stop);
   absl::Status WaitForResult(const std::stop_token& stop);
   absl::StatusOr<pg_result*> TakeResult(const std::stop_token& stop);

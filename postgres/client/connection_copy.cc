@@ -92,6 +92,7 @@ absl::StatusOr<bool> Connection::ReadCopyRows(std::string& out, uint64_t& row_co
                                               std::stop_token stop) {
   bool any = false;
   bool consumed = false;
+  Silence silence;
   while (true) {
     char* row = nullptr;
     const int size = PQgetCopyData(connection_, &row, 1);
@@ -110,7 +111,7 @@ absl::StatusOr<bool> Connection::ReadCopyRows(std::string& out, uint64_t& row_co
     if (size < 0) return BrokenConnection("read COPY rows");
     if (any) return true;
     // A busy server has the next rows in the socket already: poll only after a read in vain.
-    if (consumed) PGFLOW_RETURN_IF_ERROR(WaitForSocket(POLLIN, absl::InfiniteFuture(), stop));
+    if (consumed) PGFLOW_RETURN_IF_ERROR(WaitForServer(POLLIN, silence, stop));
     if (PQconsumeInput(connection_) == 0) return BrokenConnection("read COPY rows");
     consumed = true;
   }
@@ -120,7 +121,7 @@ absl::Status Connection::BeginCopyBoth(const std::string& command, std::stop_tok
   return BeginCopy(command, PGRES_COPY_BOTH, stop);
 }
 
-absl::StatusOr<std::string_view> Connection::TryReadCopyMessage() {
+absl::StatusOr<std::string_view> Connection::TryReadCopyMessage(const std::stop_token& stop) {
   if (copy_message_ != nullptr) {
     PQfreemem(copy_message_);
     copy_message_ = nullptr;
@@ -134,7 +135,7 @@ absl::StatusOr<std::string_view> Connection::TryReadCopyMessage() {
     return std::string_view(copy_message_, static_cast<size_t>(size));
   if (size == 0) return std::string_view();
   if (size == -1) {
-    const absl::Status ended = EndOfCopyStream({});
+    const absl::Status ended = EndOfCopyStream(stop);
     if (!ended.ok()) return ended;
     return base::MakeStatus(absl::StatusCode::kUnavailable, "the server {} ended the stream",
                             display_name_);

@@ -185,6 +185,45 @@ TEST_F(ConnectionTest, NoticesATerminatedBackend) {
   EXPECT_FALSE(connection_->healthy());
 }
 
+TEST_F(ConnectionTest, ADeadlineForAnAnswerIsKept) {
+  connection_->set_answer_timeout(absl::Milliseconds(300));
+  EXPECT_TRUE(connection_->Execute("SELECT 1").ok());
+  const absl::Time start = absl::Now();
+  const auto result = connection_->Execute("SELECT pg_sleep(30)");
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kUnavailable) << result.status();
+  EXPECT_NE(base::Message(result.status()).find("no answer within 300ms"), std::string_view::npos);
+  EXPECT_LT(absl::Now() - start, absl::Seconds(10));
+}
+
+// Whoever connects is obeyed where a call has no token of its own.
+TEST_F(ConnectionTest, StopOfItsConnectEndsAWaitToo) {
+  std::stop_source stop;
+  auto connection = Connection::Connect({.url = server_->url()}, stop.get_token());
+  ASSERT_TRUE(connection.ok());
+  std::jthread stopper([&stop] {
+    absl::SleepFor(absl::Milliseconds(100));
+    stop.request_stop();
+  });
+  const auto result = (*connection)->Execute("SELECT pg_sleep(30)");
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kCancelled);
+}
+
+TEST_F(ConnectionTest, ItsEndDoesNotWaitForAServerThatHangs) {
+  std::stop_source stop;
+  std::jthread stopper([&stop] {
+    absl::SleepFor(absl::Milliseconds(200));
+    EXPECT_TRUE(server_->Freeze().ok());
+    stop.request_stop();
+  });
+  const auto result = connection_->Execute("SELECT pg_sleep(5)", stop.get_token());
+  stopper.join();
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kCancelled);
+  const absl::Time start = absl::Now();
+  connection_.reset();
+  EXPECT_LT(absl::Now() - start, absl::Seconds(3));
+  EXPECT_TRUE(server_->Thaw().ok());
+}
+
 TEST(Connect, SaysWhatIsWrongWithoutThePassword) {
   const auto refused = Connection::Connect(
       {.url = "postgres://u:geheim@127.0.0.1:1/db", .connect_timeout = absl::Seconds(2)}, {});

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <vector>
 
 #include <libpq-fe.h>
@@ -19,14 +20,27 @@ struct Connection::Session {
   // Fills the arrays that libpq wants from `parameters`.
   void Bind(std::span<const Parameter> parameters);
 
-  int wake_fd = -1;            // Written by a stop callback, so that poll() ends.
-  PGcancel* cancel = nullptr;  // Made at connect: PQcancel may then be called from any thread.
+  int wake_fd = -1;  // Written by a stop callback, so that poll() ends.
+  // Made at connect: PQcancel may then be called from any thread, and after the session.
+  std::shared_ptr<PGcancel> cancel;
   bool replication = false;
+  ConnectOptions options;
+  std::stop_token stop;        // Of Connect: for calls that are given none.
+  bool pid_is_real = false;    // No pooler stands between us and the backend.
+  bool given_up = false;       // The server does not answer: nothing more is asked of it.
   size_t unflushed_bytes = 0;  // Given to libpq since the last complete flush.
   size_t outstanding = 0;      // Pipeline: results and syncs that are still to come.
   std::vector<const char*> values;
   std::vector<int> lengths;
   std::vector<int> formats;
+};
+
+// How long nothing has moved in one wait for the server. A new one for each call that waits.
+struct Connection::Silence {
+  absl::Time since = absl::InfinitePast();  // Not yet.
+  absl::Time next_look;
+  absl::Duration interval;
+  int doubts = 0;  // Looks in a row that found the server waiting for us.
 };
 
 }  // namespace pgflow::postgres

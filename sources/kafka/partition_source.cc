@@ -80,7 +80,7 @@ void PartitionSource::Acknowledge(Lsn lsn) {
 }
 
 absl::StatusOr<engine::SlotHealth> PartitionSource::Health(std::stop_token /*stop*/) {
-  return engine::SlotHealth{"", 0, Lsn(static_cast<uint64_t>(end_.load()) + 1), 0, ""};
+  return engine::SlotHealth{"", 0, Lsn(static_cast<uint64_t>(end_.load()) + 1), 0, {}, {}, ""};
 }
 
 absl::StatusOr<Lsn> PartitionSource::CurrentLsn(std::stop_token stop) {

@@ -22,6 +22,7 @@ using postgres::Lsn;
 using postgres::Result;
 
 constexpr int kServerVersionMin = 130000;
+constexpr absl::Duration kHealthTimeout = absl::Seconds(5);
 constexpr int kStandbyVersionMin = 160000;  // Of logical slots there.
 
 // Without it only the rows tell of changed columns, and not by whom they were changed.
@@ -186,6 +187,7 @@ absl::Status PostgresSource::Run(engine::StreamWriter& out, std::stop_token stop
                        .origin = config_.replication.origin,
                        .server = identity_,
                        .acknowledged = &acknowledged_,
+                       .receive_timeout = config_.replication.receive_timeout,
                        .telemetry = telemetry_},
                       *relations_, out);
   absl::Status status = reader.Run(std::move(stop));
@@ -205,15 +207,27 @@ void PostgresSource::Acknowledge(Lsn lsn) {
 
 absl::StatusOr<engine::SlotHealth> PostgresSource::Health(std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
+  // It is one of several things that whoever asks looks after.
+  control->set_answer_timeout(kHealthTimeout);
+  absl::StatusOr<engine::SlotHealth> health = AskHealth(*control, stop);
+  control->set_answer_timeout(absl::InfiniteDuration());
+  if (!health.ok()) control_.reset();  // Perhaps in the midst of it.
+  return health;
+}
+
+absl::StatusOr<engine::SlotHealth> PostgresSource::AskHealth(Connection& control,
+                                                             const std::stop_token& stop) {
   PGFLOW_ASSIGN_OR_RETURN(
       const Result row,
-      control->Execute(
+      control.Execute(
           fmt::format("SELECT s.wal_status, greatest(pg_wal_lsn_diff(l.lsn, s.restart_lsn), 0)"
-                      "::bigint, l.lsn, l.timeline FROM (SELECT CASE WHEN pg_is_in_recovery() "
+                      "::bigint, l.lsn, l.timeline, s.active, "
+                      "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM (SELECT CASE "
+                      "WHEN pg_is_in_recovery() "
                       "THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS lsn, "
                       "CASE WHEN pg_is_in_recovery() THEN 0 ELSE {} END AS timeline) l "
                       "LEFT JOIN pg_replication_slots s ON s.slot_name = {}",
-                      kWrittenTimelineSql, control->QuoteLiteral(slot())),
+                      kWrittenTimelineSql, control.QuoteLiteral(slot())),
           stop));
   engine::SlotHealth health;
   health.wal_status = row.is_null(0, 0) ? "missing" : row.text(0, 0);
@@ -225,6 +239,8 @@ absl::StatusOr<engine::SlotHealth> PostgresSource::Health(std::stop_token stop) 
   }
   health.retained_wal_bytes = static_cast<uint64_t>(row.integer(0, 1));
   health.server_lsn = Lsn::Parse(row.at(0, 2)).value_or(Lsn());
+  if (!row.is_null(0, 4)) health.slot_active = row.boolean(0, 4);
+  health.server_time = absl::FromUnixMicros(row.integer(0, 5));
   // A session does not move to another server.
   if (is_first_session_) health.timeline = static_cast<uint32_t>(row.integer(0, 3));
   return health;

@@ -61,6 +61,8 @@ class PostgresSource final : public engine::Source {
                                               const schemas::TableFilter& filter,
                                               const schemas::PublishedParts& published,
                                               std::stop_token stop);
+  absl::StatusOr<engine::SlotHealth> AskHealth(postgres::Connection& control,
+                                               const std::stop_token& stop);
   absl::Status PreparePublication(postgres::Connection& connection, bool create, bool slot_exists,
                                   std::stop_token stop);
   absl::Status PrepareCapture(postgres::Connection& connection, const schemas::TableFilter& filter,

@@ -39,6 +39,10 @@ config::ConfigSpec<ReplicationOptions> ReplicationSpec() {
   spec.Field("failover", &ReplicationOptions::failover,
              "Make the slot one that standbys with sync_replication_slots keep as well, so that it "
              "outlives a fail-over. From version 17 on, not for a slot on a standby.");
+  spec.Field("receive_timeout", &ReplicationOptions::receive_timeout,
+             "The server is asked whether it is still there; when it says nothing for so long, the "
+             "stream is read through a new connection (wal_receiver_timeout of a standby).")
+      .Range(absl::Seconds(1), absl::Hours(24));
   return spec;
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <absl/status/status.h>
+#include <absl/time/time.h>
 
 #include "base/bytes.h"
 #include "base/config/config_spec.h"
@@ -29,6 +30,7 @@ struct ReplicationOptions {
   bool ddl = false;
   ChangeOrigin origin = ChangeOrigin::kAny;
   bool failover = true;
+  absl::Duration receive_timeout = absl::Minutes(1);
 };
 
 struct SnapshotOptions {

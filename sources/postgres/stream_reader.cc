@@ -27,6 +27,8 @@ constexpr absl::Duration kIdleInterval = absl::Milliseconds(100);
 // of wal_sender_timeout at most, and none while we answer unasked.
 constexpr int kPingsOfShutdown = 20;
 constexpr absl::Duration kShutdownPatience = absl::Seconds(3);
+// A quiet server is asked so often whether it is there, or twice within its time-out.
+constexpr absl::Duration kAskInterval = absl::Seconds(10);
 // Messages between two looks at the clock.
 constexpr int kMessagesPerLook = 256;
 
@@ -101,6 +103,7 @@ absl::Status StreamReader::Start(const std::stop_token& stop) {
   base::LogInfo("slot {}: streaming from {} with protocol {}, {} values", options_.slot,
                 out_.tail().end_lsn, ProtocolVersion(connection_->server_version()),
                 relations_.wants_binary() ? "binary" : "text");
+  Hear(absl::Now());
   return SendStatus(absl::Now());
 }
 
@@ -134,16 +137,42 @@ absl::Status StreamReader::Loop(const std::stop_token& stop) {
       PGFLOW_RETURN_IF_ERROR(WaitForRoom(stop));
       continue;
     }
-    PGFLOW_RETURN_IF_ERROR(Drain());
-    PGFLOW_RETURN_IF_ERROR(SendStatusWhenDue(absl::Now()));
+    const int64_t taken = taken_;
+    PGFLOW_RETURN_IF_ERROR(Drain(stop));
+    const absl::Time now = absl::Now();
+    if (taken_ != taken) Hear(now);
+    PGFLOW_RETURN_IF_ERROR(ExpectWord(now));
+    PGFLOW_RETURN_IF_ERROR(SendStatusWhenDue(now));
     if (drained_) PGFLOW_RETURN_IF_ERROR(Rest(stop));
   }
 }
 
-absl::Status StreamReader::Drain() {
+void StreamReader::Hear(absl::Time now) {
+  heard_ = now;
+  if (options_.telemetry == nullptr) return;
+  options_.telemetry->heard_micros.store(absl::ToUnixMicros(now), std::memory_order_relaxed);
+}
+
+// What stands between us and the server may acknowledge for it, though it is gone.
+absl::Status StreamReader::ExpectWord(absl::Time now) {
+  const absl::Duration quiet = now - heard_;
+  const absl::Duration interval = std::min(kAskInterval, options_.receive_timeout / 2);
+  if (quiet < interval || now - asked_ < interval) return absl::OkStatus();
+  if (quiet >= options_.receive_timeout) {
+    return base::MakeStatus(
+        absl::StatusCode::kUnavailable,
+        "the server has said nothing for {}, though it was asked to: the connection is dead (or "
+        "the server too busy; then raise replication.receive_timeout)",
+        absl::FormatDuration(quiet));
+  }
+  asked_ = now;
+  return SendStatus(now, /*reply_requested=*/true);
+}
+
+absl::Status StreamReader::Drain(const std::stop_token& stop) {
   drained_ = false;
   for (int i = 0; i < kMessagesPerLook; ++i) {
-    PGFLOW_ASSIGN_OR_RETURN(const std::string_view frame, connection_->TryReadCopyMessage());
+    PGFLOW_ASSIGN_OR_RETURN(const std::string_view frame, connection_->TryReadCopyMessage(stop));
     if (frame.empty()) {
       drained_ = true;
       return decoder_.Flush();
@@ -212,7 +241,8 @@ absl::Status StreamReader::Rest(const std::stop_token& stop) {
 absl::Status StreamReader::WaitForRoom(const std::stop_token& stop) {
   PGFLOW_RETURN_IF_ERROR(decoder_.Flush());
   out_.WaitForRoom(kAcknowledgeInterval, stop);
-  return SendStatusWhenDue(absl::Now());
+  heard_ = absl::Now();  // What it says is not listened to.
+  return SendStatusWhenDue(heard_);
 }
 
 absl::Status StreamReader::ReportIdle(absl::Time now) {
@@ -232,16 +262,17 @@ absl::Status StreamReader::SendStatusWhenDue(absl::Time now) {
   return SendStatus(now);
 }
 
-absl::Status StreamReader::SendStatus(absl::Time now) {
+absl::Status StreamReader::SendStatus(absl::Time now, bool reply_requested) {
   reported_ = options_.acknowledged->load(std::memory_order_relaxed);
   status_sent_ = now;
   const Lsn durable(reported_);
   // "written" too: with it behind, the server sends its position whenever it comes to rest.
-  return connection_->SendCopyMessage(postgres::EncodeStandbyStatus({.written = durable,
-                                                                     .flushed = durable,
-                                                                     .applied = durable,
-                                                                     .send_time = now,
-                                                                     .reply_requested = false}));
+  return connection_->SendCopyMessage(
+      postgres::EncodeStandbyStatus({.written = durable,
+                                     .flushed = durable,
+                                     .applied = durable,
+                                     .send_time = now,
+                                     .reply_requested = reply_requested}));
 }
 
 }  // namespace pgflow::sources

@@ -31,7 +31,9 @@ struct StreamReaderOptions {
   ChangeOrigin origin = ChangeOrigin::kAny;
   std::optional<engine::SourceIdentity> server{};  // The only one to stream from, if it is known.
   const std::atomic<uint64_t>* acknowledged = nullptr;  // Durable downstream.
-  engine::SourceTelemetry* telemetry = nullptr;         // May be null.
+  // A server that is asked and says nothing for so long is taken for gone.
+  absl::Duration receive_timeout = absl::Minutes(1);
+  engine::SourceTelemetry* telemetry = nullptr;  // May be null.
 };
 
 class StreamReader {
@@ -51,13 +53,16 @@ class StreamReader {
   bool ServerLeavesOutReplicated() const;
   absl::Status Loop(const std::stop_token& stop);
   // Takes messages until nothing more is there, the writer is full, or a status is due.
-  absl::Status Drain();
+  absl::Status Drain(const std::stop_token& stop);
   absl::Status TakeFrame(std::string_view frame);
   absl::Status Rest(const std::stop_token& stop);
   absl::Status WaitForRoom(const std::stop_token& stop);
   absl::Status ReportIdle(absl::Time now);
   absl::Status AnswerPing(postgres::Lsn server_end);
-  absl::Status SendStatus(absl::Time now);
+  void Hear(absl::Time now);
+  // Asks for an answer when it has been quiet for long; an error when none came.
+  absl::Status ExpectWord(absl::Time now);
+  absl::Status SendStatus(absl::Time now, bool reply_requested = false);
   absl::Status SendStatusWhenDue(absl::Time now);
 
   const StreamReaderOptions options_;
@@ -70,6 +75,8 @@ class StreamReader {
   int64_t taken_bytes_ = 0;
   StreamPace pace_;
   absl::Time status_sent_ = absl::InfinitePast();
+  absl::Time heard_;  // When the server said something, or was last not listened to.
+  absl::Time asked_ = absl::InfinitePast();
   uint64_t reported_ = 0;  // What the last status acknowledged.
   absl::Time idle_reported_ = absl::InfinitePast();
   postgres::Lsn idle_lsn_;   // Nothing of ours is before it.
