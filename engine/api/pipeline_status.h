@@ -47,8 +47,10 @@ struct SinkStatus {
   postgres::Lsn durable_lsn;       // Its frontier: what was acknowledged.
   absl::Time durable_commit_time;  // Commit time of the last durable transaction; epoch: none yet.
   uint64_t lag_bytes = 0;          // From durable_lsn to the source's end of WAL; see below.
-  absl::Duration lag;              // Age of the oldest transaction that is not durable; 0: none.
-  uint64_t events = 0;             // Totals since the process started.
+  // Age of the oldest part of the source's log that is not durable, by the source's clock, received
+  // or not; 0: none.
+  absl::Duration lag;
+  uint64_t events = 0;  // Totals since the process started.
   uint64_t bytes = 0;
   uint64_t transactions = 0;
   uint64_t windows = 0;
@@ -87,6 +89,8 @@ struct PipelineStatus {
   uint64_t memory_bytes = 0;         // Of the stream log.
   uint64_t spool_bytes = 0;          // On disk.
   uint64_t spool_bytes_written = 0;  // Total.
+  std::string stalled;               // What stands still, when something does.
+  bool unhealthy = false;            // It has for long: somebody should look.
   std::string error;                 // Why it failed, when it did.
   std::vector<SinkStatus> sinks;
 };

@@ -15,11 +15,13 @@ AdminResponse Plain(int code, std::string body) {
 }
 
 AdminResponse Health(const PipelineStatus& status) {
+  if (status.unhealthy) return Plain(503, fmt::format("stalled: {}", status.stalled));
   if (status.phase != Phase::kFailed) return Plain(200, "ok");
   return Plain(503, fmt::format("failed: {}", status.error));
 }
 
 AdminResponse Ready(const PipelineStatus& status) {
+  if (!status.stalled.empty()) return Plain(503, fmt::format("stalled: {}", status.stalled));
   if (status.phase == Phase::kStreaming) return Plain(200, "ready");
   return Plain(503, fmt::format("not ready: {}", PhaseName(status.phase)));
 }

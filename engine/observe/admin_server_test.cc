@@ -38,6 +38,14 @@ TEST(AdminResponse, HealthAndReadiness) {
   EXPECT_EQ(RespondTo("/ready", In(Phase::kStreaming)).code, 200);
   EXPECT_EQ(RespondTo("/ready?x=1", In(Phase::kStandby)).code, 503);
   EXPECT_EQ(RespondTo("/ready", In(Phase::kSnapshot)).body, "not ready: snapshot\n");
+  PipelineStatus status = SampleStatus();
+  status.stalled = "slot s is not active for 30s";
+  const auto stalled = [&status] { return status; };
+  EXPECT_EQ(RespondTo("/ready", stalled).code, 503);
+  EXPECT_EQ(RespondTo("/health", stalled).code, 200);
+  status.unhealthy = true;
+  EXPECT_EQ(RespondTo("/health", stalled).code, 503);
+  EXPECT_EQ(RespondTo("/health", stalled).body, "stalled: slot s is not active for 30s\n");
   EXPECT_EQ(RespondTo("/nope", In(Phase::kStreaming)).code, 404);
 }
 

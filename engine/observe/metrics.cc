@@ -152,6 +152,8 @@ class StatusCollectable final : public prometheus::Collectable {
   }
 
   void AddSlot(Families& families) const {
+    Gauge(families, "pgflow_stalled", "1 while something stands still; /status says what.",
+          status_.stalled.empty() ? 0 : 1);
     Gauge(families, "pgflow_slot_retained_wal_bytes", "WAL that the slot keeps on the source.",
           status_.retained_wal_bytes);
     Gauge(families, "pgflow_source_server_lsn_bytes", "End of WAL of the source.",

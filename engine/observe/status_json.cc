@@ -183,6 +183,8 @@ PipelineStatus ReadPipeline(const Json& json) {
   reader.Read("memory_bytes", status.memory_bytes);
   reader.Read("spool_bytes", status.spool_bytes);
   reader.Read("spool_bytes_written", status.spool_bytes_written);
+  reader.Read("stalled", status.stalled);
+  reader.Read("unhealthy", status.unhealthy);
   reader.Read("error", status.error);
   if (const auto sinks = json.find("sinks"); sinks != json.end()) {
     for (const Json& sink : *sinks) status.sinks.push_back(ReadSink(sink));
@@ -213,6 +215,8 @@ std::string StatusToJson(const PipelineStatus& status) {
                {"memory_bytes", status.memory_bytes},
                {"spool_bytes", status.spool_bytes},
                {"spool_bytes_written", status.spool_bytes_written},
+               {"stalled", status.stalled},
+               {"unhealthy", status.unhealthy},
                {"error", status.error},
                {"sinks", Json::array()}};
   for (const SinkStatus& sink : status.sinks)

@@ -105,6 +105,7 @@ std::string StatusToText(const PipelineStatus& status, absl::Time now) {
   }
   text += "\n";
   if (!status.error.empty()) text += fmt::format("error: {}\n", status.error);
+  if (!status.stalled.empty()) text += fmt::format("stalled: {}\n", status.stalled);
   text += fmt::format("source: {}\n", status.source);
   if (status.counts_messages) {
     text += fmt::format("log: {}\n", status.slot);

@@ -226,6 +226,8 @@ PipelineStatus GroupRunner::status() const {
   for (const auto& [name, part] : parts_) {
     PipelineStatus one = part->pipeline->status();
     Add(one, status);
+    if (!one.stalled.empty()) status.stalled = one.stalled;
+    status.unhealthy |= one.unhealthy;
     status.server_lsn = Sum(status.server_lsn, one.server_lsn);
     status.received_lsn = Sum(status.received_lsn, one.received_lsn);
     status.acknowledged_lsn = Sum(status.acknowledged_lsn, one.acknowledged_lsn);

@@ -34,10 +34,10 @@ postgres::Lsn JoiningTables::frontier() const {
   return join_ == nullptr ? postgres::Lsn(UINT64_MAX) : join_->frontier();
 }
 
-std::optional<SinkStatus> JoiningTables::status(postgres::Lsn server_lsn) const {
+std::optional<SinkStatus> JoiningTables::status(const SourceView& source) const {
   base::MutexLock lock(&mutex_);
   if (join_ == nullptr) return std::nullopt;
-  return join_->status(server_lsn);
+  return join_->status(source);
 }
 
 std::string JoiningTables::Names() const {

@@ -43,7 +43,7 @@ class JoiningTables {
   // Everything before it is durable for the tables that are being brought in; the maximum without
   // such.
   postgres::Lsn frontier() const;
-  std::optional<SinkStatus> status(postgres::Lsn server_lsn) const;
+  std::optional<SinkStatus> status(const SourceView& source) const;
 
   // The held tables of a checkpoint; what is in the log from `start` on is kept for them.
   void Restore(const SinkCheckpoint& checkpoint, postgres::Lsn start);

@@ -50,6 +50,13 @@ struct JoinScope {
   bool fresh = false;                  // Nothing of an earlier attempt is to be continued.
 };
 
+// The source as it is now, for a lane to say how far it is behind.
+struct SourceView {
+  postgres::Lsn end;          // Of its log.
+  absl::Duration clock;       // By how much its clock is ahead of ours.
+  absl::Duration unreceived;  // Age of the oldest part of its log that has not come yet.
+};
+
 // What the lanes of one pipeline share. Everything referred to outlives them.
 struct LaneContext {
   std::string pipeline;

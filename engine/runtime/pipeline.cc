@@ -5,6 +5,7 @@
 
 #include <absl/time/clock.h>
 
+#include "base/either_stop.h"
 #include "base/log.h"
 #include "base/pause.h"
 #include "base/status.h"
@@ -18,6 +19,8 @@ namespace {
 constexpr absl::Duration kStandbyInterval = absl::Milliseconds(250);
 constexpr absl::Duration kSuperviseInterval = absl::Milliseconds(100);
 constexpr absl::Duration kHealthInterval = absl::Seconds(1);
+// A sink that takes nothing for so long is not waited for at the end: it hangs, or is away.
+constexpr absl::Duration kDrainPatience = absl::Seconds(3);
 
 bool IsSlotInUse(const absl::Status& status) {
   return !base::Payload(status, kSlotInUsePayload).empty();
@@ -184,9 +187,9 @@ void Pipeline::ReadSource(std::stop_token stop) {
   log_.Cut();
 }
 
-absl::Status Pipeline::AwaitSlot(std::stop_token drain, std::stop_token stop) {
+absl::Status Pipeline::AwaitSlot(std::stop_token stop) {
   while (!log_.WaitStarted(kSuperviseInterval)) {
-    if (drain.stop_requested() || stop.stop_requested()) return absl::CancelledError("stopped");
+    if (stop.stop_requested()) return absl::CancelledError("stopped");
     base::MutexLock lock(&mutex_);
     if (!source_error_.ok()) return source_error_;
   }
@@ -237,6 +240,7 @@ void Pipeline::StopSource() {
 void Pipeline::BeginDrain() {
   base::LogInfo("stopping: delivering what was received");
   StopSource();
+  drain_moved_ = absl::Now();
   for (size_t i = 0; i < lanes_.size(); ++i) {
     const Phase phase = lanes_[i]->status({}).phase;
     if (phase == Phase::kSnapshot || phase == Phase::kStarting) lane_threads_[i].request_stop();
@@ -246,7 +250,31 @@ void Pipeline::BeginDrain() {
   phase_ = Phase::kStopping;
 }
 
+// What tells whether the sinks get on.
+uint64_t Pipeline::Delivered() const {
+  uint64_t delivered = 0;
+  for (const auto& lane : lanes_) {
+    const SinkStatus sink = lane->status({});
+    delivered += sink.windows + sink.events + sink.written_lsn.value() + sink.durable_lsn.value();
+  }
+  return delivered;
+}
+
+bool Pipeline::DrainsOn() {
+  const uint64_t delivered = Delivered();
+  const absl::Time now = absl::Now();
+  if (std::exchange(drain_delivered_, delivered) != delivered) drain_moved_ = now;
+  if (now - drain_moved_ < kDrainPatience) return true;
+  base::LogWarning(
+      "nothing was delivered for {}: stopping without the rest, which comes again when pgflow runs "
+      "again",
+      absl::FormatDuration(kDrainPatience));
+  return false;
+}
+
 absl::Status Pipeline::Supervise(std::stop_token drain, std::stop_token stop) {
+  const base::EitherStop either(drain, stop);
+  const std::stop_token asked_to_end = either.token();
   absl::Time next_health = absl::Now();
   bool draining = false;
   while (true) {
@@ -264,9 +292,11 @@ absl::Status Pipeline::Supervise(std::stop_token drain, std::stop_token stop) {
     if (stop.stop_requested()) return absl::OkStatus();
     if (drain.stop_requested() && !std::exchange(draining, true)) BeginDrain();
     if (!snapshot_released_) StepSnapshot();
-    if (!draining) StepRefresh(stop);
+    if (draining && !DrainsOn()) return absl::OkStatus();
+    if (!draining) StepRefresh(asked_to_end);
     if (!draining && absl::Now() >= next_health) {
-      RefreshHealth(stop);
+      RefreshHealth(asked_to_end);
+      LookForStalls();
       next_health = absl::Now() + kHealthInterval;
     }
   }
@@ -307,9 +337,40 @@ void Pipeline::RefreshHealth(std::stop_token stop) {
     base::LogInfo("the source was promoted: timeline {}", health->timeline);
     timeline_ = health->timeline;
   }
+  if (health.ok()) NoteHealth(*std::move(health));
   base::MutexLock lock(&mutex_);
-  if (health.ok()) health_ = *std::move(health);
   if (!reopened.ok() && source_error_.ok()) source_error_ = reopened;
+}
+
+void Pipeline::NoteHealth(SlotHealth health) {
+  const absl::Time now = absl::Now();
+  base::MutexLock lock(&mutex_);
+  // A source that knows its slot counts its log in bytes, whether it is read or not.
+  if (health.slot_active.has_value()) ends_.Note(health.server_lsn, now);
+  if (health.server_time != absl::UnixEpoch()) source_clock_ = health.server_time - now;
+  health_ = std::move(health);
+}
+
+void Pipeline::LookForStalls() {
+  StallWatch::View view;
+  view.status = status();
+  view.heard = absl::FromUnixMicros(telemetry_.heard_micros.load());
+  view.source_waits = !log_.HasRoom();
+  {
+    base::MutexLock lock(&mutex_);
+    view.slot_active = health_.slot_active;
+    view.tells_end = health_.slot_active.has_value();
+  }
+  StallWatch::Verdict verdict = stall_watch_.Look(view, absl::Now());
+  base::MutexLock lock(&mutex_);
+  if (verdict_.stalled.empty() != verdict.stalled.empty()) {
+    if (verdict.stalled.empty()) {
+      base::LogInfo("it moves on");
+    } else {
+      base::LogWarning("stalled: {}", verdict.stalled);
+    }
+  }
+  verdict_ = std::move(verdict);
 }
 
 void Pipeline::MoveFrontier() {
@@ -321,13 +382,14 @@ void Pipeline::MoveFrontier() {
 }
 
 absl::Status Pipeline::Run(std::stop_token drain, std::stop_token stop) {
-  PGFLOW_RETURN_IF_ERROR(Start(stop));
-  absl::Status status;
-  if (!options_.snapshot_only) {
+  // Until there is something to deliver, the wish to drain is one to end.
+  const base::EitherStop either(drain, stop);
+  absl::Status status = Start(either.token());
+  if (status.ok() && !options_.snapshot_only) {
     StartSource();
-    status = AwaitSlot(drain, stop);
+    status = AwaitSlot(either.token());
   }
-  if (status.ok()) status = StartLanes(stop);
+  if (status.ok()) status = StartLanes(either.token());
   if (status.ok()) status = Supervise(drain, stop);
   for (std::jthread& thread : lane_threads_) thread.request_stop();
   for (std::jthread& thread : lane_threads_) thread.join();
@@ -349,6 +411,7 @@ PipelineStatus Pipeline::status() const {
   status.pipeline = options_.name;
   status.started = started_;
   status.source = options_.source_name;
+  status.received_lsn = postgres::Lsn(telemetry_.received_lsn.load());
   {
     base::MutexLock lock(&mutex_);
     status.phase = phase_;
@@ -359,16 +422,20 @@ PipelineStatus Pipeline::status() const {
     const absl::Status& error = lane_error_.ok() ? source_error_ : lane_error_;
     status.error = std::string(base::Message(error));
     status.slot = slot_;
+    status.stalled = verdict_.stalled;
+    status.unhealthy = verdict_.unhealthy;
+    const SourceView source{.end = status.server_lsn,
+                            .clock = source_clock_,
+                            .unreceived = ends_.AgeBehind(status.received_lsn, absl::Now())};
     for (const auto& lane : lanes_) {
-      SinkStatus sink = lane->status(status.server_lsn);
+      SinkStatus sink = lane->status(source);
       if (status.phase == Phase::kStreaming) status.phase = std::min(status.phase, sink.phase);
       status.sinks.push_back(std::move(sink));
-      if (auto joining = lane->joining_status(status.server_lsn); joining.has_value()) {
+      if (auto joining = lane->joining_status(source); joining.has_value()) {
         status.sinks.push_back(*std::move(joining));
       }
     }
   }
-  status.received_lsn = postgres::Lsn(telemetry_.received_lsn.load());
   status.acknowledged_lsn = postgres::Lsn(telemetry_.acknowledged_lsn.load());
   status.events = telemetry_.events.load();
   status.transactions = telemetry_.transactions.load();

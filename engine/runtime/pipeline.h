@@ -16,7 +16,9 @@
 #include "engine/api/source.h"
 #include "engine/api/transformer.h"
 #include "engine/runtime/refresh_request.h"
+#include "engine/runtime/server_ends.h"
 #include "engine/runtime/sink_lane.h"
+#include "engine/runtime/stall_watch.h"
 #include "engine/runtime/stream_log.h"
 #include "engine/state/sqlite_checkpoint_store.h"
 
@@ -58,13 +60,17 @@ class Pipeline {
  private:
   absl::Status Start(std::stop_token stop);
   void ReadSource(std::stop_token stop);
-  absl::Status AwaitSlot(std::stop_token drain, std::stop_token stop);
+  absl::Status AwaitSlot(std::stop_token stop);
   absl::Status StartLanes(std::stop_token stop);
   absl::Status Supervise(std::stop_token drain, std::stop_token stop);
   void StopSource();
   void StepSnapshot();
   void BeginDrain();
+  bool DrainsOn();
+  uint64_t Delivered() const;
   void RefreshHealth(std::stop_token stop);
+  void NoteHealth(SlotHealth health);
+  void LookForStalls();
   void StartSource();
   // Tables that are new to the stream, or to be copied again (pipeline_refresh.cc).
   absl::Status RefreshAtStart(std::stop_token stop);
@@ -94,6 +100,9 @@ class Pipeline {
   bool snapshot_released_ = false;  // The slot's own.
   bool publishes_ = false;          // It has tables that the stream does not carry.
   absl::Time next_refresh_;
+  StallWatch stall_watch_;
+  uint64_t drain_delivered_ = 0;
+  absl::Time drain_moved_;  // When it changed.
 
   std::atomic<uint32_t> timeline_{0};  // Of the source; lanes read it.
 
@@ -108,6 +117,9 @@ class Pipeline {
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   std::string slot_ ABSL_GUARDED_BY(mutex_);  // Its name, once it is known.
   SlotHealth health_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration source_clock_ ABSL_GUARDED_BY(mutex_);  // By how much it is ahead of ours.
+  ServerEnds ends_ ABSL_GUARDED_BY(mutex_);
+  StallWatch::Verdict verdict_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::unique_ptr<SinkLane>> lanes_;  // Constant once phase_ left kStarting.
 
   // Threads last: they are joined before anything they use goes.

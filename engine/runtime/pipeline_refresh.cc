@@ -125,6 +125,7 @@ void Pipeline::StepRefresh(std::stop_token stop) {
     if (!request.ok() || !request->has_value()) return;
     base::MutexLock lock(&source_mutex_);
     const absl::Status begun = BeginRefresh(**request, stop).status();
+    if (absl::IsCancelled(begun)) return;  // The request stays for the next run.
     if (!begun.ok()) AnswerRefresh((*request)->id, {false, std::string(base::Message(begun))});
     return;
   }
@@ -132,6 +133,7 @@ void Pipeline::StepRefresh(std::stop_token stop) {
     if (!lane->HasHeld()) return;
   }
   const absl::StatusOr<postgres::Lsn> published = PublishSelection(stop);
+  if (absl::IsCancelled(published.status())) return;  // As above.
   if (!published.ok() && base::IsRetryable(published.status())) {
     base::LogWarning("refresh: {}; trying again", base::Message(published.status()));
     next_refresh_ = absl::Now() + kRefreshInterval;

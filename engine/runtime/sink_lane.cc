@@ -404,16 +404,17 @@ void SinkLane::SetFrontier(StreamPoint point) {
   context_.on_durable();
 }
 
-SinkStatus SinkLane::status(postgres::Lsn server_lsn) const {
+SinkStatus SinkLane::status(const SourceView& source) const {
   SinkStatus status = statistics_.Snapshot();
   status.endpoints = node_.sink->endpoints();
   status.queue_bytes = cursor_->held_bytes();
   const uint64_t frontier = frontier_.load();
   status.durable_lsn = postgres::Lsn(frontier);
-  status.lag_bytes = server_lsn.value() > frontier ? server_lsn.value() - frontier : 0;
+  status.lag_bytes = source.end.value() > frontier ? source.end.value() - frontier : 0;
+  status.lag = source.unreceived;
   const absl::Time oldest = cursor_->oldest_commit_time();
   if (oldest != absl::InfiniteFuture()) {
-    status.lag = std::max(absl::ZeroDuration(), absl::Now() - oldest);
+    status.lag = std::max(status.lag, absl::Now() + source.clock - oldest);
   }
   return status;
 }

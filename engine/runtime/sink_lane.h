@@ -36,7 +36,7 @@ class SinkLane {
   postgres::Lsn frontier() const;
   // How far it has come in the stream; invalid while it copies.
   postgres::Lsn reached() const { return postgres::Lsn(reached_.load()); }
-  SinkStatus status(postgres::Lsn server_lsn) const;
+  SinkStatus status(const SourceView& source) const;
 
   // Tables join the running stream in two steps. First their changes are left out (`again`: the
   // sink has rows of them), which HasHeld says to be durable; then, when the source publishes them,
@@ -45,8 +45,8 @@ class SinkLane {
   bool HasHeld() const { return !joining_.asked(); }
   void JoinTables(postgres::Lsn published);
   // Of the lane that brings tables in, while there is one.
-  std::optional<SinkStatus> joining_status(postgres::Lsn server_lsn) const {
-    return joining_.status(server_lsn);
+  std::optional<SinkStatus> joining_status(const SourceView& source) const {
+    return joining_.status(source);
   }
   // After Run: from where on the table's changes are to be applied to what its copy brought.
   TableGates::Gate gate(const schemas::TableName& table) const { return builder_.gate(table); }

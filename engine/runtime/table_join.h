@@ -42,7 +42,7 @@ class TableJoin {
   absl::Status Forget() { return lane_.Forget(); }
 
   postgres::Lsn frontier() const { return lane_.frontier(); }
-  SinkStatus status(postgres::Lsn server_lsn) const { return lane_.status(server_lsn); }
+  SinkStatus status(const SourceView& source) const { return lane_.status(source); }
 
  private:
   JoinScope scope_;

@@ -91,13 +91,16 @@ bool StallingProxy::PumpStatements(int from, int to, Client& client) {
 }
 
 void StallingProxy::Forward(std::stop_token stop) {
-  std::map<int, int> peers;  // Each end to the other.
+  std::map<int, int> peers;    // Each end to the other.
+  std::map<int, int> numbers;  // Of the connection.
   while (!stop.stop_requested()) {
     std::vector<pollfd> waiting;
     // The kernel still accepts while it stalls: a client waits for an answer that does not come.
     if (!stalled_) {
       waiting.push_back({listener_, POLLIN, 0});
-      for (const auto& [end, other] : peers) waiting.push_back({end, POLLIN, 0});
+      for (const auto& [end, other] : peers) {
+        if (numbers[end] > dead_until_) waiting.push_back({end, POLLIN, 0});
+      }
     }
     poll(waiting.data(), waiting.size(), 20);
     for (const pollfd& ready : waiting) {
@@ -110,6 +113,7 @@ void StallingProxy::Forward(std::stop_token stop) {
           peers[client] = server;
           peers[server] = client;
           if (counts_) clients_[client] = {};
+          numbers[client] = numbers[server] = ++opened_;
         } else {
           close(client);
           close(server);

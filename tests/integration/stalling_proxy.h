@@ -1,7 +1,7 @@
 // StallingProxy: a TCP proxy on 127.0.0.1 that can stop forwarding, as a network that stalls does.
 //
-// Stall and Resume: any thread. Both ends see open connections on which nothing moves. The
-// destructor closes everything.
+// Stall, StallOpen and Resume: any thread. Both ends see open connections on which nothing moves.
+// The destructor closes everything.
 #pragma once
 
 #include <atomic>
@@ -23,6 +23,8 @@ class StallingProxy {
   int port() const { return port_; }
   void Stall() { stalled_ = true; }
   void Resume() { stalled_ = false; }
+  // For good on the connections of now; later ones pass. The kernel goes on acknowledging.
+  void StallOpen() { dead_until_ = opened_.load(); }
 
   // For connections to PostgreSQL without TLS, before the first of them: stalls at the so-manieth
   // statement of all of them together (a simple query, a Sync, the end of a COPY); either the
@@ -55,8 +57,10 @@ class StallingProxy {
   std::atomic<bool> unsent_{false};
   std::atomic<int> stall_at_{0};
   std::atomic<int> statements_{0};
-  std::map<int, Client> clients_;  // Of the forwarding thread.
-  std::jthread thread_;            // Last: it is joined before the rest goes.
+  std::atomic<int> opened_{0};      // Connections so far.
+  std::atomic<int> dead_until_{0};  // The first ones of them that are dead.
+  std::map<int, Client> clients_;   // Of the forwarding thread.
+  std::jthread thread_;             // Last: it is joined before the rest goes.
 };
 
 }  // namespace pgflow::tests
