@@ -228,7 +228,9 @@ absl::Status Connection::ApplySettings(const ConnectOptions& options, std::stop_
 
 int Connection::server_version() const { return PQserverVersion(connection_); }
 int Connection::backend_pid() const { return PQbackendPID(connection_); }
-bool Connection::healthy() const { return PQstatus(connection_) == CONNECTION_OK; }
+bool Connection::healthy() const {
+  return PQstatus(connection_) == CONNECTION_OK && !session_->given_up;
+}
 
 bool Connection::in_transaction() const {
   const PGTransactionStatusType status = PQtransactionStatus(connection_);

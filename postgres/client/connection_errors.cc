@@ -34,9 +34,8 @@ std::string OneLine(const char* text) {
 absl::Status Connection::BrokenConnection(std::string_view action) const {
   const std::string message = OneLine(PQerrorMessage(connection_));
   // libpq refuses a call in a wrong state without the connection being at fault.
-  const absl::StatusCode code = PQstatus(connection_) == CONNECTION_OK
-                                    ? absl::StatusCode::kInternal
-                                    : absl::StatusCode::kUnavailable;
+  const absl::StatusCode code =
+      healthy() ? absl::StatusCode::kInternal : absl::StatusCode::kUnavailable;
   return base::MakeStatus(code, "cannot {} at {}: {}", action, display_name_,
                           message.empty() ? "the connection was closed" : message);
 }
