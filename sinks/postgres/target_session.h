@@ -24,8 +24,8 @@ struct TargetSession {
   // session_replication_role = replica: ordinary triggers and foreign keys do not fire.
   bool replica_role = false;
   bool has_origin = false;
-};
   WalLayout wal;  // Of a session that applies.
+};
 
 // `origin` is the name of the replication origin that marks our changes; empty: none.
 // kUnavailable: the server cannot be reached, or another session has the origin.
