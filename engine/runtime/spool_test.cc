@@ -316,6 +316,20 @@ TEST_F(SpoolBoundTest, ATransactionThatComesBehindItsCommitAndDoesNotFitStopsToo
   EXPECT_THAT(std::string(status.message()), testing::HasSubstr("spool.size_max"));
 }
 
+// Chunks of a busy source end inside transactions, all of them.
+TEST_F(SpoolBoundTest, ManySmallTransactionsAreNotTakenForALargeOne) {
+  Reader away(*log_);
+  Reader there(*log_);
+  absl::Status status = Append("begin\ninsert items 1 'some text that takes room'");
+  for (int i = 0; status.ok() && i < 10'000 && log_->HasRoom(); ++i) {
+    status = Append("insert items 2 b\ncommit\nbegin\ninsert items 1 'some text that takes room'");
+    there.Step(1 << 20);
+    there.MakeDurable();
+  }
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_FALSE(log_->HasRoom());
+}
+
 // Full of what others wrote, and of a beginning: it is waited for, not refused.
 TEST_F(SpoolBoundTest, WhatIsUnfinishedBesideAFullSpoolWaits) {
   Reader away(*log_);

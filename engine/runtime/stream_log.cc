@@ -228,6 +228,8 @@ absl::Status StreamLog::CheckFitsLocked() const {
   for (auto entry = entries_.rbegin(); entry != entries_.rend() && !entry->ends_at_commit();
        ++entry) {
     count(entry->spilled);
+    // Before it are others, of which each chunk may end within one, too.
+    if (entry->transactions.back().begins) break;
   }
   for (const auto& [xid, chunks] : open_) {
     for (const OpenChunk& open : chunks) count(open.spilled);
