@@ -21,18 +21,17 @@ bool IsRefusal(const absl::Status& status) {
   return state == "42501" || state == "53400" || state == "55000";
 }
 
-absl::Status TakeReplicaRole(TargetSession& session, const std::stop_token& stop) {
 absl::StatusOr<WalLayout> ReadWalLayout(postgres::Connection& connection,
                                         const std::stop_token& stop) {
-  PGFLOW_ASSIGN_OR_RETURN(
-      const postgres::Result sizes,
-      connection.Execute("SELECT current_setting('wal_block_size')::bigint, "
-                         "pg_size_bytes(current_setting('wal_segment_size'))",
-                         stop));
+  PGFLOW_ASSIGN_OR_RETURN(const postgres::Result sizes,
+                          connection.Execute("SELECT current_setting('wal_block_size')::bigint, "
+                                             "pg_size_bytes(current_setting('wal_segment_size'))",
+                                             stop));
   return WalLayout{.page_bytes = static_cast<uint64_t>(sizes.integer(0, 0)),
                    .segment_bytes = static_cast<uint64_t>(sizes.integer(0, 1))};
 }
 
+absl::Status TakeReplicaRole(TargetSession& session, const std::stop_token& stop) {
   const absl::Status status =
       session.connection->Execute("SET session_replication_role = replica", stop).status();
   if (!status.ok() && !IsRefusal(status)) return status;
@@ -200,10 +199,10 @@ absl::StatusOr<TargetSession> OpenTargetSession(const std::string& url, SessionJ
   PGFLOW_ASSIGN_OR_RETURN(session.connection, postgres::Connection::Connect(options, stop));
   if (job != SessionJob::kCheckpoint) PGFLOW_RETURN_IF_ERROR(TakeReplicaRole(session, stop));
   if (!origin.empty()) PGFLOW_RETURN_IF_ERROR(TakeOrigin(session, origin, application_name, stop));
+  if (job == SessionJob::kApply) {
+    PGFLOW_ASSIGN_OR_RETURN(session.wal, ReadWalLayout(*session.connection, stop));
+  }
   return session;
 }
 
 }  // namespace pgflow::sinks
-  if (job == SessionJob::kApply) {
-    PGFLOW_ASSIGN_OR_RETURN(session.wal, ReadWalLayout(*session.connection, stop));
-  }

@@ -8,8 +8,8 @@
 #include <absl/status/statusor.h>
 
 #include "postgres/client/connection.h"
-
 #include "sinks/postgres/flush_tracker.h"
+
 namespace pgflow::sinks {
 
 enum class SessionJob {
