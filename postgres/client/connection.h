@@ -181,7 +181,7 @@ class Connection {
   // For something that the server has to do; perhaps for a slice of that only.
   absl::Status WaitForServer(short events, Silence& silence, const std::stop_token& stop);
   absl::Status EndSilence(Silence& silence, const std::stop_token& stop);
-  Liveness AskForLiveness(const std::stop_token& stop);
+  Liveness AskForLiveness(const std::stop_token& stop, bool end_if_waiting);
   absl::Status GiveUp(std::string_view why);
   absl::Status Flush(const std::stop_token& stop);
   absl::Status WaitForResult(const std::stop_token& stop);

@@ -48,7 +48,8 @@ absl::Status Connection::WaitForServer(short events, Silence& silence,
 }
 
 absl::Status Connection::EndSilence(Silence& silence, const std::stop_token& stop) {
-  const Liveness liveness = AskForLiveness(stop.stop_possible() ? stop : session_->stop);
+  const Liveness liveness =
+      AskForLiveness(stop.stop_possible() ? stop : session_->stop, silence.doubts > 0);
   if (stop.stop_requested()) return absl::CancelledError("stopped");
   const absl::Time now = absl::Now();
   silence.doubts = liveness == Liveness::kWaitsForUs ? silence.doubts + 1 : 0;
@@ -69,7 +70,7 @@ absl::Status Connection::EndSilence(Silence& silence, const std::stop_token& sto
   return absl::OkStatus();
 }
 
-Connection::Liveness Connection::AskForLiveness(const std::stop_token& stop) {
+Connection::Liveness Connection::AskForLiveness(const std::stop_token& stop, bool end_if_waiting) {
   ConnectOptions options;
   options.url = session_->options.url;
   options.application_name = "pgflow watch";
@@ -96,7 +97,13 @@ Connection::Liveness Connection::AskForLiveness(const std::stop_token& stop) {
   if (row->row_count() == 0) return Liveness::kWaitsForUs;
   const std::string_view state = row->at(0, 0);
   const bool idle = state.substr(0, 4) == "idle";
-  return idle || row->at(0, 1) == "Client" ? Liveness::kWaitsForUs : Liveness::kWorks;
+  if (!idle && row->at(0, 1) != "Client") return Liveness::kWorks;
+  if (end_if_waiting) {
+    // Its locks and its snapshot would stay for as long as something acknowledges for us.
+    const std::string sql = fmt::format("SELECT pg_terminate_backend({})", backend_pid());
+    (*second)->Execute(sql, stop).status().IgnoreError();
+  }
+  return Liveness::kWaitsForUs;
 }
 
 absl::Status Connection::GiveUp(std::string_view why) {
