@@ -107,6 +107,12 @@ absl::StatusOr<std::string> Cluster::Call(const std::string& method, const std::
     return base::MakeStatus(absl::StatusCode::kFailedPrecondition, "{}: the answer is too long",
                             name);
   }
+  // A change of the cluster's state that not every node has taken in time may still be lost.
+  if (response.body.size() < kShownBytesMax &&
+      FindJsonMember(response.body, "acknowledged") == "false") {
+    return base::MakeStatus(absl::StatusCode::kUnavailable, "{}: the cluster did not confirm it",
+                            name);
+  }
   return std::move(response.body);
 }
 
@@ -155,7 +161,8 @@ absl::StatusOr<SearchProduct> Cluster::ReadProduct(std::stop_token stop) {
 absl::StatusOr<std::set<std::string>> Cluster::OwnRequests(std::stop_token stop) {
   std::set<std::string> own;
   const absl::StatusOr<json> answer =
-      Read("GET", "/_tasks?actions=indices%3Adata%2Fwrite%2Fbulk", nullptr, std::move(stop));
+      Read("GET", "/_tasks?actions=indices%3Aadmin%2F%2A%2Cindices%3Adata%2Fwrite%2F%2A", nullptr,
+           std::move(stop));
   // Who may not look at tasks goes without.
   if (absl::IsPermissionDenied(answer.status())) return own;
   PGFLOW_RETURN_IF_ERROR(answer.status());

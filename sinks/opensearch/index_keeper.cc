@@ -32,6 +32,25 @@ absl::Status NotOurs(const std::string& index, std::string_view why) {
       index, why);
 }
 
+absl::Status CheckConfirms(const IndexState& state) {
+  if (!state.confirms_early) return absl::OkStatus();
+  return base::MakeStatus(
+      absl::StatusCode::kFailedPrecondition,
+      "index {}: it confirms documents before they are on disk, so that a crash "
+      "of the server would lose some; set its index.translog.durability to "
+      "request, also where settings or an index template says async",
+      state.index);
+}
+
+// The mapping of the nested rows is not the table's own, and stays.
+IndexShape WithNested(IndexShape shape, const IndexMeta& meta) {
+  for (const auto& [field, rows] : meta.nested) {
+    if (!shape.properties.contains(field)) continue;
+    shape.properties[field]["properties"] = rows.fields;
+  }
+  return shape;
+}
+
 }  // namespace
 
 absl::Status ClaimIndexName(std::map<std::string, schemas::TableName>& owners,
@@ -84,16 +103,41 @@ absl::StatusOr<IndexState> IndexKeeper::CreateFirst(const std::string& name,
     state.index = GenerationName(name, GenerationOf(name, state.index) + 1);
   }
   PGFLOW_RETURN_IF_ERROR(Create(name, state.index, shape, shape.meta, stop));
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> made,
+                          ReadIndex(cluster_, state.index, std::move(stop)));
+  if (made.has_value()) {
+    PGFLOW_RETURN_IF_ERROR(CheckConfirms(*made));
+    state.uuid = made->uuid;
+  }
   return state;
 }
 
+void IndexKeeper::Advance(IndexMeta& meta, SchemaStep step) const {
+  if (step == SchemaStep()) return;  // A copy's, which is of no log.
+  if (meta.log != log_) {
+    meta.done = {};
+    meta.former.clear();
+  }
+  meta.log = log_;
+  meta.done = std::max(meta.done, step);
+}
+
 // Brings the mapping to the table's columns.
-absl::Status IndexKeeper::Fit(IndexState& state, const IndexShape& shape, postgres::Lsn lsn,
-                              std::stop_token stop) {
+absl::Status IndexKeeper::Fit(IndexState& state, const IndexShape& shape, SchemaStep step,
+                              bool empties, std::stop_token stop) {
   IndexMeta meta = shape.meta;
-  meta.lsn = lsn;
+  meta.done = state.meta.done;
+  meta.log = state.meta.log;
+  meta.former = state.meta.former;
+  Advance(meta, step);
   meta.loading = state.meta.loading;
   meta.nested = state.meta.nested;
+  if (empties && state.is_alias()) {
+    if (meta.columns == state.meta.columns) return absl::OkStatus();
+    base::LogInfo("index {}: made anew, because its table is emptied and looks otherwise",
+                  state.index);
+    return Rebuild(state, WithNested(shape, meta), nullptr, meta, nullptr, std::move(stop));
+  }
   PGFLOW_ASSIGN_OR_RETURN(ShapeChange change, CompareShapes(state.meta, state.properties, shape));
   if (change.kind == ShapeChange::Kind::kRemove && !state.is_alias()) {
     base::LogWarning(
@@ -116,24 +160,39 @@ absl::Status IndexKeeper::Fit(IndexState& state, const IndexShape& shape, postgr
   }
   if (!state.is_alias()) return NotOurs(state.index, change.reason);
   base::LogInfo("index {}: rebuilt, because {}", state.index, change.reason);
-  IndexShape with_nested = shape;
-  for (const auto& [field, rows] : meta.nested) {
-    if (!with_nested.properties.contains(field)) continue;
-    with_nested.properties[field]["properties"] = rows.fields;
-  }
-  return Rebuild(state, with_nested, change.edits, meta, nullptr, std::move(stop));
+  return Rebuild(state, WithNested(shape, meta), &change.edits, meta, nullptr, std::move(stop));
 }
 
-// After a crash the half-made one is in the way of nothing: it has no alias, and the next attempt
-// removes it.
+// What an abandoned rebuild left has no alias. One that has is in use, perhaps under another name:
+// tables may have exchanged theirs.
+absl::StatusOr<std::string> IndexKeeper::NextIndex(const IndexState& state, std::stop_token stop) {
+  uint32_t last = GenerationOf(state.name, state.index);
+  absl::StatusOr<json> found = cluster_.Read("GET", "/" + state.name + "-*/_alias", nullptr, stop);
+  if (absl::IsNotFound(found.status())) found = json::object();
+  PGFLOW_RETURN_IF_ERROR(found.status());
+  for (const auto& [index, body] : found->items()) {
+    const uint32_t generation = GenerationOf(state.name, index);
+    last = std::max(last, generation);
+    if (generation == 0 || index == state.index || !MemberOf(body, "aliases").empty()) continue;
+    PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> left, ReadIndex(cluster_, index, stop));
+    if (!left.has_value() || left->meta.columns.empty()) continue;
+    const absl::Status removed = cluster_.Call("DELETE", "/" + index, std::string(), stop).status();
+    if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
+  }
+  return GenerationName(state.name, last + 1);
+}
+
 absl::Status IndexKeeper::Rebuild(IndexState& state, const IndexShape& shape,
-                                  const FieldEdits& edits, const IndexMeta& meta,
+                                  const FieldEdits* edits, const IndexMeta& meta,
                                   const Completion& complete, std::stop_token stop) {
-  const std::string next = GenerationName(state.name, GenerationOf(state.name, state.index) + 1);
-  const absl::Status removed = cluster_.Call("DELETE", "/" + next, std::string(), stop).status();
-  if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
+  PGFLOW_ASSIGN_OR_RETURN(const std::string next, NextIndex(state, stop));
   PGFLOW_RETURN_IF_ERROR(Create("", next, shape, meta, stop));
-  PGFLOW_RETURN_IF_ERROR(CopyDocuments(cluster_, state.index, next, edits, stop));
+  if (edits != nullptr) {
+    PGFLOW_RETURN_IF_ERROR(CopyDocuments(cluster_, state.index, next, *edits, stop));
+  }
+  // Whatever its settings say of the translog.
+  PGFLOW_RETURN_IF_ERROR(
+      cluster_.Call("POST", "/" + next + "/_flush", std::string(), stop).status());
   PGFLOW_RETURN_IF_ERROR(RefreshIndex(cluster_, next, stop));
   if (complete != nullptr) {
     PGFLOW_RETURN_IF_ERROR(complete(next));
@@ -160,7 +219,7 @@ absl::Status IndexKeeper::RebuildWith(IndexState state, const schemas::TableName
   shape.plan.schema.columns.resize(state.meta.columns.size());
   shape.properties = state.properties;
   const IndexMeta meta = state.meta;
-  return Rebuild(state, shape, edits, meta, complete, std::move(stop));
+  return Rebuild(state, shape, &edits, meta, complete, std::move(stop));
 }
 
 absl::Status IndexKeeper::StartLoading(IndexState& state, std::stop_token stop) {
@@ -241,7 +300,10 @@ absl::Status IndexKeeper::Prepare(const engine::TablePlan& table, bool fresh,
       PGFLOW_RETURN_IF_ERROR(RemoveDocuments(*state, shape, stop));
     }
   }
-  PGFLOW_RETURN_IF_ERROR(Fit(*state, shape, state->meta.lsn, stop));
+  PGFLOW_RETURN_IF_ERROR(CheckConfirms(*state));
+  // What the stream brings after a copy is behind it, wherever another stream ended.
+  if (fresh) state->meta.done = {};
+  PGFLOW_RETURN_IF_ERROR(Fit(*state, shape, {}, false, stop));
   return StartLoading(*state, std::move(stop));
 }
 
@@ -268,53 +330,124 @@ absl::StatusOr<TableIndexPtr> IndexKeeper::Open(const engine::TablePlan& table,
   return MakeIndex(*state, std::move(shape));
 }
 
-absl::StatusOr<TableIndexPtr> IndexKeeper::Bind(const schemas::TableSchema& schema,
-                                                postgres::Lsn lsn, std::stop_token stop) {
+absl::StatusOr<IndexMeta> IndexKeeper::Followed(const schemas::TableName& table,
+                                                std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(table));
+  PGFLOW_RETURN_IF_ERROR(ReadFormerNames(stop));
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> state,
+                          ReadIndex(cluster_, name, std::move(stop)));
+  IndexMeta meta = state.has_value() ? state->meta : IndexMeta();
+  if (meta.log != log_) meta.done = {};
+  // Rows of another table, which had the name before.
+  if (const auto former = former_->find(name); former != former_->end()) {
+    meta.done = std::max(meta.done, former->second);
+  }
+  return meta;
+}
+
+absl::Status IndexKeeper::ReadFormerNames(std::stop_token stop) {
+  if (former_.has_value()) return absl::OkStatus();
+  const absl::StatusOr<json> found = cluster_.Read(
+      "GET",
+      "/_mapping?filter_path=%2A.mappings._meta.pgflow.former%2C%2A.mappings._meta.pgflow.log",
+      nullptr, std::move(stop));
+  // Who may not look at all indices goes without.
+  if (!found.ok() && !absl::IsPermissionDenied(found.status()) &&
+      !absl::IsNotFound(found.status())) {
+    return found.status();
+  }
+  former_.emplace();
+  if (!found.ok()) return absl::OkStatus();
+  for (const auto& [index, body] : found->items()) {
+    const auto names = IndexMeta::FormerIn(MemberOf(body, "mappings"), log_);
+    if (!names.ok()) return base::Annotate(names.status(), "index " + index);
+    for (const auto& [name, until] : *names) {
+      SchemaStep& last = (*former_)[name];
+      last = std::max(last, until);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<TableIndexPtr> IndexKeeper::Bind(const schemas::TableSchema& schema, SchemaStep step,
+                                                bool empties, std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(schema.table));
   PGFLOW_ASSIGN_OR_RETURN(std::optional<IndexState> state, ReadIndex(cluster_, name, stop));
-  PGFLOW_ASSIGN_OR_RETURN(
-      IndexShape shape,
-      MakeIndexShape(schema, state.has_value() ? state->meta.key : std::vector<int16_t>(), config_,
-                     product_));
+  const IndexMeta known = state.has_value() ? state->meta : IndexMeta();
+  PGFLOW_ASSIGN_OR_RETURN(const schemas::TableSchema numbered, NumberColumns(known, schema));
+  PGFLOW_ASSIGN_OR_RETURN(IndexShape shape, MakeIndexShape(numbered, known.key, config_, product_));
   PGFLOW_RETURN_IF_ERROR(CheckKey(shape.plan));
   if (!state.has_value()) {
     base::LogInfo("table {}: index {} is created", schema.table.ToString(), name);
     PGFLOW_ASSIGN_OR_RETURN(state, CreateFirst(name, shape, stop));
-  } else if (lsn >= state->meta.lsn) {
-    PGFLOW_RETURN_IF_ERROR(Fit(*state, shape, lsn, stop));
+  } else {
+    PGFLOW_RETURN_IF_ERROR(CheckConfirms(*state));
+    PGFLOW_RETURN_IF_ERROR(Fit(*state, shape, step, empties, stop));
   }
   PGFLOW_RETURN_IF_ERROR(FinishLoading(*state, std::move(stop)));
   return MakeIndex(*state, std::move(shape));
 }
 
-absl::Status IndexKeeper::AddDefaults(const schemas::TableName& table,
-                                      const std::map<int16_t, std::string>& defaults,
-                                      std::stop_token stop) {
+absl::Status IndexKeeper::Announce(const schemas::TableName& table, const ColumnsChange& change,
+                                   SchemaStep step, std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(table));
   PGFLOW_ASSIGN_OR_RETURN(std::optional<IndexState> state, ReadIndex(cluster_, name, stop));
   if (!state.has_value() || state->meta.columns.empty()) return absl::OkStatus();
+  IndexMeta meta = state->meta;
+  IndexShape shape;
+  shape.properties = state->properties;
+  const FieldEdits edits = FollowColumns(change, meta, shape.properties);
+  if (edits.empty() && meta.defaults == state->meta.defaults && change.before == change.after) {
+    return absl::OkStatus();
+  }
   if (!state->is_alias()) {
+    if (edits.empty() && meta.defaults.empty()) return absl::OkStatus();
+    if (!edits.renamed.empty()) {
+      return NotOurs(state->index,
+                     fmt::format("{} is {} now", edits.renamed[0].first, edits.renamed[0].second));
+    }
     base::LogWarning(
-        "index {}: documents of older rows do not get the new column's default, "
-        "because the name is that of an index and no alias",
+        "index {}: its documents of older rows keep removed fields, and do not get a new column's "
+        "default, because the name is that of an index and no alias",
         name);
     return absl::OkStatus();
   }
-  for (const auto& [attribute, text] : defaults) {
-    // Known: a replay.
-    if (!state->meta.columns.contains(attribute)) state->meta.defaults[attribute] = text;
-  }
-  return PutMapping(cluster_, *state, {}, state->meta, std::move(stop));
+  Advance(meta, step);
+  if (edits.empty()) return PutMapping(cluster_, *state, {}, meta, std::move(stop));
+  base::LogInfo("index {}: rebuilt, because columns of {} were renamed or dropped", state->index,
+                table.ToString());
+  shape.plan.schema.table = table;
+  shape.plan.schema.columns.resize(meta.columns.size());
+  return Rebuild(*state, shape, &edits, meta, nullptr, std::move(stop));
 }
 
+absl::Status IndexKeeper::Replace(const schemas::TableName& table, std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(table));
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> state, ReadIndex(cluster_, name, stop));
+  if (!state.has_value() || state->meta.columns.empty() || !state->is_alias()) {
+    return absl::OkStatus();
+  }
+  base::LogInfo("index {}: removed, because table {} is a new one", state->index, table.ToString());
+  const absl::Status removed =
+      cluster_.Call("DELETE", "/" + state->index, std::string(), std::move(stop)).status();
+  return absl::IsNotFound(removed) ? absl::OkStatus() : removed;
+}
+
+// The index says first that it follows the rename, then it changes its name: after a crash between
+// the two nothing of before the rename comes in again, and the rest is done.
 absl::Status IndexKeeper::Rename(const schemas::TableName& from, const schemas::TableName& to,
-                                 std::stop_token stop) {
+                                 SchemaStep step, std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(const std::string old_name, NameOf(from));
   PGFLOW_ASSIGN_OR_RETURN(const std::string new_name, NameOf(to));
   if (old_name == new_name) return absl::OkStatus();
-  PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> state,
-                          ReadIndex(cluster_, old_name, stop));
+  PGFLOW_RETURN_IF_ERROR(ReadFormerNames(stop));
+  PGFLOW_ASSIGN_OR_RETURN(std::optional<IndexState> state, ReadIndex(cluster_, old_name, stop));
   if (!state.has_value()) return absl::OkStatus();  // Done before, or never copied.
+  const auto said = state->meta.former.find(old_name);
+  const bool begun =
+      state->meta.log == log_ && said != state->meta.former.end() && said->second >= step;
+  const auto former = former_->find(old_name);
+  if (!begun && former != former_->end() && former->second >= step) return absl::OkStatus();
   if (!state->is_alias()) {
     return NotOurs(old_name, fmt::format("table {} is {} now", from.ToString(), to.ToString()));
   }
@@ -324,6 +457,13 @@ absl::Status IndexKeeper::Rename(const schemas::TableName& from, const schemas::
     return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
                             "table {} is {} now, but index {} exists already; delete it",
                             from.ToString(), to.ToString(), new_name);
+  }
+  if (!begun) {
+    Advance(state->meta, step);
+    state->meta.former[old_name] = step;
+    state->meta.table = to.ToString();
+    PGFLOW_RETURN_IF_ERROR(PutMapping(cluster_, *state, {}, state->meta, stop));
+    (*former_)[old_name] = step;
   }
   const json actions = {
       {"actions", json::array({json{{"add", {{"index", state->index}, {"alias", new_name}}}},

@@ -15,6 +15,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <absl/status/status.h>
@@ -28,6 +29,7 @@
 #include "sinks/opensearch/index_scan.h"
 #include "sinks/opensearch/index_shape.h"
 #include "sinks/opensearch/index_state.h"
+#include "sinks/opensearch/schema_step.h"
 
 namespace pgflow::sinks {
 
@@ -45,9 +47,10 @@ absl::Status ClaimIndexName(std::map<std::string, schemas::TableName>& owners,
 
 class IndexKeeper {
  public:
-  // All must outlive this.
-  IndexKeeper(const OpenSearchSinkConfig& config, const SearchProduct& product, Cluster& cluster)
-      : config_(config), product_(product), cluster_(cluster) {}
+  // All must outlive this. `log` names the stream whose positions it is given.
+  IndexKeeper(const OpenSearchSinkConfig& config, const SearchProduct& product, Cluster& cluster,
+              std::string log = {})
+      : config_(config), product_(product), cluster_(cluster), log_(std::move(log)) {}
 
   absl::StatusOr<std::string> NameOf(const schemas::TableName& table) const;
 
@@ -63,16 +66,22 @@ class IndexKeeper {
 
   // As Prepare left it.
   absl::StatusOr<TableIndexPtr> Open(const engine::TablePlan& table, std::stop_token stop);
-  // For rows of the stream: creates the index when it is not there, and brings it to the schema,
-  // unless it had a later one than at `lsn` already (a replay).
-  absl::StatusOr<TableIndexPtr> Bind(const schemas::TableSchema& schema, postgres::Lsn lsn,
-                                     std::stop_token stop);
-  // Columns that the table has now got, with what older rows have in them: written into documents
-  // with the first row of the new shape.
-  absl::Status AddDefaults(const schemas::TableName& table,
-                           const std::map<int16_t, std::string>& defaults, std::stop_token stop);
+  // What the table's index has followed and looks like; without columns when there is none. Read
+  // before anything of the table is written: what the stream has from before that step is in the
+  // documents, and must not come into them again in its older shape.
+  absl::StatusOr<IndexMeta> Followed(const schemas::TableName& table, std::stop_token stop);
+  // For rows of the stream from `step` on: creates the index when it is not there, and brings it
+  // and its documents to the schema. `empties`: no older document stays, none is brought.
+  absl::StatusOr<TableIndexPtr> Bind(const schemas::TableSchema& schema, SchemaStep step,
+                                     bool empties, std::stop_token stop);
+  // A captured change of the columns, without the table's next row. Documents follow the names; new
+  // columns and types wait for that row.
+  absl::Status Announce(const schemas::TableName& table, const ColumnsChange& change,
+                        SchemaStep step, std::stop_token stop);
+  // The table is a new one: documents of an earlier one of the name go.
+  absl::Status Replace(const schemas::TableName& table, std::stop_token stop);
   // The table's documents are found under its new name from now on.
-  absl::Status Rename(const schemas::TableName& from, const schemas::TableName& to,
+  absl::Status Rename(const schemas::TableName& from, const schemas::TableName& to, SchemaStep step,
                       std::stop_token stop);
 
   // What is to be done with a new index before it takes the name.
@@ -89,10 +98,17 @@ class IndexKeeper {
                       const IndexMeta& meta, std::stop_token stop);
   absl::StatusOr<IndexState> CreateFirst(const std::string& name, const IndexShape& shape,
                                          std::stop_token stop);
-  absl::Status Fit(IndexState& state, const IndexShape& shape, postgres::Lsn lsn,
+  absl::Status Fit(IndexState& state, const IndexShape& shape, SchemaStep step, bool empties,
                    std::stop_token stop);
-  absl::Status Rebuild(IndexState& state, const IndexShape& shape, const FieldEdits& edits,
+  // The new index is complete and on disk, and says itself what it has followed, when it takes the
+  // name; until then everybody sees the old one. `edits` is null: without the documents.
+  absl::Status Rebuild(IndexState& state, const IndexShape& shape, const FieldEdits* edits,
                        const IndexMeta& meta, const Completion& complete, std::stop_token stop);
+  // The next index behind the name. Removes what abandoned rebuilds left.
+  absl::StatusOr<std::string> NextIndex(const IndexState& state, std::stop_token stop);
+  absl::Status ReadFormerNames(std::stop_token stop);
+  // It follows `step` of our log; what another log says of it counts no more.
+  void Advance(IndexMeta& meta, SchemaStep step) const;
   absl::Status StartLoading(IndexState& state, std::stop_token stop);
   absl::Status FinishLoading(IndexState& state, std::stop_token stop);
   absl::Status RemoveDocuments(IndexState& state, const IndexShape& shape, std::stop_token stop);
@@ -101,6 +117,9 @@ class IndexKeeper {
   const OpenSearchSinkConfig& config_;
   const SearchProduct& product_;
   Cluster& cluster_;
+  const std::string log_;
+  // Names that indices had until their tables were renamed.
+  std::optional<std::map<std::string, SchemaStep>> former_;
 };
 
 }  // namespace pgflow::sinks

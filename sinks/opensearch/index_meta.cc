@@ -16,6 +16,27 @@ int16_t ToNumber(const std::string& text) {
   return number;
 }
 
+absl::Status Changed(const json::exception& error) {
+  return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                          "its mapping's _meta.pgflow was changed by somebody: {}", error.what());
+}
+
+json StepToJson(const SchemaStep& step) {
+  return {{"lsn", step.lsn.value()}, {"step", step.number}};
+}
+
+SchemaStep ToStep(const json& from) {
+  return {postgres::Lsn(from.at("lsn").get<uint64_t>()), from.value("step", uint32_t{0})};
+}
+
+std::map<int16_t, std::string> TextsByNumber(const json& from) {
+  std::map<int16_t, std::string> texts;
+  for (const auto& [attribute, text] : from.items()) {
+    texts[ToNumber(attribute)] = text.get<std::string>();
+  }
+  return texts;
+}
+
 }  // namespace
 
 const json& MemberOf(const json& object, std::string_view name) {
@@ -31,9 +52,15 @@ json IndexMeta::ToJson() const {
     by_number[std::to_string(attribute)] = {{"field", field.name},
                                             {"mapping", field.mapping},
                                             {"type", field.type},
-                                            {"modifier", field.modifier}};
+                                            {"modifier", field.modifier},
+                                            {"place", field.place}};
   }
-  json meta = {{"table", table}, {"key", key}, {"columns", by_number}, {"lsn", lsn.value()}};
+  json meta = StepToJson(done);
+  meta.update({{"table", table}, {"key", key}, {"columns", by_number}, {"log", log}});
+  for (const auto& [attribute, name] : announced) {
+    meta["announced"][std::to_string(attribute)] = name;
+  }
+  for (const auto& [name, until] : former) meta["former"][name] = StepToJson(until);
   for (const auto& [attribute, text] : defaults) {
     meta["defaults"][std::to_string(attribute)] = text;
   }
@@ -49,26 +76,45 @@ absl::StatusOr<IndexMeta> IndexMeta::FromMapping(const json& mapping) {
   const json& from = MemberOf(MemberOf(mapping, "_meta"), "pgflow");
   if (from.is_null()) return meta;
   try {
+    meta.log = from.value("log", "");
     meta.table = from.at("table").get<std::string>();
     meta.key = from.at("key").get<std::vector<int16_t>>();
     for (const auto& [attribute, field] : from.at("columns").items()) {
-      meta.columns[ToNumber(attribute)] = {field.at("field").get<std::string>(),
-                                           field.at("mapping"), field.at("type").get<uint32_t>(),
-                                           field.at("modifier").get<int32_t>()};
+      // A column without a number of its own was once kept as 0.
+      const int16_t number = ToNumber(attribute);
+      meta.columns[number == 0 ? int16_t{-1} : number] = {
+          field.at("field").get<std::string>(), field.at("mapping"),
+          field.at("type").get<uint32_t>(), field.at("modifier").get<int32_t>(),
+          field.value("place", 0)};
     }
-    for (const auto& [attribute, text] : MemberOf(from, "defaults").items()) {
-      meta.defaults[ToNumber(attribute)] = text.get<std::string>();
-    }
+    meta.announced = TextsByNumber(MemberOf(from, "announced"));
+    meta.defaults = TextsByNumber(MemberOf(from, "defaults"));
     for (const auto& [field, rows] : MemberOf(from, "nested").items()) {
       meta.nested[field] = {rows.at("source").get<std::string>(), rows.at("fields")};
     }
-    meta.lsn = postgres::Lsn(from.at("lsn").get<uint64_t>());
+    for (const auto& [name, until] : MemberOf(from, "former").items()) {
+      meta.former[name] = ToStep(until);
+    }
+    meta.done = ToStep(from);
     meta.loading = MemberOf(from, "loading");
   } catch (const json::exception& error) {
-    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
-                            "its mapping's _meta.pgflow was changed by somebody: {}", error.what());
+    return Changed(error);
   }
   return meta;
+}
+
+absl::StatusOr<std::map<std::string, SchemaStep>> IndexMeta::FormerIn(const json& mapping,
+                                                                      const std::string& log) {
+  std::map<std::string, SchemaStep> former;
+  const json& from = MemberOf(MemberOf(mapping, "_meta"), "pgflow");
+  if (MemberOf(from, "log") != log) return former;
+  const json& names = MemberOf(from, "former");
+  try {
+    for (const auto& [name, until] : names.items()) former[name] = ToStep(until);
+  } catch (const json::exception& error) {
+    return Changed(error);
+  }
+  return former;
 }
 
 }  // namespace pgflow::sinks

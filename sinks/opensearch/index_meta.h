@@ -14,12 +14,23 @@
 
 namespace pgflow::sinks {
 
+// Names a change of a table's shape, wherever it is read again: the commit that it is in, and how
+// many captured DDL commands on the table that transaction has up to it; 0: none was captured, the
+// shape is that of a row in it.
+struct SchemaStep {
+  postgres::Lsn lsn;
+  uint32_t number = 0;
+
+  friend auto operator<=>(const SchemaStep&, const SchemaStep&) = default;
+};
+
 struct IndexMeta {
   struct Field {
     std::string name;
     nlohmann::json mapping;
     postgres::Oid type = 0;  // The column's.
     int32_t modifier = -1;
+    int32_t place = 0;  // Among the columns of a row.
 
     friend bool operator==(const Field&, const Field&) = default;
   };
@@ -33,11 +44,20 @@ struct IndexMeta {
   };
 
   std::string table;
-  std::vector<int16_t> key;          // Attribute numbers, sorted.
-  std::map<int16_t, Field> columns;  // By attribute number. Empty: the index is not ours.
-  postgres::Lsn lsn;                 // The table looked so from here on.
+  std::vector<int16_t> key;  // Attribute numbers, sorted.
+  // By attribute number; a negative one is of our making, for a column whose own is not known.
+  // Empty: the index is not ours.
+  std::map<int16_t, Field> columns;
+  // The last change of the shape that mapping and documents have followed. Whatever that log has of
+  // the table before it was written before it.
+  SchemaStep done;
+  std::string log;  // The pipeline: positions of another one say nothing here.
+  // The columns behind the last captured DDL command, by attribute number, until a row shows them.
+  std::map<int16_t, std::string> announced;
   // Of columns that the next shape adds: what older rows have in them, as text.
   std::map<int16_t, std::string> defaults;
+  // Names that the documents had before the table was renamed, and until when.
+  std::map<std::string, SchemaStep> former;
   std::map<std::string, Nested> nested;  // By field.
   nlohmann::json loading;                // The settings to come back to after a load; null: none.
 
@@ -45,6 +65,9 @@ struct IndexMeta {
   // Of a whole mapping; an empty one when there is none in it. kFailedPrecondition: it is not as we
   // write it.
   static absl::StatusOr<IndexMeta> FromMapping(const nlohmann::json& mapping);
+  // `former` alone, of the same; none where it is another log's.
+  static absl::StatusOr<std::map<std::string, SchemaStep>> FormerIn(const nlohmann::json& mapping,
+                                                                    const std::string& log);
 };
 
 // The member, or null.

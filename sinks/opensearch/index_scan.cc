@@ -41,6 +41,17 @@ absl::StatusOr<std::vector<FoundDocument>> ReadHits(std::string_view answer) {
   return page;
 }
 
+// A server that was started again knows no scroll of before.
+absl::StatusOr<std::string> NextPage(Cluster& cluster, const std::string& index,
+                                     const std::string& scroll, std::stop_token stop) {
+  absl::StatusOr<std::string> page = cluster.Call(
+      "POST", "/_search/scroll", json{{"scroll", kKeep}, {"scroll_id", scroll}}, std::move(stop));
+  if (!absl::IsNotFound(page.status())) return page;
+  return base::MakeStatus(absl::StatusCode::kAborted,
+                          "index {}: the server forgot where it was: {}", index,
+                          base::Message(page.status()));
+}
+
 absl::Status Scroll(Cluster& cluster, const std::string& index, const json& request,
                     const TakeDocuments& take, std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(
@@ -53,9 +64,7 @@ absl::Status Scroll(Cluster& cluster, const std::string& index, const json& requ
     PGFLOW_ASSIGN_OR_RETURN(const std::vector<FoundDocument> page, ReadHits(answer));
     if (page.empty()) break;
     PGFLOW_RETURN_IF_ERROR(take(page));
-    PGFLOW_ASSIGN_OR_RETURN(answer,
-                            cluster.Call("POST", "/_search/scroll",
-                                         json{{"scroll", kKeep}, {"scroll_id", scroll}}, stop));
+    PGFLOW_ASSIGN_OR_RETURN(answer, NextPage(cluster, index, scroll, stop));
   }
   // Gone by itself in minutes when this fails.
   static_cast<void>(
@@ -81,9 +90,12 @@ absl::Status AppendEdited(std::string_view source, const FieldEdits& edits, std:
   while (members.Next()) {
     if (std::ranges::find(edits.removed, members.key()) != edits.removed.end()) continue;
     std::string_view key = members.key();
+    bool taken = false;  // The name is another field's from now on.
     for (const auto& [from, to] : edits.renamed) {
       if (members.key() == from) key = to;
+      taken = taken || members.key() == to;
     }
+    if (taken && key == members.key()) continue;
     has_added = has_added || (!edits.added.empty() && key == edits.added[0].first);
     const char first = members.value().empty() ? 'n' : members.value().front();
     const bool quoted = first != '"' && first != 'n' && first != '[' && first != '{' &&

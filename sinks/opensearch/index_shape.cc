@@ -214,7 +214,8 @@ absl::StatusOr<IndexShape> MakeIndexShape(const schemas::TableSchema& schema,
     const std::string& field = shape.plan.columns[i].name;
     shape.properties[field] = mappings[i].mapping;
     shape.meta.columns[schema.columns[i].attribute_number] = {
-        field, mappings[i].mapping, schema.columns[i].type, schema.columns[i].type_modifier};
+        field, mappings[i].mapping, schema.columns[i].type, schema.columns[i].type_modifier,
+        static_cast<int32_t>(i)};
   }
   PGFLOW_RETURN_IF_ERROR(AddJoins(config, shape));
   return shape;

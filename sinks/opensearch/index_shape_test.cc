@@ -72,13 +72,17 @@ TEST(IndexShapeTest, AnotherKeyIsAnError) {
 
 TEST(IndexShapeTest, RemembersItselfInTheMapping) {
   IndexMeta meta = Shape("public.t (id int4 key, a text)").meta;
-  meta.lsn = postgres::Lsn(0x1234);
+  meta.done = {postgres::Lsn(0x1234), 2};
+  meta.announced = {{1, "id"}, {3, "b"}};
+  meta.former = {{"s", {postgres::Lsn(0x1200), 1}}};
   meta.loading = {{"index.refresh_interval", nullptr}};
   const auto read = IndexMeta::FromMapping({{"_meta", meta.ToJson()}});
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->columns, meta.columns);
   EXPECT_EQ(read->key, meta.key);
-  EXPECT_EQ(read->lsn, meta.lsn);
+  EXPECT_EQ(read->done, meta.done);
+  EXPECT_EQ(read->announced, meta.announced);
+  EXPECT_EQ(read->former, meta.former);
   EXPECT_EQ(read->loading, meta.loading);
   EXPECT_TRUE(IndexMeta::FromMapping({{"properties", 1}})->columns.empty());
   EXPECT_FALSE(IndexMeta::FromMapping({{"_meta", {{"pgflow", {{"key", "x"}}}}}}).ok());

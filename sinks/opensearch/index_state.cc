@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include <absl/strings/match.h>
+
 #include "base/status.h"
 
 namespace pgflow::sinks {
@@ -22,7 +24,11 @@ absl::StatusOr<std::optional<IndexState>> ReadIndex(Cluster& cluster, const std:
   state.name = name;
   state.index = found->begin().key();
   const json& body = found->begin().value();
-  const json& uuid = MemberOf(MemberOf(MemberOf(body, "settings"), "index"), "uuid");
+  const json& settings = MemberOf(MemberOf(body, "settings"), "index");
+  const json& durability = MemberOf(MemberOf(settings, "translog"), "durability");
+  state.confirms_early = durability.is_string() &&
+                         absl::EqualsIgnoreCase(durability.get_ref<const std::string&>(), "async");
+  const json& uuid = MemberOf(settings, "uuid");
   if (uuid.is_string()) state.uuid = uuid.get<std::string>();
   const json& mapping = MemberOf(body, "mappings");
   absl::StatusOr<IndexMeta> meta = IndexMeta::FromMapping(mapping);

@@ -30,7 +30,7 @@ absl::Status OpenSearchSink::Open(const engine::SinkContext& context, std::stop_
     started_ = absl::Now();
     base::LogInfo("sink {}: {} at {}", context.sink, product_.ToString(), config_.url);
   }
-  keeper_ = std::make_unique<IndexKeeper>(config_, product_, *cluster_);
+  keeper_ = std::make_unique<IndexKeeper>(config_, product_, *cluster_, context.pipeline);
   nested_ = std::make_unique<NestedRows>(config_, *cluster_, *keeper_, *join_lock_);
   writer_ = std::make_unique<WindowWriter>(config_, *cluster_, *keeper_, *nested_, owners_,
                                            WindowWriter::Replay{started_, sent_});

@@ -38,20 +38,6 @@ bool SameShape(const schemas::TableSchema& a, const schemas::TableSchema& b) {
                     });
 }
 
-// Of a captured ALTER TABLE: the columns that rows older than them have a value in.
-std::map<int16_t, std::string> NewDefaults(std::string_view ddl) {
-  std::map<int16_t, std::string> defaults;
-  JsonScanner columns(FindJsonMember(FindJsonMember(ddl, "after"), "columns"));
-  while (columns.Next()) {
-    const std::string number(FindJsonMember(columns.value(), "number"));
-    const std::string_view missing = FindJsonMember(columns.value(), "missing");
-    if (missing.starts_with('"')) {
-      defaults[static_cast<int16_t>(std::atoi(number.c_str()))] = JsonText(missing);
-    }
-  }
-  return defaults;
-}
-
 bool HasUnchanged(std::span<const schemas::Value> values) {
   return std::ranges::any_of(values, [](const schemas::Value& v) { return v.is_unchanged(); });
 }
@@ -93,41 +79,99 @@ bool WindowWriter::MayBeReplay(const Batch& batch, const ChangeEvent& event) con
          transaction.commit_lsn <= replay_.sent_before;
 }
 
+SchemaStep WindowWriter::StepOf(postgres::Oid table, postgres::Lsn commit_lsn) {
+  if (commit_lsn != commands_lsn_) commands_.clear();
+  commands_lsn_ = commit_lsn;
+  const auto found = commands_.find(table);
+  return {commit_lsn, found == commands_.end() ? 0 : found->second};
+}
+
+absl::Status WindowWriter::Settle(std::stop_token stop) {
+  PGFLOW_RETURN_IF_ERROR(Flush(BulkSender::Visibility::kLater, std::move(stop)));
+  // What is refused before a step does not come again after it.
+  return rejections_.empty() ? absl::OkStatus() : rejections_.front().error;
+}
+
+absl::StatusOr<WindowWriter::Table*> WindowWriter::Meet(const schemas::TableName& name,
+                                                        std::stop_token stop) {
+  Table& table = tables_[name];
+  if (!table.met.has_value()) {
+    PGFLOW_ASSIGN_OR_RETURN(table.met, keeper_.Followed(name, std::move(stop)));
+  }
+  return &table;
+}
+
+// Compared with what the index had followed when this writer began, because all that is sent since
+// comes in its order.
+bool WindowWriter::IsDone(Table& table, SchemaStep step, const schemas::TableSchema* schema) {
+  if (table.caught_up) return false;
+  const SchemaStep done = table.met->done;
+  if (step.lsn < done.lsn) return true;
+  if (step.lsn == done.lsn && done.number > 0) {
+    // A row of the step's own shape comes behind it, a command is the step itself.
+    if (step.number < done.number || (schema == nullptr && step.number == done.number)) return true;
+  } else if (step.lsn == done.lsn && done.lsn.value() > 0 && schema != nullptr) {
+    // No command was captured: rows of the transaction that look otherwise are the earlier ones.
+    if (!HasColumns(*table.met, *schema)) return true;
+  }
+  table.caught_up = true;
+  return false;
+}
+
 absl::StatusOr<const TableIndex*> WindowWriter::IndexOf(const ChangeEvent& event, Position position,
                                                         std::stop_token stop) {
   if (event.schema == last_schema_) return last_index_;
-  const schemas::TableName& table = event.schema->table;
-  TableIndexPtr& bound = bound_[table];
-  if (bound == nullptr || !SameShape(bound->plan.schema, *event.schema)) {
+  const schemas::TableName& name = event.schema->table;
+  const SchemaStep step = StepOf(event.schema->oid, position.commit_lsn);
+  PGFLOW_ASSIGN_OR_RETURN(Table * table, Meet(name, stop));
+  if (IsDone(*table, step, event.schema)) return nullptr;
+  if (table->index == nullptr || !SameShape(table->seen, *event.schema)) {
     // The rows before it are of the old shape.
-    PGFLOW_RETURN_IF_ERROR(Flush(BulkSender::Visibility::kLater, stop));
-    PGFLOW_ASSIGN_OR_RETURN(const std::string name, keeper_.NameOf(table));
-    PGFLOW_RETURN_IF_ERROR(ClaimIndexName(owners_, name, table));
-    PGFLOW_ASSIGN_OR_RETURN(bound, Bind(*event.schema, position, stop));
+    PGFLOW_RETURN_IF_ERROR(table->index == nullptr ? Flush(BulkSender::Visibility::kLater, stop)
+                                                   : Settle(stop));
+    PGFLOW_ASSIGN_OR_RETURN(const std::string index, keeper_.NameOf(name));
+    PGFLOW_RETURN_IF_ERROR(ClaimIndexName(owners_, index, name));
+    PGFLOW_ASSIGN_OR_RETURN(
+        table->index, Bind(*event.schema, step, event.operation == Operation::kTruncate, stop));
+    table->seen = *event.schema;
   }
   last_schema_ = event.schema;
-  last_index_ = bound.get();
+  last_index_ = table->index.get();
   return last_index_;
 }
 
 absl::StatusOr<TableIndexPtr> WindowWriter::Bind(const schemas::TableSchema& schema,
-                                                 Position position, std::stop_token stop) {
-  if (!nested_.Has(schema.table)) return keeper_.Bind(schema, position.commit_lsn, std::move(stop));
+                                                 SchemaStep step, bool empties,
+                                                 std::stop_token stop) {
+  if (!nested_.Has(schema.table)) return keeper_.Bind(schema, step, empties, std::move(stop));
   TableIndexPtr bound;
   {
     const base::MutexLock lock(&nested_.lock());
-    PGFLOW_ASSIGN_OR_RETURN(bound, keeper_.Bind(schema, position.commit_lsn, stop));
+    PGFLOW_ASSIGN_OR_RETURN(bound, keeper_.Bind(schema, step, empties, stop));
   }
   PGFLOW_RETURN_IF_ERROR(nested_.Fit(schema.table, std::move(stop)));
   return bound;
 }
 
 absl::Status WindowWriter::Add(const Batch& batch, const ChangeEvent& event, std::stop_token stop) {
-  if (event.operation == Operation::kSchemaChange) return OnSchemaChange(event, std::move(stop));
   const Position position = batch.PositionOf(event);
+  if (event.operation == Operation::kSchemaChange) {
+    return OnSchemaChange(event, position, std::move(stop));
+  }
   PGFLOW_ASSIGN_OR_RETURN(const TableIndex* index, IndexOf(event, position, stop));
+  if (index == nullptr) return OnDone(batch, event);
   if (event.operation == Operation::kTruncate) return Truncate(*index, position, std::move(stop));
   return AddRow(*index, event, position, MayBeReplay(batch, event), std::move(stop));
+}
+
+// Passed over, because the documents have it already.
+absl::Status WindowWriter::OnDone(const Batch& batch, const ChangeEvent& event) const {
+  if (MayBeReplay(batch, event)) return absl::OkStatus();
+  return base::MakeStatus(
+      absl::StatusCode::kFailedPrecondition,
+      "table {}: its index has followed the stream beyond {}, where a change stands that is new; "
+      "the stream is another one (a restored source?): copy the table again (pgflow refresh)",
+      event.schema->table.ToString(), batch.PositionOf(event).ToString());
 }
 
 absl::Status WindowWriter::AddRow(const TableIndex& index, const ChangeEvent& event,
@@ -239,29 +283,69 @@ void WindowWriter::Put(Entry entry) {
   earlier = std::move(entry);
 }
 
-absl::Status WindowWriter::OnSchemaChange(const ChangeEvent& event, std::stop_token stop) {
-  PGFLOW_RETURN_IF_ERROR(Flush(BulkSender::Visibility::kLater, stop));
+absl::Status WindowWriter::OnSchemaChange(const ChangeEvent& event, Position position,
+                                          std::stop_token stop) {
   last_schema_ = nullptr;
   const absl::StatusOr<schemas::DdlSubject> subject = schemas::ReadDdlSubject(event.ddl);
-  // What nobody knows of is seen with the table's next row.
+  // What nobody knows of, or a transformer changes, is seen with the table's next row.
   if (!subject.ok() || !subject->is_table || event.ddl_transformed) return absl::OkStatus();
+  if (FindJsonMember(event.ddl, "derived") == "true") return absl::OkStatus();
   if (subject->name_before.name.empty() || subject->name.name.empty()) return absl::OkStatus();
-  if (subject->name == subject->name_before) {
-    const std::map<int16_t, std::string> defaults = NewDefaults(event.ddl);
-    if (defaults.empty()) return absl::OkStatus();
-    bound_.erase(subject->name);
-    return keeper_.AddDefaults(subject->name, defaults, std::move(stop));
+  SchemaStep step = StepOf(subject->oid, position.commit_lsn);
+  step.number = ++commands_[subject->oid];
+  if (subject->name != subject->name_before) {
+    PGFLOW_RETURN_IF_ERROR(OnRename(subject->name_before, subject->name, step, stop));
   }
-  if (nested_.Has(subject->name_before) || nested_.Has(subject->name)) {
+  const ColumnsChange change = ReadColumnsChange(event.ddl);
+  if (change.creates && event.catch_up) return absl::OkStatus();
+  if (!change.creates && change.after.empty()) return absl::OkStatus();
+  return OnColumns(subject->name, change, event, step, std::move(stop));
+}
+
+absl::Status WindowWriter::OnColumns(const schemas::TableName& name, const ColumnsChange& change,
+                                     const ChangeEvent& event, SchemaStep step,
+                                     std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(Table * table, Meet(name, stop));
+  const bool joined = nested_.Has(name);
+  if (!IsDone(*table, step, nullptr)) {
+    if (event.catch_up && table->met.has_value() && !BeginsAt(change, *table->met)) {
+      return absl::OkStatus();
+    }
+    PGFLOW_RETURN_IF_ERROR(Settle(stop));
+    const auto follow = [&] {
+      return change.creates ? keeper_.Replace(name, stop)
+                            : keeper_.Announce(name, change, step, stop);
+    };
+    if (joined) {
+      const base::MutexLock lock(&nested_.lock());
+      PGFLOW_RETURN_IF_ERROR(follow());
+    } else {
+      PGFLOW_RETURN_IF_ERROR(follow());
+    }
+    table->index = nullptr;
+  }
+  // Its parents may be the part that a crash left.
+  return joined ? nested_.Fit(name, std::move(stop)) : absl::OkStatus();
+}
+
+absl::Status WindowWriter::OnRename(const schemas::TableName& from, const schemas::TableName& to,
+                                    SchemaStep step, std::stop_token stop) {
+  PGFLOW_RETURN_IF_ERROR(Settle(stop));
+  PGFLOW_ASSIGN_OR_RETURN(const std::string old_name, keeper_.NameOf(from));
+  PGFLOW_ASSIGN_OR_RETURN(const std::string new_name, keeper_.NameOf(to));
+  if (nested_.Has(from) || nested_.Has(to)) {
     return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
                             "table {} is {} now, and one of them is part of a join; change joins "
                             "and copy the tables of it again (pgflow refresh)",
-                            subject->name_before.ToString(), subject->name.ToString());
+                            from.ToString(), to.ToString());
   }
-  bound_.erase(subject->name_before);
-  PGFLOW_ASSIGN_OR_RETURN(const std::string old_name, keeper_.NameOf(subject->name_before));
+  PGFLOW_RETURN_IF_ERROR(keeper_.Rename(from, to, step, std::move(stop)));
   owners_.erase(old_name);
-  return keeper_.Rename(subject->name_before, subject->name, std::move(stop));
+  owners_.erase(new_name);
+  // What was read of them was read under other names.
+  tables_.erase(from);
+  tables_.erase(to);
+  return absl::OkStatus();
 }
 
 absl::Status WindowWriter::Truncate(const TableIndex& index, Position position,

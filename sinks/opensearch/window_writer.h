@@ -67,17 +67,39 @@ class WindowWriter {
   using DocumentName = std::pair<const TableIndex*, std::string>;
   using Values = std::vector<schemas::Value>;
 
+  struct Table {
+    TableIndexPtr index;           // Null: no row of it came yet.
+    schemas::TableSchema seen;     // Of the rows that it is for.
+    std::optional<IndexMeta> met;  // As it was when this writer came to it.
+    // The stream is where the index was: what comes is not in the documents yet.
+    bool caught_up = false;
+  };
+
+  // Null: the documents have the change already.
   absl::StatusOr<const TableIndex*> IndexOf(const engine::ChangeEvent& event,
                                             engine::Position position, std::stop_token stop);
-  absl::StatusOr<TableIndexPtr> Bind(const schemas::TableSchema& schema, engine::Position position,
-                                     std::stop_token stop);
+  absl::StatusOr<Table*> Meet(const schemas::TableName& name, std::stop_token stop);
+  // `schema` is null for DDL.
+  static bool IsDone(Table& table, SchemaStep step, const schemas::TableSchema* schema);
+  absl::Status OnDone(const engine::Batch& batch, const engine::ChangeEvent& event) const;
+  // How many captured commands on the table its transaction had so far.
+  SchemaStep StepOf(postgres::Oid table, postgres::Lsn commit_lsn);
+  // Before what shows that everything earlier is done: it must be, and a refused row be told of.
+  absl::Status Settle(std::stop_token stop);
+  absl::StatusOr<TableIndexPtr> Bind(const schemas::TableSchema& schema, SchemaStep step,
+                                     bool empties, std::stop_token stop);
   absl::Status Add(const engine::Batch& batch, const engine::ChangeEvent& event,
                    std::stop_token stop);
   absl::Status AddRow(const TableIndex& index, const engine::ChangeEvent& event,
                       engine::Position position, bool may_be_replay, std::stop_token stop);
   absl::Status ChangeKey(const TableIndex& index, const std::string& old_id,
                          const std::string& new_id, Entry entry, std::stop_token stop);
-  absl::Status OnSchemaChange(const engine::ChangeEvent& event, std::stop_token stop);
+  absl::Status OnSchemaChange(const engine::ChangeEvent& event, engine::Position position,
+                              std::stop_token stop);
+  absl::Status OnColumns(const schemas::TableName& name, const ColumnsChange& change,
+                         const engine::ChangeEvent& event, SchemaStep step, std::stop_token stop);
+  absl::Status OnRename(const schemas::TableName& from, const schemas::TableName& to,
+                        SchemaStep step, std::stop_token stop);
   absl::Status Truncate(const TableIndex& index, engine::Position position, std::stop_token stop);
   void Put(Entry entry);
   schemas::Value* Keep(const Values& values);
@@ -100,7 +122,9 @@ class WindowWriter {
   const Replay replay_;
   BulkSender sender_;
 
-  std::map<schemas::TableName, TableIndexPtr> bound_;
+  std::map<schemas::TableName, Table> tables_;
+  postgres::Lsn commands_lsn_;                  // The transaction whose commands are counted:
+  std::map<postgres::Oid, uint32_t> commands_;  // by table.
   const schemas::TableSchema* last_schema_ = nullptr;  // Within one batch only.
   const TableIndex* last_index_ = nullptr;
 

@@ -91,7 +91,16 @@ absl::Status RelationCache::ReadTables() {
     const Oid oid = table.schema->oid;
     catalog_.emplace(oid, std::move(table));
   }
+  partitions_.clear();
+  for (const schemas::TableDefinition& table : catalog->definition.tables) {
+    if (table.parent.has_value()) partitions_.insert(table.table);
+  }
   return absl::OkStatus();
+}
+
+// A command on a partitioned table is captured once, and not for each partition.
+bool RelationCache::IsTold(const schemas::TableName& table) const {
+  return ddl_ == DdlSource::kCapture && !partitions_.contains(table);
 }
 
 absl::StatusOr<TableSchemaPtr> RelationCache::Resolve(const RelationMessage& message) {
@@ -115,6 +124,7 @@ absl::StatusOr<TableSchemaPtr> RelationCache::Resolve(const RelationMessage& mes
     PGFLOW_RETURN_IF_ERROR(CheckFormat(NameOf(message).ToString(), entry->second.binary_obstacle));
     auto copy = std::make_shared<TableSchema>(*entry->second.schema);
     copy->version = before == nullptr ? 0 : before->version + 1;
+    copy->changes_told = IsTold(copy->table);
     schema = std::move(copy);
   } else {
     // The table has changed again, or is gone, since the change that is being read.
@@ -181,6 +191,7 @@ absl::StatusOr<TableSchemaPtr> RelationCache::Build(const RelationMessage& messa
   schema->oid = message.relation;
   schema->replica_identity = static_cast<schemas::ReplicaIdentity>(message.replica_identity);
   schema->version = before == nullptr ? 0 : before->version + 1;
+  schema->changes_told = IsTold(schema->table);
   std::set<Oid> types;
   for (const RelationColumn& from : message.Columns()) {
     Column column;
@@ -190,9 +201,10 @@ absl::StatusOr<TableSchemaPtr> RelationCache::Build(const RelationMessage& messa
     column.identity = from.key;
     // The older version first: a name may have been dropped and given to another column since.
     const Column* same = FindByName(before, from.name);
+    // Which number a name had yesterday the catalog of today does not say.
+    if (same != nullptr) column.attribute_number = same->attribute_number;
     if (same == nullptr) same = FindByName(now, from.name);
     if (same != nullptr) {
-      column.attribute_number = same->attribute_number;
       column.primary_key = same->primary_key;
       column.unique_index = same->unique_index;
       column.unique_nulls = same->unique_nulls;

@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <utility>
@@ -50,6 +51,7 @@ class RelationCache final : public RelationLookup {
                                                 const schemas::TableSchema* now,
                                                 const schemas::TableSchema* before);
   bool IsChosen(const postgres::RelationMessage& message) const;
+  bool IsTold(const schemas::TableName& table) const;
   absl::Status CheckFormat(const std::string& table, const std::string& obstacle) const;
 
   const postgres::ConnectOptions options_;
@@ -64,6 +66,7 @@ class RelationCache final : public RelationLookup {
   bool publication_is_ours_ = false;
   bool wants_binary_ = true;
   std::map<postgres::Oid, schemas::CatalogTable> catalog_;
+  std::set<schemas::TableName> partitions_;
   std::map<postgres::Oid, schemas::TableSchemaPtr> known_;
 };
 

@@ -37,7 +37,11 @@ std::string DescribeRelationChange(const schemas::TableSchema& before,
   // Its index is not known: the target keeps the identity that it has.
   was["identity"] = is["identity"];
   if (was == is) return {};
-  return Json{{"tag", "ALTER TABLE"}, {"before", std::move(was)}, {"after", is}, {"cascade", false}}
+  return Json{{"tag", "ALTER TABLE"},
+              {"before", std::move(was)},
+              {"after", is},
+              {"cascade", false},
+              {"derived", true}}
       .dump();
 }
 
