@@ -59,8 +59,8 @@ struct TableSchema {
   postgres::Oid oid = 0;
   ReplicaIdentity replica_identity = ReplicaIdentity::kDefault;
   std::vector<Column> columns;
-  // A captured DDL message tells of each change of the columns, before the first row with it. Without
-  // it an attribute number is what the catalog has under that name today.
+  // A captured DDL message tells of each change of the columns, before the first row that has it.
+  // Without it an attribute number is what the catalog has under that name today.
   bool changes_told = false;
   // Counts the versions of this table that this process has seen; 0 is the first.
   uint64_t version = 0;

@@ -262,7 +262,10 @@ absl::Status IndexKeeper::RemoveDocuments(IndexState& state, const IndexShape& s
     return DeleteDocuments(cluster_, state.index, BulkTarget(state.index, false), INT64_MAX, stop);
   }
   PGFLOW_RETURN_IF_ERROR(cluster_.Call("DELETE", "/" + state.index, std::string(), stop).status());
-  PGFLOW_ASSIGN_OR_RETURN(state, CreateFirst(state.name, shape, std::move(stop)));
+  IndexShape again = shape;
+  again.meta.former = state.meta.former;
+  again.meta.log = state.meta.log;
+  PGFLOW_ASSIGN_OR_RETURN(state, CreateFirst(state.name, again, std::move(stop)));
   return absl::OkStatus();
 }
 
@@ -421,6 +424,18 @@ absl::Status IndexKeeper::Announce(const schemas::TableName& table, const Column
   return Rebuild(*state, shape, &edits, meta, nullptr, std::move(stop));
 }
 
+absl::Status IndexKeeper::Drop(const schemas::TableName& table, SchemaStep step,
+                               std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(table));
+  PGFLOW_ASSIGN_OR_RETURN(std::optional<IndexState> state, ReadIndex(cluster_, name, stop));
+  if (!state.has_value() || state->meta.columns.empty() || !state->is_alias()) {
+    return absl::OkStatus();
+  }
+  Advance(state->meta, step);
+  state->meta.dropped = true;
+  return PutMapping(cluster_, *state, {}, state->meta, std::move(stop));
+}
+
 absl::Status IndexKeeper::Replace(const schemas::TableName& table, std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(table));
   PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> state, ReadIndex(cluster_, name, stop));
@@ -453,7 +468,8 @@ absl::Status IndexKeeper::Rename(const schemas::TableName& from, const schemas::
   }
   PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> taken,
                           ReadIndex(cluster_, new_name, stop));
-  if (taken.has_value()) {
+  const bool left = taken.has_value() && taken->meta.dropped && taken->is_alias();
+  if (taken.has_value() && !left) {
     return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
                             "table {} is {} now, but index {} exists already; delete it",
                             from.ToString(), to.ToString(), new_name);
@@ -465,9 +481,10 @@ absl::Status IndexKeeper::Rename(const schemas::TableName& from, const schemas::
     PGFLOW_RETURN_IF_ERROR(PutMapping(cluster_, *state, {}, state->meta, stop));
     (*former_)[old_name] = step;
   }
-  const json actions = {
+  json actions = {
       {"actions", json::array({json{{"add", {{"index", state->index}, {"alias", new_name}}}},
                                json{{"remove", {{"index", state->index}, {"alias", old_name}}}}})}};
+  if (left) actions["actions"].push_back(json{{"remove_index", {{"index", taken->index}}}});
   return cluster_.Call("POST", "/_aliases", actions, std::move(stop)).status();
 }
 

@@ -67,6 +67,7 @@ json IndexMeta::ToJson() const {
   for (const auto& [field, rows] : nested) {
     meta["nested"][field] = {{"source", rows.source}, {"fields", rows.fields}};
   }
+  if (dropped) meta["dropped"] = true;
   if (!loading.is_null()) meta["loading"] = loading;
   return {{"pgflow", meta}};
 }
@@ -96,6 +97,7 @@ absl::StatusOr<IndexMeta> IndexMeta::FromMapping(const json& mapping) {
       meta.former[name] = ToStep(until);
     }
     meta.done = ToStep(from);
+    meta.dropped = from.value("dropped", false);
     meta.loading = MemberOf(from, "loading");
   } catch (const json::exception& error) {
     return Changed(error);

@@ -59,6 +59,7 @@ struct IndexMeta {
   // Names that the documents had before the table was renamed, and until when.
   std::map<std::string, SchemaStep> former;
   std::map<std::string, Nested> nested;  // By field.
+  bool dropped = false;                  // There is no such table any more.
   nlohmann::json loading;                // The settings to come back to after a load; null: none.
 
   nlohmann::json ToJson() const;

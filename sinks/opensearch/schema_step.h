@@ -24,6 +24,7 @@ struct ColumnsChange {
   std::map<int16_t, std::string> after;
   std::map<int16_t, std::string> missing;  // What rows that are older than the column have in it.
   bool creates = false;                    // The table is a new one.
+  bool drops = false;
 };
 
 // Of a captured message that is about a table.

@@ -133,7 +133,9 @@ TEST(SchemaStepTest, ACommandGivesTheNumbersThatNoRowHad) {
 
 TEST(SchemaStepTest, ReadsWhatACommandIsAbout) {
   EXPECT_TRUE(ReadColumnsChange(R"({"tag":"CREATE TABLE","before":null,"after":{}})").creates);
-  EXPECT_FALSE(ReadColumnsChange(R"({"tag":"DROP TABLE","before":{},"after":null})").creates);
+  const ColumnsChange drop = ReadColumnsChange(R"({"tag":"DROP TABLE","before":{},"after":null})");
+  EXPECT_FALSE(drop.creates);
+  EXPECT_TRUE(drop.drops);
   EXPECT_TRUE(ReadColumnsChange("{").after.empty());
 }
 

@@ -297,8 +297,8 @@ absl::Status WindowWriter::OnSchemaChange(const ChangeEvent& event, Position pos
     PGFLOW_RETURN_IF_ERROR(OnRename(subject->name_before, subject->name, step, stop));
   }
   const ColumnsChange change = ReadColumnsChange(event.ddl);
-  if (change.creates && event.catch_up) return absl::OkStatus();
-  if (!change.creates && change.after.empty()) return absl::OkStatus();
+  if ((change.creates || change.drops) && event.catch_up) return absl::OkStatus();
+  if (!change.creates && !change.drops && change.after.empty()) return absl::OkStatus();
   return OnColumns(subject->name, change, event, step, std::move(stop));
 }
 
@@ -313,6 +313,7 @@ absl::Status WindowWriter::OnColumns(const schemas::TableName& name, const Colum
     }
     PGFLOW_RETURN_IF_ERROR(Settle(stop));
     const auto follow = [&] {
+      if (change.drops) return keeper_.Drop(name, step, stop);
       return change.creates ? keeper_.Replace(name, stop)
                             : keeper_.Announce(name, change, step, stop);
     };

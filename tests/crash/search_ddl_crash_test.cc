@@ -304,6 +304,19 @@ TEST_F(SearchDdlCrashTest, DocumentsFollowTheColumns) {
       moving = next;
       if (Chance(50)) Act(moving, 1);
     }
+    if (Chance(25)) {
+      source_.Execute(
+          "CREATE TABLE spare (id int PRIMARY KEY, a text, b integer);"
+          "INSERT INTO spare SELECT i, 's' || i, i FROM generate_series(1, 20) i");
+      source_.Execute("DROP TABLE " + moving);
+      if (Chance(50)) {
+        source_.Execute("ALTER TABLE spare RENAME TO " + moving);
+      } else {
+        source_.Execute("CREATE TABLE " + moving + " (id int PRIMARY KEY, b date, a text)");
+        source_.Execute("INSERT INTO " + moving + " VALUES (1, '2026-01-01', 'one')");
+        source_.Execute("DROP TABLE spare");
+      }
+    }
     KillSomething();
   }
   for (const std::string& table : {std::string("items"), moving}) {
