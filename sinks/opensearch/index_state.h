@@ -19,7 +19,7 @@ struct IndexState {
   std::string index;  // What it is.
   std::string uuid;   // Another one of the same name has another.
   IndexMeta meta;
-  nlohmann::json properties;  // Of its mapping.
+  nlohmann::json properties;    // Of its mapping.
   bool confirms_early = false;  // What it confirmed may not be on disk.
 
   bool is_alias() const { return name != index; }

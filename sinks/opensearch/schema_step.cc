@@ -108,7 +108,7 @@ ColumnsChange ReadColumnsChange(std::string_view ddl) {
   const std::string_view before = FindJsonMember(ddl, "before");
   const std::string_view after = FindJsonMember(ddl, "after");
   const std::string tag = JsonText(FindJsonMember(ddl, "tag"));
-  change.drops = before.starts_with('{') && after == "null";
+  change.drops = before.starts_with('{') && (after.empty() || after == "null");
   if (!after.starts_with('{')) return change;
   change.creates = !before.starts_with('{') &&
                    (tag.starts_with("CREATE TABLE") || tag.starts_with("SELECT INTO"));

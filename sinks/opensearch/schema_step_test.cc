@@ -136,6 +136,7 @@ TEST(SchemaStepTest, ReadsWhatACommandIsAbout) {
   const ColumnsChange drop = ReadColumnsChange(R"({"tag":"DROP TABLE","before":{},"after":null})");
   EXPECT_FALSE(drop.creates);
   EXPECT_TRUE(drop.drops);
+  EXPECT_TRUE(ReadColumnsChange(R"({"tag":"DROP TABLE","before":{}})").drops);
   EXPECT_TRUE(ReadColumnsChange("{").after.empty());
 }
 
