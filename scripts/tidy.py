@@ -39,7 +39,7 @@ LAYERS = {
     "expressions": (*LOW, "schemas", "sinks/encoding"),
     "engine/api": (*LOW, "base/config", "schemas"),
     "engine/state": (*LOW, "schemas", "engine/api"),
-    "engine/runtime": (*LOW, "base/config", "schemas", "engine/api", "engine/state"),
+    "engine/runtime": (*LOW, "base/config", "base/crypto", "schemas", "engine/api", "engine/state"),
     "engine/topology": (*LOW, "base/config", "schemas", "engine/api", "engine/runtime"),
     "engine/observe": (*LOW, "base/config", "schemas", "engine/api"),
     "engine/testing": (

@@ -1,4 +1,5 @@
-// What is kept on disk: the state store and the dead letter.
+// What is kept on disk: the state store.
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -8,10 +9,8 @@
 #include <gtest/gtest.h>
 
 #include "base/status.h"
-#include "engine/runtime/dead_letter.h"
 #include "engine/runtime/table_gates.h"
 #include "engine/state/sqlite_checkpoint_store.h"
-#include "engine/testing/event_builder.h"
 
 namespace pgflow::engine {
 namespace {
@@ -86,40 +85,23 @@ TEST(TableGatesTest, AChangeAtTheConsistentPointIsBehindTheSnapshot) {
   EXPECT_EQ(gates.settled(), postgres::Lsn(200));
 }
 
-TEST_F(CheckpointTest, ADeadLetterComesBackAsItWas) {
-  EventBuilder events;
-  events.Table("shop.items (id int4 key, name text, note text)");
-  const std::string path = directory_ + "/dead.jsonl";
-  auto file = DeadLetterFile::Open(path);
-  ASSERT_TRUE(file.ok());
-  Batch batch = events.StreamBatch(
-      "begin lsn=0/100\ninsert items 1 'quo\"te' null\nupdate items old(1) 2 b unchanged\ncommit");
-  const std::vector<std::string> before = Describe(batch);
-  const std::span<const ChangeEvent> changes = *batch.Events();
-  for (const ChangeEvent& event : changes) {
-    ASSERT_TRUE((*file)
-                    ->Append("pg", batch.PositionOf(event), &batch.transactions()[0], event,
-                             absl::InvalidArgumentError("refused"))
-                    .ok());
+// Rows and places are nobody else's business, whatever the umask says.
+TEST_F(CheckpointTest, OnlyItsUserMayRead) {
+  const mode_t before = ::umask(0);
+  {
+    auto state = SqliteDatabase::Open(directory_ + "/made/below");
+    ASSERT_TRUE(state.ok()) << state.status();
+    SqliteCheckpointStore store(**state, "shop", "stdout");
+    ASSERT_TRUE(store.Begin({1, 1, "shop", "slot"}, {}).ok());
+    const auto other = SqliteDatabase::Open(directory_ + "/made/below", "other.db", "");
+    ASSERT_TRUE(other.ok()) << other.status();
   }
-  auto letters = ReadDeadLetters(path);
-  ASSERT_TRUE(letters.ok()) << letters.status();
-  ASSERT_EQ(letters->size(), 2u);
-  EXPECT_EQ((*letters)[1].position, (Position{postgres::Lsn(0x100), 1}));
-  EXPECT_EQ((*letters)[1].error, "refused");
-  for (size_t i = 0; i < 2; ++i) {
-    EXPECT_EQ(Describe((*letters)[i].batch), (std::vector<std::string>{before[i]}));
-    const std::span<const ChangeEvent> events_again = *(*letters)[i].batch.Events();
-    EXPECT_TRUE(events_again[0].catch_up);
+  ::umask(before);
+  using std::filesystem::perms;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory_)) {
+    const perms others = entry.status().permissions() & (perms::group_all | perms::others_all);
+    EXPECT_EQ(others, perms::none) << entry.path();
   }
-}
-
-TEST_F(CheckpointTest, AMalformedDeadLetterIsNamed) {
-  const std::string path = directory_ + "/dead.jsonl";
-  std::ofstream(path) << "\n{\"sink\":";
-  const absl::Status status = ReadDeadLetters(path).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_NE(base::Message(status).find("dead.jsonl:2"), std::string::npos) << status;
 }
 
 }  // namespace

@@ -1,12 +1,8 @@
 #include "engine/runtime/dead_letter.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
+#include <algorithm>
 #include <charconv>
-#include <cstring>
-#include <fstream>
+#include <stdexcept>
 #include <utility>
 
 #include <absl/strings/escaping.h>
@@ -14,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/bytes.h"
+#include "base/crypto/digest.h"
 #include "base/status.h"
 #include "postgres/types/sql_state.h"
 
@@ -139,7 +136,7 @@ Position PositionOf(const std::string& text) {
 }
 
 // Throws what nlohmann throws.
-DeadLetter DecodeLine(const std::string& line) {
+DeadLetter Decode(const std::string& line) {
   const Json json = Json::parse(line);
   auto chunk = std::make_shared<Chunk>();
   chunk->tables.push_back(DecodeSchema(json.at("table")));
@@ -147,7 +144,7 @@ DeadLetter DecodeLine(const std::string& line) {
   ChangeEvent event;
   event.operation = operation == Operation::kRead ? Operation::kInsert : operation;
   event.before_image = static_cast<BeforeImage>(json.at("before_image").get<int>());
-  event.catch_up = true;
+  event.catch_up = operation != Operation::kUpdate;
   event.schema = chunk->tables.front().get();
   const Position position = PositionOf(json.at("position"));
   event.ordinal = position.ordinal;
@@ -164,122 +161,95 @@ DeadLetter DecodeLine(const std::string& line) {
   span.end_lsn = position.commit_lsn;
   span.xid = json.at("xid");
   span.begins = span.ends = true;
-  return DeadLetter{json.at("sink"), position, json.at("error"), Batch(chunk, {event}, {span}),
-                    line};
+  return DeadLetter{json.at("sink"), position, json.at("error"), Batch(chunk, {event}, {span})};
 }
 
-absl::Status RewriteFile(const std::string& path, const std::vector<std::string>& lines) {
-  const std::string next = path + ".next";
-  {
-    std::ofstream out(next, std::ios::trunc);
-    for (const std::string& line : lines) out << line << '\n';
-    if (!out.flush()) {
-      return base::MakeStatus(absl::StatusCode::kFailedPrecondition, "dead letter {}: cannot write",
-                              next);
-    }
+// Spelling and hash of the named columns of a row; empty when one of them was not sent.
+std::string KeyOf(const ChangeEvent& event, const schemas::RowView& row) {
+  const schemas::TableSchema& schema = *event.schema;
+  const bool whole = schema.replica_identity == schemas::ReplicaIdentity::kFull &&
+                     std::ranges::none_of(schema.columns, [&](const schemas::Column& column) {
+                       return schema.IsKey(column);
+                     });
+  std::vector<schemas::Value> values;
+  row.Decode(values);
+  std::string spelling;
+  std::string bytes;
+  for (size_t i = 0; i < values.size() && i < schema.columns.size(); ++i) {
+    const schemas::Column& column = schema.columns[i];
+    if (!whole && !schema.IsKey(column)) continue;
+    if (values[i].is_unchanged()) return "";
+    spelling += fmt::format("{}:{} ", column.name, static_cast<int>(values[i].kind));
+    bytes += fmt::format("{}:", values[i].view().size());
+    bytes += values[i].view();
   }
-  if (std::rename(next.c_str(), path.c_str()) != 0) return absl::ErrnoToStatus(errno, "rename");
-  return absl::OkStatus();
+  if (spelling.empty()) return "";
+  constexpr size_t kSpellingDigits = 16;
+  constexpr size_t kDigits = 40;
+  return base::Hex(base::Sha256(spelling), kSpellingDigits) + " " +
+         base::Hex(base::Sha256(bytes), kDigits);
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<DeadLetterFile>> DeadLetterFile::Open(std::string path) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  if (fd < 0) {
-    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
-                            "dead letter {}: {}; choose a writable file", path,
-                            std::strerror(errno));
-  }
-  return std::unique_ptr<DeadLetterFile>(new DeadLetterFile(std::move(path), fd));
-}
-
-DeadLetterFile::~DeadLetterFile() { ::close(fd_); }
-
-absl::Status DeadLetterFile::Append(std::string_view sink, const Position& position,
-                                    const TransactionSpan* transaction, const ChangeEvent& event,
-                                    const absl::Status& error) {
+std::string EncodeDeadLetter(const Refusal& refusal, std::string_view queue) {
+  const ChangeEvent& event = refusal.event;
   Json json = {
-      {"position", position.ToString()},
-      {"sink", std::string(sink)},
+      {"position", refusal.position.ToString()},
+      {"sink", std::string(refusal.sink)},
+      {"queue", std::string(queue)},
       {"operation", std::string(OperationName(event.operation))},
-      {"xid", transaction == nullptr ? 0 : transaction->xid},
+      {"xid", refusal.transaction == nullptr ? 0 : refusal.transaction->xid},
       {"before_image", static_cast<int>(event.before_image)},
-      {"error", std::string(base::Message(error))},
-      {"sqlstate", postgres::SqlStateOf(error)},
+      {"error", std::string(base::Message(refusal.error))},
+      {"sqlstate", postgres::SqlStateOf(refusal.error)},
       {"rejected_at", absl::FormatTime(absl::RFC3339_full, absl::Now(), absl::UTCTimeZone())}};
   json["table"] = EncodeSchema(*event.schema);
   json["before"] = EncodeRow(event.before);
   json["after"] = EncodeRow(event.after);
   // Only names and the server's words can still be something else than UTF-8 here.
-  std::string line = json.dump(-1, ' ', false, Json::error_handler_t::replace);
-  line.push_back('\n');
-  const ssize_t written = ::write(fd_, line.data(), line.size());
-  if (written != static_cast<ssize_t>(line.size()) || ::fdatasync(fd_) != 0) {
-    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
-                            "dead letter {}: cannot write: {}", path_, std::strerror(errno));
-  }
-  return absl::OkStatus();
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-absl::StatusOr<std::vector<DeadLetter>> ReadDeadLetters(const std::string& path) {
-  std::ifstream in(path);
-  if (!in) {
-    return base::MakeStatus(absl::StatusCode::kNotFound, "dead letter {}: no such file", path);
+absl::StatusOr<DeadLetter> DecodeDeadLetter(const std::string& line) {
+  try {
+    return Decode(line);
+  } catch (const std::exception& error) {
+    return base::MakeStatus(absl::StatusCode::kInvalidArgument, "not a letter: {}", error.what());
   }
-  std::vector<DeadLetter> letters;
-  std::string line;
-  for (size_t number = 1; std::getline(in, line); ++number) {
-    if (line.empty()) continue;
-    try {
-      letters.push_back(DecodeLine(line));
-    } catch (const std::exception& error) {
-      return base::MakeStatus(absl::StatusCode::kInvalidArgument, "dead letter {}:{}: {}", path,
-                              number, error.what());
-    }
-  }
-  return letters;
 }
 
-absl::StatusOr<ReplayResult> ReplayDeadLetters(const std::string& path, const SinkContext& context,
-                                               Sink& sink, std::stop_token stop) {
-  PGFLOW_ASSIGN_OR_RETURN(std::vector<DeadLetter> letters, ReadDeadLetters(path));
-  ReplayResult result;
-  std::vector<std::string> kept;
-  bool open = false;
-  Window window;
-  for (DeadLetter& letter : letters) {
-    if (letter.sink != context.sink) {
-      kept.push_back(letter.line);
-      continue;
-    }
-    if (!open) {
-      PGFLOW_RETURN_IF_ERROR(sink.Open(context, stop));
-      if (CheckpointStore* store = sink.checkpoint_store(); store != nullptr) {
-        PGFLOW_ASSIGN_OR_RETURN(std::optional<SinkCheckpoint> checkpoint, store->Load());
-        if (checkpoint.has_value()) window.end = checkpoint->stream;
-      }
-    }
-    window.batches = {&letter.batch, 1};
-    absl::StatusOr<WriteResult> written = sink.Write(window, stop);
-    absl::Status refusal = written.status();
-    open = refusal.ok();  // After an error a sink wants to be opened again.
-    if (written.ok() && !written->rejections.empty()) refusal = written->rejections.front().error;
-    if (refusal.ok()) {
-      ++result.replayed;
-      continue;
-    }
-    if (refusal.code() != absl::StatusCode::kInvalidArgument) {
-      return base::Annotate(refusal, fmt::format("replay of {}", letter.position.ToString()));
-    }
-    kept.push_back(letter.line);
-    result.refused.push_back(
-        fmt::format("{}: {}", letter.position.ToString(), base::Message(refusal)));
-  }
-  // A sink may take what it has not made durable yet.
-  if (open) PGFLOW_RETURN_IF_ERROR(sink.Close(stop));
-  PGFLOW_RETURN_IF_ERROR(RewriteFile(path, kept));
-  return result;
+std::string WithError(const std::string& line, const absl::Status& error) {
+  Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return line;
+  json["error"] = std::string(base::Message(error));
+  json["sqlstate"] = postgres::SqlStateOf(error);
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
+
+std::string WithQueue(const std::string& line, std::string_view queue) {
+  Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return line;
+  json["queue"] = std::string(queue);
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string QueueOf(const std::string& line) {
+  const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  const bool known = json.is_object() && json.contains("queue") && json["queue"].is_string();
+  return known ? json["queue"].get<std::string>() : std::string();
+}
+
+std::vector<std::string> RowKeys(const ChangeEvent& event) {
+  std::vector<std::string> keys;
+  for (const schemas::RowView* row : {&event.before, &event.after}) {
+    if (!row->exists()) continue;
+    std::string key = KeyOf(event, *row);
+    if (!key.empty() && std::ranges::find(keys, key) == keys.end()) keys.push_back(std::move(key));
+  }
+  return keys;
+}
+
+std::string_view SpellingOf(std::string_view key) { return key.substr(0, key.find(' ')); }
 
 }  // namespace pgflow::engine

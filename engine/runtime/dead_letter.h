@@ -1,7 +1,6 @@
-// DeadLetterFile: changes that a sink refused, as JSON lines that `pgflow replay` can put back.
+// DeadLetter: one change that a sink refused, as a JSON line that can become the change again.
 #pragma once
 
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,51 +9,44 @@
 #include <absl/status/statusor.h>
 
 #include "engine/api/batch.h"
-#include "engine/api/sink.h"
 
 namespace pgflow::engine {
 
-// Thread-safe per line (O_APPEND). A line is on disk when Append returns.
-class DeadLetterFile {
- public:
-  // kFailedPrecondition, naming the path, when it cannot be written.
-  static absl::StatusOr<std::unique_ptr<DeadLetterFile>> Open(std::string path);
-  ~DeadLetterFile();
-  DeadLetterFile(const DeadLetterFile&) = delete;
-  DeadLetterFile& operator=(const DeadLetterFile&) = delete;
-
-  // `event` as the sink saw it (behind the transformers), with every value in its wire form.
-  absl::Status Append(std::string_view sink, const Position& position,
-                      const TransactionSpan* transaction, const ChangeEvent& event,
-                      const absl::Status& error);
-
- private:
-  DeadLetterFile(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
-  std::string path_;
-  int fd_;
+// What is written down of a refused change.
+struct Refusal {
+  std::string_view sink;
+  Position position;
+  size_t part = 0;                               // A transformer may make several events of one.
+  const TransactionSpan* transaction = nullptr;  // Null for a row of a snapshot.
+  const ChangeEvent& event;                      // As the sink saw it, behind the transformers.
+  const absl::Status& error;
 };
 
-// One line, ready to be written to its sink again.
 struct DeadLetter {
   std::string sink;
   Position position;
   std::string error;
+  // One event: an insert is an upsert and a delete may find nothing (catch_up), because the row may
+  // have been mended by hand; an update has to find its row.
   Batch batch;
-  std::string line;
 };
 
-// Every line of the file, in its order. kInvalidArgument names the line that cannot be read.
-absl::StatusOr<std::vector<DeadLetter>> ReadDeadLetters(const std::string& path);
+// One line, without its newline. Every value is in its wire form. `queue` names the queue that has
+// the letter.
+std::string EncodeDeadLetter(const Refusal& refusal, std::string_view queue);
+// kInvalidArgument when that is not possible.
+absl::StatusOr<DeadLetter> DecodeDeadLetter(const std::string& line);
+// The same line with another error, or in another queue.
+std::string WithError(const std::string& line, const absl::Status& error);
+std::string WithQueue(const std::string& line, std::string_view queue);
+// The queue that has it; empty for a line of a version that had none.
+std::string QueueOf(const std::string& line);
 
-struct ReplayResult {
-  size_t replayed = 0;
-  std::vector<std::string> refused;  // "position: why", in order.
-};
-
-// Opens the sink and writes its letters, one by one, as upserts that leave its checkpoint where it
-// is; rewrites the file so that it holds only what was refused again and the letters of other
-// sinks.
-absl::StatusOr<ReplayResult> ReplayDeadLetters(const std::string& path, const SinkContext& context,
-                                               Sink& sink, std::stop_token stop);
+// What names the rows that the change is about: of an update that moves its key two. Each begins
+// with how it is spelt (columns and forms), a word by itself: texts that are spelt differently
+// cannot be compared. Empty: nothing names them.
+std::vector<std::string> RowKeys(const ChangeEvent& event);
+// The first word of a key.
+std::string_view SpellingOf(std::string_view key);
 
 }  // namespace pgflow::engine

@@ -12,6 +12,7 @@
 #include "engine/api/source.h"
 #include "engine/api/transformer.h"
 #include "engine/runtime/backoff.h"
+#include "engine/runtime/dead_letter_queue.h"
 #include "engine/runtime/snapshot_runner.h"
 #include "engine/runtime/stream_log.h"
 #include "engine/state/sqlite_checkpoint_store.h"
@@ -24,6 +25,10 @@ struct SinkNode {
   std::string type;
   std::unique_ptr<Sink> sink;
   std::string dead_letter_path;  // Empty: a refused row stops the pipeline.
+  // Where the queue of letters is kept: of the whole pipeline, also where a lane's own state is
+  // elsewhere.
+  std::string letters_directory;
+  std::shared_ptr<DeadLetterQueue> letters;  // Opened by the lane; shared with one for joins.
   RetryOptions retry;
   // Another sink of the same configuration; null: tables cannot join its running stream.
   std::function<std::unique_ptr<Sink>()> make;
@@ -69,6 +74,7 @@ struct LaneContext {
   SlotState slot;
   SourcePlan plan;
   bool snapshot_only = false;
+  bool replay_only = false;  // Brings letters back and ends: nothing of the stream.
   SessionOpener open_session;
   // Of the source (Source::TimelineEnd).
   std::function<absl::StatusOr<postgres::Lsn>(uint32_t timeline, std::stop_token)> timeline_end;

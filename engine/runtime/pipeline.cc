@@ -79,6 +79,9 @@ absl::Status Pipeline::Destroy(std::stop_token stop) {
     };
     if (!forget(*node.sink, node.name) || node.make == nullptr) continue;
     forget(*node.make(), node.name + std::string(kJoinSuffix));
+    if (!node.dead_letter_path.empty()) {
+      forget(*node.make(), node.name + std::string(kReplaySuffix));
+    }
   }
   for (size_t i = 0; i < transformers_.size(); ++i) {
     note(transformers_[i]->Forget({options_.name, options_.state_directory, i}),
@@ -93,7 +96,7 @@ absl::Status Pipeline::Start(std::stop_token stop) {
   if (!identity.ok()) return base::Annotate(identity.status(), "source");
   SlotState slot;
   if (!options_.snapshot_only) {
-    absl::StatusOr<SlotState> opened = source_->OpenSlot(true, stop);
+    absl::StatusOr<SlotState> opened = source_->OpenSlot(!options_.replay_only, stop);
     if (!opened.ok()) return base::Annotate(opened.status(), "source");
     slot = *opened;
     const bool learns = std::ranges::any_of(
@@ -111,6 +114,7 @@ absl::Status Pipeline::Start(std::stop_token stop) {
       .slot = slot,
       .plan = source_->plan(),
       .snapshot_only = options_.snapshot_only,
+      .replay_only = options_.replay_only,
       .open_session = [this](postgres::Lsn newer_than,
                              std::stop_token token) { return OpenSession(newer_than, token); },
       .timeline_end =
@@ -192,11 +196,17 @@ absl::Status Pipeline::AwaitSlot(std::stop_token stop) {
     if (stop.stop_requested()) return absl::CancelledError("stopped");
     base::MutexLock lock(&mutex_);
     if (!source_error_.ok()) return source_error_;
+    if (options_.replay_only && phase_ == Phase::kStandby) {
+      absl::Status in_use = absl::UnavailableError("another process runs the pipeline");
+      base::SetPayload(in_use, kSlotInUsePayload, "1");
+      return in_use;
+    }
   }
   base::MutexLock lock(&source_mutex_);
   if (context_->slot.created) return absl::OkStatus();
   // While we stood by, the one before us went on: what it acknowledged is no longer to be had.
   PGFLOW_ASSIGN_OR_RETURN(context_->slot, source_->OpenSlot(false, stop));
+  if (options_.replay_only) return absl::OkStatus();
   return RefreshAtStart(stop);
 }
 
@@ -293,7 +303,7 @@ absl::Status Pipeline::Supervise(std::stop_token drain, std::stop_token stop) {
     if (drain.stop_requested() && !std::exchange(draining, true)) BeginDrain();
     if (!snapshot_released_) StepSnapshot();
     if (draining && !DrainsOn()) return absl::OkStatus();
-    if (!draining) StepRefresh(asked_to_end);
+    if (!draining && !options_.replay_only) StepRefresh(asked_to_end);
     if (!draining && absl::Now() >= next_health) {
       RefreshHealth(asked_to_end);
       LookForStalls();

@@ -31,6 +31,9 @@ struct PipelineOptions {
   StreamLogOptions log;
   LaneOptions lane;
   bool snapshot_only = false;  // Copy, forget the checkpoint, end.
+  // Only what `pgflow replay` asked for, under this pipeline's own lock, the slot: kUnavailable,
+  // with kSlotInUsePayload, when another process has it.
+  bool replay_only = false;
   // End before the first transaction that commits at or behind this place; the second: as it is
   // when the stream begins.
   std::optional<postgres::Lsn> until_lsn;

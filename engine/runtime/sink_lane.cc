@@ -1,6 +1,7 @@
 #include "engine/runtime/sink_lane.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include <absl/time/clock.h>
@@ -85,8 +86,11 @@ absl::Status SinkLane::RunUntilDone(std::stop_token stop) {
 }
 
 absl::Status SinkLane::Attempt(std::stop_token stop) {
-  if (!node_.dead_letter_path.empty() && dead_letter_ == nullptr) {
-    PGFLOW_ASSIGN_OR_RETURN(dead_letter_, DeadLetterFile::Open(node_.dead_letter_path));
+  PGFLOW_RETURN_IF_ERROR(OpenLetters());
+  if (context_.replay_only) {
+    if (!replay_.has_value()) return absl::OkStatus();
+    PGFLOW_ASSIGN_OR_RETURN(const auto request, replay_->Waiting(/*now=*/true));
+    if (!request.has_value()) return absl::OkStatus();  // This sink need not be there.
   }
   PGFLOW_RETURN_IF_ERROR(node_.sink->Open(
       {context_.pipeline, node_.name, context_.identity.database, context_.state.directory()},
@@ -100,6 +104,8 @@ absl::Status SinkLane::Attempt(std::stop_token stop) {
                             "confirmed (restored from a backup?)",
                             durable_.end_lsn, checkpoint.stream.end_lsn);
   }
+  if (replay_.has_value()) PGFLOW_RETURN_IF_ERROR(replay_->Recover(stop));
+  if (context_.replay_only) return ReplayOnly(checkpoint, stop);
   was_open_ = true;
   statistics_.ClearError();
   // Before the frontier moves: what was received must stay for the tables that are being joined.
@@ -111,6 +117,7 @@ absl::Status SinkLane::Attempt(std::stop_token stop) {
   TableGates gates(checkpoint);
   const bool settled = checkpoint.stream.end_lsn >= gates.settled();
   builder_.Start(checkpoint.stream, std::move(gates));
+  PGFLOW_RETURN_IF_ERROR(SkipLetters(checkpoint.stream));
   written_ = position_ = checkpoint.stream;
   timeline_ = checkpoint.identity.timeline;
   inside_window_ = false;
@@ -140,6 +147,10 @@ absl::Status SinkLane::ResumeTransformers(postgres::Lsn from, std::stop_token st
 
 absl::StatusOr<SinkCheckpoint> SinkLane::LoadCheckpoint(const std::stop_token& stop) {
   PGFLOW_ASSIGN_OR_RETURN(std::optional<SinkCheckpoint> checkpoint, store_->Load());
+  if (context_.replay_only && !(checkpoint.has_value() && checkpoint->snapshot_complete)) {
+    return absl::FailedPreconditionError(
+        "the first copy is not complete; letters are replayed when `pgflow run` has made it");
+  }
   if (checkpoint.has_value() && !(context_.join != nullptr && IsStale(*checkpoint))) {
     PGFLOW_RETURN_IF_ERROR(FollowPromotion(context_, node_.name, *store_, *checkpoint, stop));
     PGFLOW_RETURN_IF_ERROR(CheckIdentity(context_, node_.name, *checkpoint, began_));
@@ -167,7 +178,9 @@ absl::Status SinkLane::BeginAgain(const std::optional<SinkCheckpoint>& stale) {
   PGFLOW_RETURN_IF_ERROR(
       store_->Begin(context_.identity, {postgres::Lsn(), context_.slot.confirmed_flush}));
   began_ = true;
-  if (context_.join == nullptr) return absl::OkStatus();
+  if (context_.join == nullptr) {
+    return node_.letters == nullptr ? absl::OkStatus() : node_.letters->OvertakeAll();
+  }
   std::set<schemas::TableName> with_rows = context_.join->again;
   if (stale.has_value()) {
     for (const TableProgress& table : stale->tables) with_rows.insert(table.table);
@@ -201,7 +214,7 @@ absl::Status SinkLane::CopySnapshot(SinkCheckpoint& checkpoint, std::stop_token 
        .transformers = context_.transformers,
        .open_session = context_.open_session,
        .statistics = statistics_,
-       .dead_letter = dead_letter_.get(),
+       .dead_letter = node_.letters.get(),
        .retry = node_.retry,
        .wanted = [this](const auto& table) { return context_.IsWanted(table); },
        .newer_than = context_.join == nullptr ? postgres::Lsn() : context_.join->published,
@@ -216,6 +229,7 @@ absl::Status SinkLane::CopySnapshot(SinkCheckpoint& checkpoint, std::stop_token 
 absl::Status SinkLane::Stream(std::stop_token stop) {
   while (!stop.stop_requested()) {
     PGFLOW_RETURN_IF_ERROR(StepJoining(stop));
+    PGFLOW_RETURN_IF_ERROR(StepReplay(stop));
     Gather();
     const bool lags = durable_.end_lsn < written_.end_lsn;
     const bool soon = lags || joining_.active();
@@ -247,6 +261,60 @@ absl::Status SinkLane::Stream(std::stop_token stop) {
 absl::Status SinkLane::StepJoining(std::stop_token stop) {
   if (inside_window_ || context_.join != nullptr) return absl::OkStatus();
   return joining_.Step(*store_, builder_, position_, postgres::Lsn(frontier_.load()), stop);
+}
+
+absl::Status SinkLane::OpenLetters() {
+  if (node_.dead_letter_path.empty()) return absl::OkStatus();
+  if (node_.letters == nullptr) {
+    const std::string& directory = node_.letters_directory;
+    PGFLOW_ASSIGN_OR_RETURN(
+        node_.letters, DeadLetterQueue::Open(
+                           {.directory = directory.empty() ? context_.state.directory() : directory,
+                            .pipeline = context_.pipeline,
+                            .sink = node_.name,
+                            .file = node_.dead_letter_path}));
+  }
+  // Letters of a lane for joins are replayed by the one whose stream the tables join.
+  if (context_.join == nullptr && !replay_.has_value()) {
+    replay_.emplace(context_, node_, *node_.letters);
+  }
+  return absl::OkStatus();
+}
+
+// What an earlier run buried behind its checkpoint comes again from the slot.
+absl::Status SinkLane::SkipLetters(StreamPoint checkpoint) {
+  if (node_.letters == nullptr) return absl::OkStatus();
+  PGFLOW_ASSIGN_OR_RETURN(const std::vector<Position> buried,
+                          node_.letters->Behind(checkpoint.commit_lsn));
+  for (const Position& position : buried) builder_.Skip(position);
+  return absl::OkStatus();
+}
+
+// Between two windows, and everything that was written is durable: a letter's own place is passed
+// then, and no change of its row is under way.
+absl::Status SinkLane::StepReplay(std::stop_token stop) {
+  if (!replay_.has_value() || inside_window_) return absl::OkStatus();
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<ReplayRequest> request, replay_->Waiting());
+  if (!request.has_value()) return absl::OkStatus();
+  if (position_.end_lsn > written_.end_lsn) PGFLOW_RETURN_IF_ERROR(WritePosition(stop));
+  while (durable_.end_lsn < written_.end_lsn) {
+    if (stop.stop_requested()) return absl::CancelledError("stopped");
+    PGFLOW_RETURN_IF_ERROR(UpdateDurable(true, stop));
+    base::Pause(absl::Milliseconds(5), stop);
+  }
+  PGFLOW_ASSIGN_OR_RETURN(const bool reopen, replay_->Run(*request, durable_, stop));
+  if (!reopen) return absl::OkStatus();
+  retry_now_ = true;
+  return absl::AbortedError("the sink is opened again behind a replay");
+}
+
+absl::Status SinkLane::ReplayOnly(const SinkCheckpoint& checkpoint, std::stop_token stop) {
+  while (true) {
+    PGFLOW_ASSIGN_OR_RETURN(const std::optional<ReplayRequest> request,
+                            replay_->Waiting(/*now=*/true));
+    if (!request.has_value()) return node_.sink->Close(stop);
+    PGFLOW_RETURN_IF_ERROR(replay_->Run(*request, checkpoint.stream, stop).status());
+  }
 }
 
 absl::Status SinkLane::StepTimeline() {
@@ -299,21 +367,13 @@ absl::Status SinkLane::WriteTake(const Take& take, std::stop_token stop) {
 }
 
 absl::Status SinkLane::WriteWindow(const Window& window, std::stop_token stop) {
+  if (node_.letters != nullptr) PGFLOW_RETURN_IF_ERROR(node_.letters->Overtake(window.batches));
   const absl::Time start = absl::Now();
   absl::StatusOr<WriteResult> result = node_.sink->Write(window, stop);
   if (!result.ok()) return OnRefused(result.status(), window);
   statistics_.OnWritten(window, absl::Now() - start);
   for (const Rejection& rejection : result->rejections) {
-    absl::Status buried = rejection.error;  // Of an event that is not in the window.
-    for (Batch& batch : window.batches) {
-      PGFLOW_ASSIGN_OR_RETURN(const std::span<const ChangeEvent> events, batch.Events());
-      for (const ChangeEvent& event : events) {
-        if (batch.PositionOf(event) != rejection.position) continue;
-        if (dead_letter_ == nullptr) return rejection.error;
-        buried = Bury(batch, event, rejection.error);
-      }
-    }
-    PGFLOW_RETURN_IF_ERROR(buried);
+    PGFLOW_RETURN_IF_ERROR(Bury(window, rejection.position, rejection.error));
   }
   progressed_ = true;
   inside_window_ = !window.ends_at_commit;
@@ -334,8 +394,14 @@ absl::Status SinkLane::WriteOneByOne(std::span<Batch> batches, const Take& take,
                                      std::stop_token stop) {
   for (Batch& batch : batches) {
     PGFLOW_ASSIGN_OR_RETURN(const std::span<const ChangeEvent> events, batch.Events());
-    for (const ChangeEvent& event : events) {
-      Batch single(nullptr, {event}, {batch.transactions().begin(), batch.transactions().end()});
+    for (size_t i = 0; i < events.size();) {
+      // All that a transformer made of one change.
+      std::vector<ChangeEvent> one = {events[i]};
+      while (++i < events.size() && batch.PositionOf(events[i]) == batch.PositionOf(one.front())) {
+        one.push_back(events[i]);
+      }
+      Batch single(nullptr, std::move(one),
+                   {batch.transactions().begin(), batch.transactions().end()});
       PGFLOW_RETURN_IF_ERROR(WriteWindow({{&single, 1}, false, {}}, stop));
     }
   }
@@ -343,21 +409,19 @@ absl::Status SinkLane::WriteOneByOne(std::span<Batch> batches, const Take& take,
 }
 
 absl::Status SinkLane::OnRefused(const absl::Status& error, const Window& window) {
-  if (error.code() != absl::StatusCode::kInvalidArgument || dead_letter_ == nullptr) return error;
+  if (error.code() != absl::StatusCode::kInvalidArgument || node_.letters == nullptr) return error;
   const std::string culprit = base::Payload(error, kCulpritPayload);
-  const bool single = window.batches.size() == 1 && window.batches.front().row_count() == 1;
-  const Batch* found_in = nullptr;
-  const ChangeEvent* found = nullptr;
+  std::set<Position> positions;
   for (Batch& batch : window.batches) {
     PGFLOW_ASSIGN_OR_RETURN(const std::span<const ChangeEvent> events, batch.Events());
-    for (const ChangeEvent& event : events) {
-      if (!single && batch.PositionOf(event).ToString() != culprit) continue;
-      found = &event;
-      found_in = &batch;
-    }
+    for (const ChangeEvent& event : events) positions.insert(batch.PositionOf(event));
   }
-  if (found != nullptr) {
-    PGFLOW_RETURN_IF_ERROR(Bury(*found_in, *found, error));
+  std::optional<Position> found;
+  for (const Position& position : positions) {
+    if (positions.size() == 1 || position.ToString() == culprit) found = position;
+  }
+  if (found.has_value()) {
+    PGFLOW_RETURN_IF_ERROR(Bury(window, *found, error));
   } else if (isolate_until_.has_value() || window.batches.empty()) {
     return error;  // Nothing of it can be singled out.
   } else {
@@ -367,17 +431,34 @@ absl::Status SinkLane::OnRefused(const absl::Status& error, const Window& window
   return error;
 }
 
-// Records the event, so that it is not delivered again.
-absl::Status SinkLane::Bury(const Batch& batch, const ChangeEvent& event,
+// Records what became of the change at `position`, so that it is not delivered again: all of it,
+// where a transformer made several events of it.
+absl::Status SinkLane::Bury(const Window& window, const Position& position,
                             const absl::Status& error) {
-  const Position position = batch.PositionOf(event);
-  PGFLOW_RETURN_IF_ERROR(dead_letter_->Append(
-      node_.name, position, &batch.transactions()[event.transaction], event, error));
+  size_t part = 0;
+  for (Batch& batch : window.batches) {
+    PGFLOW_ASSIGN_OR_RETURN(const std::span<const ChangeEvent> events, batch.Events());
+    for (const ChangeEvent& event : events) {
+      if (batch.PositionOf(event) != position) continue;
+      // A definition that is left out would make everything behind it wrong.
+      const bool definition = event.operation == Operation::kSchemaChange;
+      if (definition || node_.letters == nullptr) return error;
+      PGFLOW_RETURN_IF_ERROR(
+          node_.letters->Bury({.sink = node_.name,
+                               .position = position,
+                               .part = part++,
+                               .transaction = &batch.transactions()[event.transaction],
+                               .event = event,
+                               .error = error},
+                              std::nullopt));
+      base::LogWarning("sink {}: {} of {} at {} went to the dead letter: {}", node_.name,
+                       OperationName(event.operation), event.schema->table.ToString(),
+                       position.ToString(), base::Message(error));
+    }
+  }
+  if (part == 0) return error;  // Of an event that is not in the window.
   builder_.Skip(position);
   statistics_.OnRejection();
-  base::LogWarning("sink {}: {} of {} at {} went to the dead letter: {}", node_.name,
-                   OperationName(event.operation), event.schema->table.ToString(),
-                   position.ToString(), base::Message(error));
   return absl::OkStatus();
 }
 

@@ -11,9 +11,10 @@
 #include <vector>
 
 #include "engine/runtime/batch_builder.h"
-#include "engine/runtime/dead_letter.h"
+#include "engine/runtime/dead_letter_queue.h"
 #include "engine/runtime/joining_tables.h"
 #include "engine/runtime/lane_context.h"
+#include "engine/runtime/letter_replay.h"
 #include "engine/runtime/sink_statistics.h"
 
 namespace pgflow::engine {
@@ -67,13 +68,18 @@ class SinkLane {
   absl::Status Stream(std::stop_token stop);
   absl::Status StepJoining(std::stop_token stop);
   absl::Status StepTimeline();
+  absl::Status OpenLetters();
+  absl::Status SkipLetters(StreamPoint checkpoint);
+  absl::Status StepReplay(std::stop_token stop);
+  // Instead of the stream: what was asked for, and no more.
+  absl::Status ReplayOnly(const SinkCheckpoint& checkpoint, std::stop_token stop);
   void Gather();
   absl::Status WriteTake(const Take& take, std::stop_token stop);
   absl::Status WriteWindow(const Window& window, std::stop_token stop);
   absl::Status WriteOneByOne(std::span<Batch> batches, const Take& take, std::stop_token stop);
   absl::Status WritePosition(std::stop_token stop);
   absl::Status OnRefused(const absl::Status& error, const Window& window);
-  absl::Status Bury(const Batch& batch, const ChangeEvent& event, const absl::Status& error);
+  absl::Status Bury(const Window& window, const Position& position, const absl::Status& error);
   absl::Status UpdateDurable(bool force, std::stop_token stop);
   void SetFrontier(StreamPoint point);
 
@@ -82,8 +88,8 @@ class SinkLane {
   SinkStatistics statistics_;
   std::unique_ptr<StreamLog::Cursor> cursor_;
   SqliteCheckpointStore own_store_;
-  CheckpointStore* store_ = nullptr;  // The sink's, or own_store_.
-  std::unique_ptr<DeadLetterFile> dead_letter_;
+  CheckpointStore* store_ = nullptr;    // The sink's, or own_store_.
+  std::optional<LetterReplay> replay_;  // Of a lane that has a queue of letters to itself.
   JoiningTables joining_;
 
   std::atomic<bool> finish_{false};

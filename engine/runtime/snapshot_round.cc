@@ -202,6 +202,9 @@ absl::StatusOr<RangeOutcome> SnapshotRound::CopyRange(const Task& task, Snapshot
   PGFLOW_ASSIGN_OR_RETURN(Reading reading, BeginReading(stop));
   RangeRequest request{table.source, task.range, {}};
   if (task.kind == Task::Kind::kNewerRows) request.only_newer_than = table.older_snapshot;
+  if (context_.dead_letter != nullptr) {
+    PGFLOW_RETURN_IF_ERROR(context_.dead_letter->BeginRange(LetterRange(task)));
+  }
   PGFLOW_RETURN_IF_ERROR(lane.BeginRange(table.plan, task.range,
                                          {.upsert = table.start == PlannedTable::Start::kResume,
                                           .record = task.kind == Task::Kind::kRange,
@@ -235,6 +238,10 @@ absl::Status SnapshotRound::WriteBatch(const Task& task, SnapshotLane& lane, Bat
   for (const auto& transformer : context_.transformers) {
     PGFLOW_RETURN_IF_ERROR(transformer->Transform(batch));
   }
+  // Rows that changed since their range was copied; of the others there is no older letter.
+  if (context_.dead_letter != nullptr && task.kind == Task::Kind::kNewerRows) {
+    PGFLOW_RETURN_IF_ERROR(context_.dead_letter->Overtake({&batch, 1}));
+  }
   PGFLOW_ASSIGN_OR_RETURN(const WriteResult result, lane.Write(batch, stop));
   if (!result.rejections.empty()) PGFLOW_RETURN_IF_ERROR(Bury(task, result, batch));
   if (context_.tap != nullptr && context_.tap->watched()) {
@@ -247,15 +254,23 @@ absl::Status SnapshotRound::Bury(const Task& task, const WriteResult& result, Ba
   PGFLOW_ASSIGN_OR_RETURN(const std::span<const ChangeEvent> events, batch.Events());
   for (const Rejection& rejection : result.rejections) {
     if (context_.dead_letter == nullptr) return rejection.error;
-    PGFLOW_RETURN_IF_ERROR(context_.dead_letter->Append(
-        context_.names.sink, {consistent_point_, rejection.position.ordinal}, nullptr,
-        events[rejection.event], rejection.error));
+    PGFLOW_RETURN_IF_ERROR(
+        context_.dead_letter->Bury({.sink = context_.names.sink,
+                                    .position = {consistent_point_, rejection.position.ordinal},
+                                    .event = events[rejection.event],
+                                    .error = rejection.error},
+                                   LetterRange(task)));
     context_.statistics.OnRejection();
     base::LogWarning("sink {}: a row of {} went to the dead letter: {}", context_.names.sink,
                      plan_.tables[task.table].plan.source_table.ToString(),
                      base::Message(rejection.error));
   }
   return absl::OkStatus();
+}
+
+DeadLetterQueue::Range SnapshotRound::LetterRange(const Task& task) const {
+  return {plan_.tables[task.table].plan.source_table, task.range,
+          task.kind == Task::Kind::kNewerRows};
 }
 
 absl::StatusOr<bool> SnapshotRound::IsRecorded(const Task& task) {

@@ -56,6 +56,7 @@ class SnapshotRound {
   absl::StatusOr<RangeOutcome> CopyRange(const Task& task, SnapshotLane& lane,
                                          std::stop_token stop);
   absl::Status WriteBatch(const Task& task, SnapshotLane& lane, Batch batch, std::stop_token stop);
+  DeadLetterQueue::Range LetterRange(const Task& task) const;
   // Records the rows that the lane refused.
   absl::Status Bury(const Task& task, const WriteResult& result, Batch& batch);
   absl::StatusOr<bool> IsRecorded(const Task& task);

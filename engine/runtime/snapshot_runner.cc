@@ -110,6 +110,12 @@ absl::Status SnapshotRunner::Prepare(const SnapshotPlan& plan, std::stop_token s
     plans.insert(plans.end(), table.routes.begin(), table.routes.end());
   }
   PGFLOW_RETURN_IF_ERROR(Reset(plan, stop));
+  for (const PlannedTable& table : plan.tables) {
+    const bool copied = table.start != PlannedTable::Start::kComplete;
+    if (!copied || context_.dead_letter == nullptr) continue;
+    PGFLOW_RETURN_IF_ERROR(context_.dead_letter->BeginCopy(
+        table.plan.source_table, table.plan.schema->table, table.progress.finished, last_point_));
+  }
   PGFLOW_RETURN_IF_ERROR(context_.sink.PrepareSnapshot(*plan.definition, fresh, kept, stop));
   for (const PlannedTable& table : plan.tables) {
     if (table.start == PlannedTable::Start::kComplete) continue;

@@ -17,7 +17,7 @@
 #include "engine/api/snapshot.h"
 #include "engine/api/transformer.h"
 #include "engine/runtime/backoff.h"
-#include "engine/runtime/dead_letter.h"
+#include "engine/runtime/dead_letter_queue.h"
 #include "engine/runtime/sink_statistics.h"
 #include "engine/runtime/snapshot_plan.h"
 
@@ -35,7 +35,7 @@ struct SnapshotContext {
   std::span<const std::unique_ptr<Transformer>> transformers;
   SessionOpener open_session;
   SinkStatistics& statistics;
-  DeadLetterFile* dead_letter = nullptr;  // Null: a refused row stops the pipeline.
+  DeadLetterQueue* dead_letter = nullptr;  // Null: a refused row stops the pipeline.
   RetryOptions retry;
   TablePredicate wanted;
   postgres::Lsn newer_than;  // The first snapshot must be behind it.

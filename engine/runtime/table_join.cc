@@ -18,6 +18,7 @@ SinkNode SecondOf(const SinkNode& node) {
   second.type = node.type;
   second.sink = node.make();
   second.dead_letter_path = node.dead_letter_path;
+  second.letters = node.letters;
   second.retry = node.retry;
   return second;
 }

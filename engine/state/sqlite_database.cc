@@ -1,11 +1,15 @@
 #include "engine/state/sqlite_database.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 
 #include <fmt/format.h>
 
+#include "base/private_directory.h"
 #include "base/status.h"
 
 namespace pgflow::engine {
@@ -33,6 +37,16 @@ CREATE TABLE IF NOT EXISTS refresh_request (
 
 constexpr int kBusyMilliseconds = 30'000;
 
+// A full disk has room again some day; nothing was written, so it can be tried again.
+absl::StatusCode CodeOf(int outcome, sqlite3* handle) {
+  const bool full =
+      outcome == SQLITE_FULL ||
+      (outcome == SQLITE_IOERR && sqlite3_extended_errcode(handle) == SQLITE_IOERR_WRITE);
+  if (full) return absl::StatusCode::kResourceExhausted;
+  if (outcome == SQLITE_BUSY || outcome == SQLITE_LOCKED) return absl::StatusCode::kUnavailable;
+  return absl::StatusCode::kFailedPrecondition;
+}
+
 // Ends the statement whatever comes.
 struct Statement {
   ~Statement() { sqlite3_finalize(prepared); }
@@ -48,9 +62,14 @@ absl::StatusOr<std::unique_ptr<SqliteDatabase>> SqliteDatabase::Open(const std::
 absl::StatusOr<std::unique_ptr<SqliteDatabase>> SqliteDatabase::Open(const std::string& directory,
                                                                      const std::string& file,
                                                                      const char* schema) {
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
+  PGFLOW_RETURN_IF_ERROR(base::MakePrivateDirectory(directory));
   const std::string path = directory + "/" + file;
+  // Before the library makes it, and -wal and -shm as it is: rows and places are its user's only.
+  const int made = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (made >= 0) {
+    ::fchmod(made, 0600);
+    ::close(made);
+  }
   sqlite3* handle = nullptr;
   int outcome = sqlite3_open(path.c_str(), &handle);
   if (outcome == SQLITE_OK) {
@@ -59,10 +78,6 @@ absl::StatusOr<std::unique_ptr<SqliteDatabase>> SqliteDatabase::Open(const std::
     outcome = sqlite3_exec(handle, kSchema, nullptr, nullptr, nullptr);
   }
   if (outcome == SQLITE_OK) outcome = sqlite3_exec(handle, schema, nullptr, nullptr, nullptr);
-  using std::filesystem::perms;
-  if (*schema != '\0') {
-    std::filesystem::permissions(path, perms::owner_read | perms::owner_write, error);
-  }
   std::unique_ptr<SqliteDatabase> database(new SqliteDatabase(handle, directory, path));
   if (outcome != SQLITE_OK) {
     return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
@@ -116,7 +131,7 @@ absl::Status SqliteDatabase::Query(const char* sql, std::initializer_list<Bound>
     }
     if (outcome == SQLITE_DONE) return absl::OkStatus();
   }
-  return base::MakeStatus(absl::StatusCode::kFailedPrecondition, "state store {}: {}", path_,
+  return base::MakeStatus(CodeOf(outcome, handle_), "state store {}: {}", path_,
                           sqlite3_errmsg(handle_));
 }
 

@@ -214,7 +214,9 @@ absl::Status FakeTarget::Take(const Window& window) {
 }
 
 absl::Status FakeTarget::MoveDurable() {
-  if (durable_held_ || durable_ == written_) return absl::OkStatus();
+  // A replayed letter moves the rows and not the position.
+  const bool is_durable = durable_ == written_ && durable_count_ == complete_count_;
+  if (durable_held_ || is_durable) return absl::OkStatus();
   durable_ = written_;
   durable_count_ = complete_count_;
   return keeps_checkpoint_ ? store_.AdvanceStream(durable_) : absl::OkStatus();

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "base/private_directory.h"
 #include "base/status.h"
 #include "engine/api/part_name.h"
 
@@ -24,8 +25,7 @@ class OwnDirectory {
   static absl::StatusOr<std::shared_ptr<OwnDirectory>> Take(const std::string& state) {
     for (int number = 0; number < kDirectoriesMax; ++number) {
       const std::string path = fmt::format("{}/process_{}", state, number);
-      std::error_code error;
-      std::filesystem::create_directories(path, error);
+      PGFLOW_RETURN_IF_ERROR(base::MakePrivateDirectory(path));
       const int file = ::open((path + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
       if (file < 0) {
         return base::MakeStatus(absl::StatusCode::kFailedPrecondition,

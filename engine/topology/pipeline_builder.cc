@@ -199,6 +199,7 @@ std::optional<PipelineParts> BuildPipeline(const config::Node& root, const Regis
   BuildTransformers(file.transformers, registry, parts, problems);
   parts.sinks = BuildSinks(file.sinks, registry, problems);
   parts.options.state_directory = file.state.directory;
+  for (SinkNode& sink : parts.sinks) sink.letters_directory = file.state.directory;
   StreamLogOptions& log = parts.options.log;
   log.spool_directory = file.spool.directory.value_or(file.state.directory + "/spool");
   log.memory_bytes_max = file.spool.memory.bytes;

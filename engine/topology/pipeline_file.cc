@@ -37,7 +37,9 @@ config::ConfigSpec<AdminSection> AdminSpec() {
 
 config::ConfigSpec<DeadLetterSection> DeadLetterSpec() {
   config::ConfigSpec<DeadLetterSection> spec;
-  spec.Field("file", &DeadLetterSection::file, "A file of JSON lines; `pgflow replay` reads it.")
+  spec.Field("file", &DeadLetterSection::file,
+             "A copy for people, as JSON lines, of the queue of these rows in the state directory; "
+             "`pgflow replay` brings them back.")
       .Required()
       .Example("refused.jsonl");
   return spec;

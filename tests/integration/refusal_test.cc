@@ -224,6 +224,31 @@ TEST_F(RefusalTest, ARefusedSnapshotRow) {
   ExpectEqual({"goods"});
 }
 
+// Whoever makes tables and rows on the source writes no statements for the target.
+TEST_F(RefusalTest, NamesAndValuesAreNoStatements) {
+  const std::string table = R"("a""; DROP TABLE victim; --'\")";
+  const std::string column = R"("c"") VALUES (1); DROP TABLE victim; --'$$\")";
+  const std::string value = R"('\''); DROP TABLE victim; --"$$\.')";
+  target_.Execute("CREATE TABLE victim (id int)");
+  source_.Execute(
+      fmt::format("CREATE TABLE {0} ({1} text PRIMARY KEY, n int);"
+                  "INSERT INTO {0} VALUES ({2}, 1), ('x', 1)",
+                  table, column, value));
+  RunToCurrent();
+  source_.Execute(
+      fmt::format("UPDATE {0} SET n = 2 WHERE {1} = {2};"
+                  "INSERT INTO {0} SELECT {2} || i, i FROM generate_series(1, 600) i;"
+                  "UPDATE {0} SET {1} = {1} || {2} WHERE n = 7;"
+                  "DELETE FROM {0} WHERE n = 8",
+                  table, column, value));
+  RunToCurrent();
+  const std::string rows = fmt::format(
+      "SELECT md5(string_agg(t::text, E'\n' ORDER BY t::text COLLATE \"C\")) FROM {} t", table);
+  EXPECT_EQ(target_.Value(rows), source_.Value(rows));
+  EXPECT_EQ(target_.Value(fmt::format("SELECT count(*) FROM {}", table)), "601");
+  EXPECT_EQ(target_.Value("SELECT count(*) FROM victim"), "0");
+}
+
 // A row that is missing in the target shows that somebody else has written there.
 TEST_F(RefusalTest, ADivergedTarget) {
   RunToCurrent();
