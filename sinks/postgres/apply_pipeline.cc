@@ -78,10 +78,11 @@ absl::Status ApplyPipeline::TakeUntilSync() {
     }
     if (answer->outcome != Outcome::kResult || failure_.has_value()) continue;
     const int64_t wanted = expected.expectation.rows;
-    if (wanted != Expectation::kAnyRows && answer->result.affected_rows() != wanted) {
+    const int64_t affected = answer->result.affected_rows();
+    const bool good = affected == wanted || (expected.expectation.or_fewer && affected < wanted);
+    if (wanted != Expectation::kAnyRows && !good) {
       failure_ = {base::MakeStatus(absl::StatusCode::kInvalidArgument,
-                                   "{} rows of {} were found in the target",
-                                   answer->result.affected_rows(), wanted),
+                                   "{} rows of {} were found in the target", affected, wanted),
                   expected.expectation.tag, true};
     }
     if (expected.expectation.capture) captured_ = std::move(answer->result);

@@ -18,7 +18,8 @@ struct Expectation {
   static constexpr int64_t kAnyRows = -1;
   static constexpr uint32_t kNoTag = UINT32_MAX;
 
-  int64_t rows = kAnyRows;  // That it must touch.
+  int64_t rows = kAnyRows;  // That it must touch,
+  bool or_fewer = false;    // at most.
   uint32_t tag = kNoTag;    // The caller's name of the change, for failures.
   bool capture = false;     // Keep its result.
 };

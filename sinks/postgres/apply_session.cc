@@ -7,9 +7,13 @@
 namespace pgflow::sinks {
 namespace {
 
+// Of one name: versions of a table come and go, leaves that are routed into one table stay.
+constexpr size_t kBindingsMax = 256;
+
 bool SameColumn(const schemas::Column& a, const schemas::Column& b) {
   return a.name == b.name && a.type == b.type && a.identity == b.identity &&
-         a.type_modifier == b.type_modifier && a.type_name == b.type_name;
+         a.type_modifier == b.type_modifier && a.type_name == b.type_name &&
+         a.wire_type == b.wire_type;
 }
 
 bool SameSchema(const schemas::TableSchema& a, const schemas::TableSchema& b) {
@@ -20,23 +24,28 @@ bool SameSchema(const schemas::TableSchema& a, const schemas::TableSchema& b) {
 
 }  // namespace
 
-absl::StatusOr<const TableBinding*> ApplySession::Bind(const schemas::TableSchema& schema,
-                                                       std::stop_token stop) {
-  std::unique_ptr<TableBinding>& slot = bindings_[schemas::QuoteTable(schema.table)];
-  if (slot != nullptr && SameSchema(slot->schema, schema)) return slot.get();
+absl::StatusOr<TableBindingPtr> ApplySession::Bind(const schemas::TableSchema& schema,
+                                                   std::stop_token stop) {
+  std::vector<TableBindingPtr>& known = bindings_[schemas::QuoteTable(schema.table)];
+  for (const TableBindingPtr& binding : known) {
+    if (SameSchema(binding->schema, schema)) return binding;
+  }
   PGFLOW_ASSIGN_OR_RETURN(TargetTablePtr target,
                           LoadTargetTable(*session_.connection, schema.table, std::move(stop)));
   if (target == nullptr) return MissingTable(schema.table);
   PGFLOW_ASSIGN_OR_RETURN(std::unique_ptr<TableBinding> binding,
                           BindTable(schema, std::move(target), session_.replica_role));
-  if (slot != nullptr) replaced_.push_back(std::move(slot));
-  slot = std::move(binding);
-  return slot.get();
+  for (const TableBindingPtr& other : known) {
+    if (HaveSameLayout(*other, *binding)) binding->layout = other->layout;
+  }
+  if (binding->layout == 0) binding->layout = ++last_layout_;
+  if (known.size() == kBindingsMax) known.erase(known.begin());
+  known.push_back(std::move(binding));
+  return known.back();
 }
 
 absl::Status ApplySession::ForgetStatements(std::stop_token stop) {
   statements_.Clear();
-  replaced_.clear();
   return session_.connection->Execute("DEALLOCATE ALL", std::move(stop)).status();
 }
 

@@ -4,6 +4,8 @@
 #include <memory>
 #include <stop_token>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <absl/container/flat_hash_map.h>
 #include <absl/status/statusor.h>
@@ -25,10 +27,8 @@ class ApplySession {
   const WalLayout& wal() const { return session_.wal; }
   StatementCache& statements() { return statements_; }
 
-  // Reads the target's catalog at the first use. Valid until ForgetStatements. Not in pipeline
-  // mode.
-  absl::StatusOr<const TableBinding*> Bind(const schemas::TableSchema& schema,
-                                           std::stop_token stop);
+  // Reads the target's catalog at the first use. Not in pipeline mode.
+  absl::StatusOr<TableBindingPtr> Bind(const schemas::TableSchema& schema, std::stop_token stop);
   // Deallocates everything that was prepared: after a failure it is not known what was.
   absl::Status ForgetStatements(std::stop_token stop);
   // The same, and what it knew of the tables: their definitions have changed.
@@ -37,9 +37,10 @@ class ApplySession {
  private:
   TargetSession session_;
   StatementCache statements_;
-  // By name. A binding that another version of the schema replaced is kept: statements name it.
-  absl::flat_hash_map<std::string, std::unique_ptr<TableBinding>> bindings_;
-  std::vector<std::unique_ptr<TableBinding>> replaced_;
+  // By the name of the target's table, the newest last: a table has several versions, and a
+  // transformer may give several tables one name.
+  absl::flat_hash_map<std::string, std::vector<TableBindingPtr>> bindings_;
+  uint64_t last_layout_ = 0;
 };
 
 }  // namespace pgflow::sinks

@@ -57,11 +57,13 @@ std::string ArrayColumns::FromSql() const {
 std::string ArrayColumns::ValueSql(size_t position) const {
   const TargetColumn& target = *binding_->columns[columns_[position]].target;
   if (!as_text_[position]) return fmt::format("u.c{}", position);
-  // Without the column's length: an explicit cast would cut a value that an assignment refuses.
-  // Unquoted, `character` and `bit` would mean a length of one.
-  std::string_view type = target.type_name;
+  // Without the column's length, or its domain's: an explicit cast would cut a value that an
+  // assignment refuses. Unquoted, `character` and `bit` would mean a length of one.
+  std::string_view type = target.base_type_name;
   if (type == "character") type = "pg_catalog.bpchar";
+  if (type == "character[]") type = "pg_catalog.bpchar[]";
   if (type == "bit") type = "pg_catalog.\"bit\"";
+  if (type == "bit[]") type = "pg_catalog.\"bit\"[]";
   return fmt::format("u.c{}::{}", position, type);
 }
 

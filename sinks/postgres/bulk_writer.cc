@@ -28,6 +28,10 @@ size_t BytesOf(const NetEffect::Row& row, const std::vector<uint32_t>& columns) 
   return bytes;
 }
 
+bool IsInserted(const NetEffect::Row& row) {
+  return row.final == Final::kInsert || row.final == Final::kReplace;
+}
+
 std::string KeyMatch(const TableBinding& binding, const ArrayColumns& arrays) {
   std::string match;
   for (size_t i = 0; i < arrays.columns().size(); ++i) {
@@ -52,7 +56,7 @@ std::string UnchangedMarks(const TableBinding& binding, const NetEffect::Row& ro
 
 template <typename Parameters>
 absl::Status BulkWriter::QueueSlices(ApplyPipeline& pipeline, const std::string& sql,
-                                     Parameters& parameters, const Rows& rows) {
+                                     Parameters& parameters, const Rows& rows, Found found) {
   PGFLOW_ASSIGN_OR_RETURN(const StatementCache::Prepared* statement,
                           statements_.Other(pipeline, sql, parameters.types()));
   const std::span<const NetEffect::Row* const> all(rows);
@@ -63,7 +67,12 @@ absl::Status BulkWriter::QueueSlices(ApplyPipeline& pipeline, const std::string&
       bytes += BytesOf(*all[end++], parameters.columns());
     }
     Expectation expectation;
-    if (check_counts_) expectation.rows = static_cast<int64_t>(end - begin);
+    if (found == Found::kNone) {
+      expectation.rows = 0;
+    } else if (check_counts_) {
+      expectation.rows = static_cast<int64_t>(end - begin);
+      expectation.or_fewer = found == Found::kAtMostAll;
+    }
     PGFLOW_RETURN_IF_ERROR(pipeline.Send(
         statement->name, parameters.Encode(all.subspan(begin, end - begin)), expectation));
     begin = end;
@@ -80,41 +89,35 @@ absl::Status BulkWriter::CheckTypes(const TableBinding& binding, const Rows& row
 }
 
 absl::StatusOr<bool> BulkWriter::QueueChanges(ApplyPipeline& pipeline, const NetEffect& net,
-                                              bool& to_copy) {
+                                              Cascaded cascaded, bool& to_copy) {
   to_copy = false;
   const TableBinding& binding = net.binding();
+  Rows absent;
   Rows deletes;
   Rows updates;
   Rows inserts;
   RowFormat insert_format = RowFormat::kAny;
   for (const NetEffect::Row& row : net.rows()) {
-    switch (row.final) {
-      case Final::kNothing:
-        break;
-      case Final::kDelete:
-        deletes.push_back(&row);
-        break;
-      case Final::kUpdate:
-      case Final::kReplace:
-        updates.push_back(&row);
-        break;
-      case Final::kInsert:
-        inserts.push_back(&row);
-        insert_format =
-            Common(insert_format, FormatOf(binding, {row.values, binding.columns.size()}));
-        break;
-    }
+    if (row.final == Final::kNothing) absent.push_back(&row);
+    if (row.final == Final::kDelete || row.final == Final::kReplace) deletes.push_back(&row);
+    if (row.final == Final::kUpdate) updates.push_back(&row);
+    if (!IsInserted(row)) continue;
+    inserts.push_back(&row);
+    insert_format = Common(insert_format, FormatOf(binding, {row.values, binding.columns.size()}));
   }
-  PGFLOW_RETURN_IF_ERROR(CheckTypes(binding, deletes));
-  PGFLOW_RETURN_IF_ERROR(CheckTypes(binding, updates));
-  PGFLOW_RETURN_IF_ERROR(CheckTypes(binding, inserts));
+  for (const Rows* rows : {&absent, &deletes, &updates, &inserts}) {
+    PGFLOW_RETURN_IF_ERROR(CheckTypes(binding, *rows));
+  }
   // In the order of the key the server finds neighbours on the same pages.
   const auto by_key = [](const NetEffect::Row* a, const NetEffect::Row* b) {
     return a->key < b->key;
   };
   std::ranges::sort(deletes, by_key);
   std::ranges::sort(updates, by_key);
-  PGFLOW_ASSIGN_OR_RETURN(bool good, QueueDeletes(pipeline, binding, deletes));
+  PGFLOW_ASSIGN_OR_RETURN(bool good, QueueAbsent(pipeline, binding, absent));
+  if (!good) return false;
+  PGFLOW_ASSIGN_OR_RETURN(good, QueueDeletes(pipeline, binding, deletes,
+                                             cascaded.deletes ? Found::kAtMostAll : Found::kAll));
   if (!good) return false;
   PGFLOW_ASSIGN_OR_RETURN(good, QueueUpdates(pipeline, binding, updates));
   if (!good || inserts.empty()) return good;
@@ -127,8 +130,19 @@ absl::StatusOr<bool> BulkWriter::QueueChanges(ApplyPipeline& pipeline, const Net
   return true;
 }
 
+absl::StatusOr<bool> BulkWriter::QueueAbsent(ApplyPipeline& pipeline, const TableBinding& binding,
+                                             const Rows& rows) {
+  if (rows.empty()) return true;
+  if (!arrays_.Choose(binding, binding.key, rows)) return false;
+  const std::string sql =
+      fmt::format("SELECT FROM {}{} t, {} WHERE {}", binding.target->only(), binding.sql_name,
+                  arrays_.FromSql(), KeyMatch(binding, arrays_));
+  PGFLOW_RETURN_IF_ERROR(QueueSlices(pipeline, sql, arrays_, rows, Found::kNone));
+  return true;
+}
+
 absl::StatusOr<bool> BulkWriter::QueueDeletes(ApplyPipeline& pipeline, const TableBinding& binding,
-                                              const Rows& rows) {
+                                              const Rows& rows, Found found) {
   if (rows.empty()) return true;
   if (!arrays_.Choose(binding, binding.key, rows)) return false;
   const bool single = binding.key.size() == 1 && arrays_.ValueSql(0) == "u.c0";
@@ -138,7 +152,7 @@ absl::StatusOr<bool> BulkWriter::QueueDeletes(ApplyPipeline& pipeline, const Tab
                         binding.sql_name, QuoteIdentifier(binding.column_name(binding.key.front())))
           : fmt::format("DELETE FROM {}{} t USING {} WHERE {}", binding.target->only(),
                         binding.sql_name, arrays_.FromSql(), KeyMatch(binding, arrays_));
-  PGFLOW_RETURN_IF_ERROR(QueueSlices(pipeline, sql, arrays_, rows));
+  PGFLOW_RETURN_IF_ERROR(QueueSlices(pipeline, sql, arrays_, rows, found));
   return true;
 }
 
@@ -248,7 +262,7 @@ absl::Status BulkWriter::CopyInserts(const NetEffect& net, std::stop_token stop)
   Rows rows;
   RowFormat format = RowFormat::kAny;
   for (const NetEffect::Row& row : net.rows()) {
-    if (row.final != Final::kInsert) continue;
+    if (!IsInserted(row)) continue;
     rows.push_back(&row);
     format = Common(format, FormatOf(binding, {row.values, width}));
   }

@@ -14,6 +14,7 @@
 #include "sinks/postgres/copy_rows.h"
 #include "sinks/postgres/net_effect.h"
 #include "sinks/postgres/row_array.h"
+#include "sinks/postgres/row_writer.h"
 #include "sinks/postgres/statement_cache.h"
 
 namespace pgflow::sinks {
@@ -28,8 +29,9 @@ class BulkWriter {
       : connection_(connection), statements_(statements), check_counts_(check_counts) {}
 
   // Queues deletes, updates, and few inserts or such that no COPY takes. `to_copy`: the inserts are
-  // left for CopyInserts.
-  absl::StatusOr<bool> QueueChanges(ApplyPipeline& pipeline, const NetEffect& net, bool& to_copy);
+  // left for CopyInserts. `cascaded`: of the deletes, in which each key comes once.
+  absl::StatusOr<bool> QueueChanges(ApplyPipeline& pipeline, const NetEffect& net,
+                                    Cascaded cascaded, bool& to_copy);
   // COPYs what is to be inserted. Outside of pipeline mode, after the queued changes succeeded.
   // An error with a SQLSTATE is the server's refusal.
   absl::Status CopyInserts(const NetEffect& net, std::stop_token stop);
@@ -44,9 +46,13 @@ class BulkWriter {
 
  private:
   using Rows = std::vector<const NetEffect::Row*>;
+  enum class Found : uint8_t { kAll, kAtMostAll, kNone };  // Of the rows that a statement names.
 
   absl::StatusOr<bool> QueueDeletes(ApplyPipeline& pipeline, const TableBinding& binding,
-                                    const Rows& rows);
+                                    const Rows& rows, Found found);
+  // What came and went must not have been there before: an INSERT would have said so.
+  absl::StatusOr<bool> QueueAbsent(ApplyPipeline& pipeline, const TableBinding& binding,
+                                   const Rows& rows);
   absl::StatusOr<bool> QueueUpdates(ApplyPipeline& pipeline, const TableBinding& binding,
                                     const Rows& rows);
   // The same with one array of whole rows, for columns that no array can have as elements.
@@ -57,7 +63,7 @@ class BulkWriter {
   // `sql` once for every slice of the rows that is not too large.
   template <typename Parameters>
   absl::Status QueueSlices(ApplyPipeline& pipeline, const std::string& sql, Parameters& parameters,
-                           const Rows& rows);
+                           const Rows& rows, Found found = Found::kAll);
   absl::Status CheckTypes(const TableBinding& binding, const Rows& rows);
   template <typename ValuesAt>
   absl::Status Copy(const TableBinding& binding, RowFormat format, size_t count,

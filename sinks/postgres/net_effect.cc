@@ -31,8 +31,7 @@ bool NetEffect::Merge(const engine::ChangeEvent& event) {
       return MergeDelete(change_.before);
     case Operation::kUpdate:
       if (!change_.key_changed) return MergeUpdate(change_.after);
-      if (change_.has_unchanged || distinct_) return false;
-      return MergeDelete(change_.before) && MergeInsert(change_.after);
+      return !change_.has_unchanged && !distinct_ && MergeMove();
     case Operation::kRead:
     case Operation::kTruncate:
     case Operation::kSchemaChange:
@@ -108,6 +107,16 @@ bool NetEffect::MergeUpdate(const std::vector<Value>& values) {
     if (!values[i].is_unchanged()) row->values[i] = values[i];
   }
   return true;
+}
+
+// The row keeps what it has in columns that only the target has, and where the target lacks the row
+// nothing must come of it. So only a row that was inserted here can be deleted and inserted anew.
+bool NetEffect::MergeMove() {
+  bool is_new = false;
+  Row* row = Find(change_.before, is_new);
+  if (row == nullptr || is_new) return false;
+  if (row->final != Final::kInsert && row->final != Final::kReplace) return false;
+  return MergeDelete(change_.before) && MergeInsert(change_.after);
 }
 
 bool NetEffect::MergeDelete(const std::vector<Value>& values) {

@@ -22,10 +22,10 @@ namespace pgflow::sinks {
 class NetEffect {
  public:
   enum class Final : uint8_t {
-    kNothing,  // Came and went.
+    kNothing,  // Came and went: there was no such row before, either.
     kInsert,
     kUpdate,   // Unchanged values stay as they are in the target.
-    kReplace,  // Deleted and inserted again: every column is set.
+    kReplace,  // Deleted and inserted again: columns that only the target has get their defaults.
     kDelete,   // Only the key's values are there.
   };
   struct Row {
@@ -39,8 +39,8 @@ class NetEffect {
   NetEffect(const NetEffect&) = delete;
   NetEffect& operator=(const NetEffect&) = delete;
 
-  // False: this change cannot be merged with the earlier ones (the history makes no sense, or a
-  // key changed while a large value was not sent); the caller writes all of them in order instead.
+  // False: this change cannot be merged with the earlier ones (the history makes no sense, or the
+  // key changed of a row that the target had before); the caller writes all of them in order.
   absl::StatusOr<bool> Add(const engine::ChangeEvent& event);
   // The same, but false as well when an earlier change has the same key.
   absl::StatusOr<bool> AddDistinct(const engine::ChangeEvent& event);
@@ -55,6 +55,7 @@ class NetEffect {
   bool MergeInsert(const std::vector<schemas::Value>& values);
   bool MergeUpdate(const std::vector<schemas::Value>& values);
   bool MergeDelete(const std::vector<schemas::Value>& values);
+  bool MergeMove();
   // The row of that key, made when it is new.
   Row* Find(const std::vector<schemas::Value>& values, bool& is_new);
   void Keep(Row& row, const std::vector<schemas::Value>& values);

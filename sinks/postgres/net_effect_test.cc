@@ -99,8 +99,17 @@ TEST_F(NetEffectTest, TakesUnchangedValuesFromTheEarlierImage) {
 
 TEST_F(NetEffectTest, SplitsAChangedKey) {
   Declare("t (id int4 key, name text)");
-  EXPECT_TRUE(Add("update t old(1) 2 a\nupdate t 2 b"));
-  EXPECT_EQ(Shown(), "delete 1; insert 2 b");
+  EXPECT_TRUE(
+      Add("insert t 1 a\nupdate t old(1) 2 a\nupdate t 2 b\ndelete t 3\ninsert t 3 c\n"
+          "update t old(3) 4 d"));
+  EXPECT_EQ(Shown(), "nothing; insert 2 b; delete 3; insert 4 d");
+}
+
+TEST_F(NetEffectTest, RefusesAChangedKeyOfARowThatWasThereBefore) {
+  Declare("t (id int4 key, name text)");
+  EXPECT_FALSE(Add("update t old(1) 2 a"));
+  Declare("t (id int4 key, name text)");
+  EXPECT_FALSE(Add("update t 1 a\nupdate t old(1) 2 b"));
 }
 
 TEST_F(NetEffectTest, RefusesAChangedKeyWithoutTheWholeRow) {
@@ -125,8 +134,8 @@ TEST_F(NetEffectTest, AFullImageKnowsTheLargeValue) {
   target->unique_indexes = {{{"id"}, true}};
   binding_ = *BindTable(*schema_, target, true);
   net_ = std::make_unique<NetEffect>(*binding_);
-  EXPECT_TRUE(Add("update t full(1 L) 2 unchanged"));
-  EXPECT_EQ(Shown(), "delete 1; insert 2 L");
+  EXPECT_TRUE(Add("insert t 1 L\nupdate t full(1 L) 2 unchanged"));
+  EXPECT_EQ(Shown(), "nothing; insert 2 L");
 }
 
 TEST_F(NetEffectTest, ADistinctOneRefusesASecondChange) {
@@ -158,6 +167,13 @@ TEST_F(RowStatementTest, LeavesUnchangedColumnsAndTheKeyOut) {
             R"(UPDATE ONLY "public"."t" SET "id" = $1, "name" = $2 WHERE "id" = $3)");
   EXPECT_EQ(Sql(RowShape::kUpdate, "update t 1 unchanged unchanged"),
             R"(SELECT FROM ONLY "public"."t" WHERE "id" = $1)");
+}
+
+TEST_F(RowStatementTest, LooksForAMovedRowUnderItsNewKeyFirst) {
+  Declare("t (id int4 key, name text)");
+  EXPECT_EQ(Sql(RowShape::kUpdateMoved, "update t old(1) 2 b"),
+            R"(UPDATE ONLY "public"."t" SET "id" = $1, "name" = $2 WHERE (("id" = $3) OR )"
+            R"(("id" = $4 AND NOT EXISTS (SELECT FROM ONLY "public"."t" WHERE ("id" = $3)))))");
 }
 
 TEST_F(RowStatementTest, HitsOneOfEqualRows) {

@@ -91,31 +91,55 @@ class Builder {
   }
 
   // One row whose columns have the very bytes of the old row; equal rows may be many. The casts
-  // make it one comparison of records; without them it is one of each pair of columns.
-  std::string WholeRowMatch() {
+  // make it one comparison of records; without them it is one of each pair of columns. `moved`: of
+  // the old row with what a foreign key has set in it.
+  std::string FindWholeRow(bool moved) {
     std::string filter;
     std::string names;
     std::string values;
     for (size_t i = 0; i < binding_.columns.size(); ++i) {
       if (!binding_.columns[i].written) continue;
+      const bool is_moved = moved && binding_.columns[i].is_moved;
       const std::string name = Quoted(i);
-      const std::string value = Parameter(true, i);
+      const std::string value = Parameter(!is_moved, i);
       if (!names.empty()) names += ", ", values += ", ";
       names += name;
       values += value;
       // An index may find the row by these.
+      if (is_moved) continue;
       if (WasNull(i)) {
         filter += name + " IS NULL AND ";
       } else if (IsBytewise(*binding_.columns[i].target)) {
         filter += fmt::format("{} = {} AND ", name, value);
       }
     }
-    const bool partitioned = binding_.target->kind == 'p';
     return fmt::format(
-        "{} (SELECT {} FROM {}{} WHERE {}ROW({})::record OPERATOR(pg_catalog.*=) ROW({})::record "
-        "LIMIT 1)",
-        partitioned ? "(tableoid, ctid) =" : "ctid =", partitioned ? "tableoid, ctid" : "ctid",
-        binding_.target->only(), binding_.sql_name, filter, names, values);
+        "SELECT {} FROM {}{} WHERE {}ROW({})::record OPERATOR(pg_catalog.*=) ROW({})::record "
+        "LIMIT 1",
+        RowId(), binding_.target->only(), binding_.sql_name, filter, names, values);
+  }
+
+  std::string WholeRowMatch() {
+    return fmt::format("{} = ({})", binding_.target->kind == 'p' ? "(tableoid, ctid)" : "ctid",
+                       FindWholeRow(false));
+  }
+
+  // The row that a foreign key has given its new key; else the old one. In this order: that a row
+  // has the new key can have no other reason, while a row that has the old one may have got it from
+  // the same statement. Of rows without a key nothing of the kind is known.
+  std::string MovedRowMatch() {
+    if (binding_.key_kind == KeyKind::kWholeRow) {
+      const std::string old_row = FindWholeRow(false);
+      const std::string moved_row = FindWholeRow(true);
+      return fmt::format(
+          "({0}) = (SELECT {0} FROM ((SELECT 1 AS n, o.* FROM ({1}) o) UNION ALL (SELECT 2, m.* "
+          "FROM ({2}) m)) AS found ORDER BY n LIMIT 1)",
+          RowId(), old_row, moved_row);
+    }
+    const std::string has_new = KeyMatch(false);
+    const std::string has_old = KeyMatch(true);
+    return fmt::format("({0} OR ({1} AND NOT EXISTS (SELECT FROM {2}{3} WHERE {0})))",
+                       "(" + has_new + ")", has_old, binding_.target->only(), binding_.sql_name);
   }
 
   std::string OldRowMatch() {
@@ -125,6 +149,9 @@ class Builder {
   RowStatement statement;
 
  private:
+  std::string_view RowId() const {
+    return binding_.target->kind == 'p' ? "tableoid, ctid" : "ctid";
+  }
   char Mark(size_t column) const { return column < marks_.size() ? marks_[column] : kBase; }
 
   const TableBinding& binding_;
@@ -149,9 +176,10 @@ std::string UpsertSql(const TableBinding& binding, Builder& builder) {
                      set.empty() ? "DO NOTHING" : "DO UPDATE SET " + set);
 }
 
-std::string UpdateSql(const TableBinding& binding, Builder& builder, bool key_too) {
+std::string UpdateSql(const TableBinding& binding, Builder& builder, bool key_too,
+                      bool moved = false) {
   const std::string set = builder.Assignments(key_too);
-  const std::string match = builder.OldRowMatch();
+  const std::string match = moved ? builder.MovedRowMatch() : builder.OldRowMatch();
   if (set.empty()) {
     // Nothing to write, but the row must be there.
     return fmt::format("SELECT FROM {}{} WHERE {}", binding.target->only(), binding.sql_name,
@@ -166,8 +194,8 @@ std::string UpdateSql(const TableBinding& binding, Builder& builder, bool key_to
 void AppendSignature(const TableBinding& binding, RowShape shape, const DecodedChange& change,
                      std::string& to) {
   to.push_back(static_cast<char>(shape));
-  const bool update =
-      shape == RowShape::kUpdate || shape == RowShape::kUpdateKey || shape == RowShape::kReinsert;
+  const bool update = shape == RowShape::kUpdate || shape == RowShape::kUpdateKey ||
+                      shape == RowShape::kUpdateMoved || shape == RowShape::kReinsert;
   const bool marks_unchanged = update && change.has_unchanged;
   const bool marks_null =
       (update || shape == RowShape::kDelete) && binding.key_kind == KeyKind::kWholeRow;
@@ -196,6 +224,9 @@ RowStatement BuildRowStatement(const TableBinding& binding, std::string_view sig
       break;
     case RowShape::kUpdateKey:
       sql = UpdateSql(binding, builder, true);
+      break;
+    case RowShape::kUpdateMoved:
+      sql = UpdateSql(binding, builder, true, true);
       break;
     case RowShape::kDelete:
       sql = fmt::format("DELETE FROM {}{} WHERE {}", only, binding.sql_name, builder.OldRowMatch());

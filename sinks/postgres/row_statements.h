@@ -16,6 +16,8 @@ enum class RowShape : char {
   kUpsert = 's',     // INSERT, or UPDATE when the key is there.
   kUpdate = 'u',     // The key stays; its columns are not set.
   kUpdateKey = 'k',  // All columns are set.
+  // All columns are set; a foreign key of the target may have given the row its new key already.
+  kUpdateMoved = 'w',
   kDelete = 'd',
   // Removes the row that has the new key, if the row with the old one is there to take its place.
   kMakeRoom = 'm',

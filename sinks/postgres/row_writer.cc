@@ -56,6 +56,9 @@ absl::Status RowWriter::WriteUpdate(ApplyPipeline& pipeline, const TableBinding&
 
 absl::Status RowWriter::SendUpdate(ApplyPipeline& pipeline, const TableBinding& binding,
                                    bool catch_up, Expectation expectation) {
+  if (moved_ && binding.key_kind == KeyKind::kWholeRow) {
+    return Send(pipeline, binding, RowShape::kUpdateMoved, expectation);
+  }
   if (!change_.key_changed) return Send(pipeline, binding, RowShape::kUpdate, expectation);
   if (catch_up && binding.key_kind != KeyKind::kWholeRow) {
     PGFLOW_RETURN_IF_ERROR(Send(pipeline, binding, RowShape::kMakeRoom, expectation));
@@ -64,7 +67,10 @@ absl::Status RowWriter::SendUpdate(ApplyPipeline& pipeline, const TableBinding& 
   for (uint32_t column : binding.key) {
     identity_always |= binding.columns[column].target->identity_always;
   }
-  if (!identity_always) return Send(pipeline, binding, RowShape::kUpdateKey, expectation);
+  if (!identity_always) {
+    return Send(pipeline, binding, moved_ ? RowShape::kUpdateMoved : RowShape::kUpdateKey,
+                expectation);
+  }
   if (change_.has_unchanged) return Send(pipeline, binding, RowShape::kReinsert, expectation);
   // GENERATED ALWAYS AS IDENTITY cannot be set by an UPDATE.
   PGFLOW_RETURN_IF_ERROR(Send(pipeline, binding, RowShape::kDelete, expectation));
@@ -73,8 +79,9 @@ absl::Status RowWriter::SendUpdate(ApplyPipeline& pipeline, const TableBinding& 
 }
 
 absl::Status RowWriter::Write(ApplyPipeline& pipeline, const TableBinding& binding,
-                              const ChangeEvent& event, uint32_t tag) {
+                              const ChangeEvent& event, uint32_t tag, Cascaded cascaded) {
   PGFLOW_RETURN_IF_ERROR(change_.Decode(binding, event));
+  moved_ = cascaded.moves && binding.is_movable && !event.catch_up;
   Expectation expectation{.tag = tag};
   if (check_counts_ && !event.catch_up) expectation.rows = 1;
   switch (event.operation) {
@@ -85,6 +92,7 @@ absl::Status RowWriter::Write(ApplyPipeline& pipeline, const TableBinding& bindi
     case Operation::kUpdate:
       return WriteUpdate(pipeline, binding, event.catch_up, expectation);
     case Operation::kDelete:
+      expectation.or_fewer = cascaded.deletes;
       return Send(pipeline, binding, RowShape::kDelete, expectation);
     case Operation::kTruncate:
     case Operation::kSchemaChange:

@@ -15,6 +15,14 @@
 
 namespace pgflow::sinks {
 
+// What a foreign key of the target may have done to the row of a change before it came.
+struct Cascaded {
+  bool deletes = false;
+  bool moves = false;  // Set columns of it.
+
+  friend bool operator==(const Cascaded&, const Cascaded&) = default;
+};
+
 // One thread. Only queues; the owner drains the pipeline. An error: the change itself is at fault
 // (its binary type, its missing key), nothing of it was sent.
 class RowWriter {
@@ -24,7 +32,7 @@ class RowWriter {
 
   // INSERT, UPDATE or DELETE. `tag` names the change in failures.
   absl::Status Write(ApplyPipeline& pipeline, const TableBinding& binding,
-                     const engine::ChangeEvent& event, uint32_t tag);
+                     const engine::ChangeEvent& event, uint32_t tag, Cascaded cascaded = {});
 
  private:
   absl::Status Send(ApplyPipeline& pipeline, const TableBinding& binding, RowShape shape,
@@ -37,6 +45,7 @@ class RowWriter {
 
   StatementCache& statements_;
   bool check_counts_;
+  bool moved_ = false;  // The row at hand may have been.
   DecodedChange change_;
   std::string signature_;
   std::vector<postgres::Parameter> parameters_;

@@ -34,6 +34,29 @@ void AppendBinaryTuple(const schemas::TableSchema& schema, const schemas::RowVie
 
 }  // namespace
 
+absl::Status SinkFixture::ApplyBatches(std::span<engine::Batch> batches, bool ends_at_commit) {
+  engine::Window window;
+  window.batches = batches;
+  window.ends_at_commit = ends_at_commit;
+  const engine::TransactionSpan& last = batches.back().transactions().back();
+  window.end = last_ = {last.commit_lsn, last.end_lsn};
+  return sink_->Write(window, {}).status();
+}
+
+absl::Status SinkFixture::ApplyParts(const std::vector<Part>& parts) {
+  std::vector<engine::Batch> batches;
+  for (const Part& part : parts) {
+    if (!part.declaration.empty()) builder_.Table(part.declaration);
+    if (part.script.empty()) continue;
+    batches.push_back(MakeBatch(part.script));
+    if (part.ends_at_commit) continue;
+    const absl::Status status = ApplyBatches(batches, false);
+    if (!status.ok()) return status;
+    batches.clear();
+  }
+  return batches.empty() ? absl::OkStatus() : ApplyBatches(batches, true);
+}
+
 engine::Chunk ToBinary(const engine::Chunk& text) {
   engine::Chunk binary = text;
   binary.bytes.clear();

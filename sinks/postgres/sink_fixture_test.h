@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,14 @@ namespace pgflow::sinks {
 engine::Chunk ToBinary(const engine::Chunk& text);
 
 class SinkFixture : public testing::Test {
+ public:
+  // A piece of a window: what a table is like from now on, and changes.
+  struct Part {
+    std::string declaration;  // For EventBuilder::Table; may be empty.
+    std::string script;
+    bool ends_at_commit = true;  // False: the window ends behind it, in a transaction.
+  };
+
  protected:
   // One server for all tests; it stops with the process.
   static engine::ScratchPostgres& Server() {
@@ -79,20 +88,21 @@ class SinkFixture : public testing::Test {
     ASSERT_TRUE(status.ok()) << status;
   }
 
-  absl::Status Apply(const std::string& script, bool ends_at_commit = true) {
+  engine::Batch MakeBatch(const std::string& script) {
     engine::Chunk chunk = builder_.Stream(script);
     if (binary_) chunk = ToBinary(chunk);
-    engine::Batch batch = engine::BatchOf(std::make_shared<const engine::Chunk>(std::move(chunk)));
-    engine::Window window;
-    window.batches = {&batch, 1};
-    window.ends_at_commit = ends_at_commit;
-    window.end = {batch.transactions().back().commit_lsn, batch.transactions().back().end_lsn};
-    last_ = window.end;
-    return sink_->Write(window, {}).status();
+    return engine::BatchOf(std::make_shared<const engine::Chunk>(std::move(chunk)));
   }
+  absl::Status Apply(const std::string& script, bool ends_at_commit = true) {
+    engine::Batch batch = MakeBatch(script);
+    return ApplyBatches({&batch, 1}, ends_at_commit);
+  }
+  // As few windows as that makes, with a batch for each part.
+  absl::Status ApplyParts(const std::vector<Part>& parts);
   absl::Status ApplyOne(const std::string& changes) {
     return Apply("begin\n" + changes + "\ncommit");
   }
+  absl::Status ApplyBatches(std::span<engine::Batch> batches, bool ends_at_commit);
   engine::StreamPoint Checkpoint() {
     const auto checkpoint = sink_->checkpoint_store()->Load();
     EXPECT_TRUE(checkpoint.ok() && checkpoint->has_value()) << checkpoint.status();

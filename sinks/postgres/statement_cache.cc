@@ -1,5 +1,6 @@
 #include "sinks/postgres/statement_cache.h"
 
+#include "base/bytes.h"
 #include "base/status.h"
 
 namespace pgflow::sinks {
@@ -7,7 +8,7 @@ namespace pgflow::sinks {
 absl::StatusOr<const StatementCache::Prepared*> StatementCache::Row(ApplyPipeline& pipeline,
                                                                     const TableBinding& binding,
                                                                     std::string_view signature) {
-  const auto found = row_.find(RowKeyView{&binding, signature});
+  const auto found = row_.find(RowKeyView{binding.layout, signature});
   if (found != row_.end()) return found->second.get();
   RowStatement statement = BuildRowStatement(binding, signature);
   auto prepared = std::make_unique<Prepared>();
@@ -15,19 +16,22 @@ absl::StatusOr<const StatementCache::Prepared*> StatementCache::Row(ApplyPipelin
   prepared->parameters = std::move(statement.parameters);
   PGFLOW_RETURN_IF_ERROR(pipeline.Prepare(prepared->name, statement.sql, statement.types));
   const Prepared* kept = prepared.get();
-  row_.emplace(RowKey{&binding, std::string(signature)}, std::move(prepared));
+  row_.emplace(RowKey{binding.layout, std::string(signature)}, std::move(prepared));
   return kept;
 }
 
 absl::StatusOr<const StatementCache::Prepared*> StatementCache::Other(
     ApplyPipeline& pipeline, const std::string& sql, std::span<const postgres::Oid> types) {
-  const auto found = other_.find(sql);
+  other_key_.assign(sql);
+  other_key_.push_back('\0');
+  for (postgres::Oid type : types) base::AppendBigEndian(other_key_, type);
+  const auto found = other_.find(other_key_);
   if (found != other_.end()) return found->second.get();
   auto prepared = std::make_unique<Prepared>();
   prepared->name = NextName();
   PGFLOW_RETURN_IF_ERROR(pipeline.Prepare(prepared->name, sql, types));
   const Prepared* kept = prepared.get();
-  other_.emplace(sql, std::move(prepared));
+  other_.emplace(other_key_, std::move(prepared));
   return kept;
 }
 

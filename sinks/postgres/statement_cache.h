@@ -23,7 +23,7 @@ class StatementCache {
     std::vector<RowParameter> parameters;  // Row statements only.
   };
 
-  // Valid until Clear.
+  // Valid until Clear. Bindings of one layout share a statement.
   absl::StatusOr<const Prepared*> Row(ApplyPipeline& pipeline, const TableBinding& binding,
                                       std::string_view signature);
   absl::StatusOr<const Prepared*> Other(ApplyPipeline& pipeline, const std::string& sql,
@@ -36,27 +36,27 @@ class StatementCache {
  private:
   static constexpr size_t kStatementsMax = 1000;
 
+  // What a statement was prepared from, and nothing that can go away before it.
   struct RowKey {
-    const TableBinding* binding;
+    uint64_t layout;
     std::string signature;
   };
   struct RowKeyView {
-    const TableBinding* binding;
+    uint64_t layout;
     std::string_view signature;
   };
   struct RowKeyHash {
     using is_transparent = void;
     template <typename Key>
     size_t operator()(const Key& key) const {
-      return std::hash<std::string_view>{}(key.signature) * 31 +
-             std::hash<const void*>{}(key.binding);
+      return std::hash<std::string_view>{}(key.signature) * 31 + std::hash<uint64_t>{}(key.layout);
     }
   };
   struct RowKeyEqual {
     using is_transparent = void;
     template <typename A, typename B>
     bool operator()(const A& a, const B& b) const {
-      return a.binding == b.binding && std::string_view(a.signature) == b.signature;
+      return a.layout == b.layout && std::string_view(a.signature) == b.signature;
     }
   };
 
@@ -64,7 +64,8 @@ class StatementCache {
 
   uint64_t next_ = 0;
   absl::flat_hash_map<RowKey, std::unique_ptr<Prepared>, RowKeyHash, RowKeyEqual> row_;
-  absl::flat_hash_map<std::string, std::unique_ptr<Prepared>> other_;
+  absl::flat_hash_map<std::string, std::unique_ptr<Prepared>> other_;  // By SQL and types.
+  std::string other_key_;
 };
 
 }  // namespace pgflow::sinks

@@ -130,6 +130,47 @@ bool IsBytewise(const TargetColumn& column) {
   }
 }
 
+// The target may take several values of the source for one, where its type is another one or has
+// another modifier.
+bool IsBytewise(const schemas::Column& source, const TargetColumn& column) {
+  if (!IsBytewise(column)) return false;
+  const Oid wire = source.wire_type != 0 ? source.wire_type : source.type;
+  switch (column.base_type) {
+    case oid::kBpchar:
+    case oid::kTime:
+    case oid::kTimestamp:
+    case oid::kTimestamptz:
+      return wire == column.base_type &&
+             (column.base_modifier == -1 || source.type_modifier == column.base_modifier);
+    case oid::kText:
+    case oid::kVarchar:
+      return IsTextLike(wire) || source.type >= postgres::kFirstUserOid;
+    case oid::kInt2:
+    case oid::kInt4:
+    case oid::kInt8:
+      return wire == oid::kInt2 || wire == oid::kInt4 || wire == oid::kInt8;
+    default:
+      return wire == column.base_type || (column.base_kind == 'e' && IsTextLike(wire)) ||
+             source.type >= postgres::kFirstUserOid;
+  }
+}
+
+bool HaveSameLayout(const TableBinding& a, const TableBinding& b) {
+  const auto same_column = [&](size_t i) {
+    const schemas::Column& x = a.schema.columns[i];
+    const schemas::Column& y = b.schema.columns[i];
+    return x.name == y.name && x.type == y.type && x.wire_type == y.wire_type &&
+           x.type_modifier == y.type_modifier && x.type_name == y.type_name;
+  };
+  if (a.key != b.key || a.key_kind != b.key_kind || a.columns.size() != b.columns.size()) {
+    return false;
+  }
+  for (size_t i = 0; i < a.columns.size(); ++i) {
+    if (!same_column(i)) return false;
+  }
+  return *a.target == *b.target;
+}
+
 bool TakesBinary(const schemas::Column& source, const TargetColumn& target) {
   if (source.type == target.base_type && source.type < postgres::kFirstUserOid) return true;
   // The source's domain or enum may be a plain type here, or the other way round. Not for arrays:
@@ -174,6 +215,10 @@ absl::StatusOr<std::unique_ptr<TableBinding>> BindTable(const schemas::TableSche
   binding->sql_name = schemas::QuoteTable(schema.table);
   binding->fires_triggers =
       replica_role ? binding->target->fires_as_replica : binding->target->fires_as_origin;
+  binding->is_watched =
+      replica_role ? binding->target->watched_as_replica : binding->target->watched_as_origin;
+  // A rule may write other tables, as a trigger may.
+  binding->fires_triggers |= binding->is_watched;
   std::string missing;
   for (const schemas::Column& column : schema.columns) {
     ColumnBinding bound;
@@ -197,9 +242,15 @@ absl::StatusOr<std::unique_ptr<TableBinding>> BindTable(const schemas::TableSche
   binding->key_is_bytewise = binding->key_kind == KeyKind::kUnique;
   for (uint32_t column : binding->key) {
     binding->columns[column].is_key = true;
-    binding->key_is_bytewise &= IsBytewise(*binding->columns[column].target);
+    binding->key_is_bytewise &=
+        IsBytewise(binding->schema.columns[column], *binding->columns[column].target);
   }
   for (ColumnBinding& column : binding->columns) {
+    column.is_moved =
+        std::ranges::find(binding->target->cascades.moved_columns, column.target->name) !=
+        binding->target->cascades.moved_columns.end();
+    binding->is_movable |=
+        column.is_moved && (column.is_key || binding->key_kind == KeyKind::kWholeRow);
     column.renumbered = column.written && !column.is_key && column.target->identity_always;
     binding->has_renumbered |= column.renumbered;
   }

@@ -30,9 +30,10 @@ struct ColumnBinding {
   bool is_key = false;
   // GENERATED ALWAYS AS IDENTITY beside the key: no UPDATE can set it.
   bool renumbered = false;
+  bool is_moved = false;  // A foreign key of the target may set it (TargetCascades).
 };
 
-// Owned by the apply session or a lane; immutable.
+// Immutable once it is made; shared by the apply session and the changes that it is for.
 struct TableBinding {
   schemas::TableSchema schema;
   TargetTablePtr target;
@@ -44,9 +45,18 @@ struct TableBinding {
   bool has_identity_always = false;
   bool has_renumbered = false;
   bool fires_triggers = false;  // In our session.
+  // What finds the row has columns that a foreign key of the target may set.
+  bool is_movable = false;
+  bool is_watched = false;  // TargetTable::watched_as_..., in our session.
+  // Equal for bindings of one session whose rows go into the same columns of the same table by the
+  // same statements, as those of most versions of a table do. Given out once, so that it may name
+  // a binding that is gone.
+  uint64_t layout = 0;
 
   const std::string& column_name(size_t index) const { return schema.columns[index].name; }
 };
+
+using TableBindingPtr = std::shared_ptr<const TableBinding>;
 
 // kFailedPrecondition when the target lacks a column.
 absl::StatusOr<std::unique_ptr<TableBinding>> BindTable(const schemas::TableSchema& schema,
@@ -62,6 +72,11 @@ bool TakesBinary(const schemas::Column& source, const TargetColumn& target);
 
 // True when equal values of the column always have equal bytes in the send format.
 bool IsBytewise(const TargetColumn& column);
+// The same of values as the source sends them: the target may take several of those for one.
+bool IsBytewise(const schemas::Column& source, const TargetColumn& column);
+
+// Whether two bindings may have one layout.
+bool HaveSameLayout(const TableBinding& a, const TableBinding& b);
 
 // "public.orders, UPDATE of (id) = (7)": for messages. Values of other types than numbers and text
 // show as hex.

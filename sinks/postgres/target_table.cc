@@ -19,17 +19,25 @@ constexpr const char* kTablesSql =
     "('O','A')),"
     " EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgenabled IN "
     "('R','A')),"
-    " c.reltype, COALESCE((SELECT t.typarray FROM pg_catalog.pg_type t WHERE t.oid = c.reltype), 0)"
+    " c.reltype, COALESCE((SELECT t.typarray FROM pg_catalog.pg_type t WHERE t.oid = c.reltype), "
+    "0),"
+    " EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal"
+    "  AND t.tgenabled IN ('O','A')) OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r"
+    "  WHERE r.ev_class = c.oid AND r.ev_type <> '1' AND r.ev_enabled IN ('O','A')),"
+    " EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal"
+    "  AND t.tgenabled IN ('R','A')) OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r"
+    "  WHERE r.ev_class = c.oid AND r.ev_type <> '1' AND r.ev_enabled IN ('R','A'))"
     " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
     " JOIN (VALUES {}) wanted(schema, name) ON n.nspname = wanted.schema"
     " AND c.relname = wanted.name WHERE c.relkind IN ('r', 'p', 'f', 'v')";
 
 constexpr const char* kColumnsSql =
-    "WITH RECURSIVE base(relation, attnum, type) AS ("
-    "  SELECT a.attrelid, a.attnum, a.atttypid FROM pg_catalog.pg_attribute a"
+    "WITH RECURSIVE base(relation, attnum, type, modifier) AS ("
+    "  SELECT a.attrelid, a.attnum, a.atttypid, a.atttypmod FROM pg_catalog.pg_attribute a"
     "   WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped"
     "  UNION ALL"
-    "  SELECT b.relation, b.attnum, t.typbasetype FROM base b"
+    "  SELECT b.relation, b.attnum, t.typbasetype,"
+    "   CASE b.modifier WHEN -1 THEN t.typtypmod ELSE b.modifier END FROM base b"
     "   JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype = 'd')"
     " SELECT a.attrelid, a.attname, a.atttypid, pg_catalog.format_type(a.atttypid, a.atttypmod),"
     " pg_catalog.format_type(a.atttypid, NULL), t.oid, pg_catalog.format_type(t.oid, NULL),"
@@ -43,7 +51,8 @@ constexpr const char* kColumnsSql =
     "   AND e.amoplefttype = t.oid AND e.amoprighttype = t.oid"
     "  JOIN pg_catalog.pg_operator o ON o.oid = e.amopopr"
     "  JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace"
-    "  WHERE k.opcdefault AND k.opcintype = t.oid AND n.nspname <> 'pg_catalog')"
+    "  WHERE k.opcdefault AND k.opcintype = t.oid AND n.nspname <> 'pg_catalog'),"
+    " b.modifier"
     " FROM pg_catalog.pg_attribute a JOIN base b ON b.relation = a.attrelid AND b.attnum = a.attnum"
     " JOIN pg_catalog.pg_type t ON t.oid = b.type AND t.typtype <> 'd'"
     " LEFT JOIN pg_catalog.pg_collation co ON co.oid = a.attcollation"
@@ -76,6 +85,7 @@ TargetColumn ReadColumn(const postgres::Result& rows, int row) {
   column.identity_always = rows.boolean(row, 14);
   column.deterministic = rows.boolean(row, 15);
   if (!rows.is_null(row, 16)) column.equals_operator = rows.text(row, 16);
+  column.base_modifier = static_cast<int32_t>(rows.integer(row, 17));
   return column;
 }
 
@@ -127,6 +137,8 @@ absl::StatusOr<TargetTables> LoadTargetTables(postgres::Connection& connection,
     table->fires_as_replica = found.boolean(row, 5);
     table->row_type = static_cast<postgres::Oid>(found.integer(row, 6));
     table->row_array_type = static_cast<postgres::Oid>(found.integer(row, 7));
+    table->watched_as_origin = found.boolean(row, 8);
+    table->watched_as_replica = found.boolean(row, 9);
     oids.push_back(table->oid);
     tables.emplace(table->name, table);
     by_oid.emplace(table->oid, std::move(table));
@@ -143,6 +155,10 @@ absl::StatusOr<TargetTables> LoadTargetTables(postgres::Connection& connection,
   PGFLOW_ASSIGN_OR_RETURN(const postgres::Result indexes,
                           connection.ExecuteParams(kIndexesSql, parameters, stop));
   ReadIndexes(indexes, by_oid);
+  PGFLOW_ASSIGN_OR_RETURN(CascadesByTable cascades, LoadCascades(connection, oids, stop));
+  for (auto& [oid, found_cascades] : cascades) {
+    by_oid.at(oid)->cascades = std::move(found_cascades);
+  }
   return tables;
 }
 

@@ -15,6 +15,7 @@
 
 #include "postgres/client/connection.h"
 #include "schemas/table_schema.h"
+#include "sinks/postgres/target_cascades.h"
 
 namespace pgflow::sinks {
 
@@ -30,6 +31,7 @@ struct TargetColumn {
   postgres::Oid base_array_type = 0;  // 0: there is no array of it.
   postgres::Oid base_element_type = 0;  // Not 0: it is an array itself.
   int32_t type_modifier = -1;
+  int32_t base_modifier = -1;  // The same, or that of the domain that has one.
   bool not_null = false;
   bool has_default = false;
   bool generated = false;
@@ -37,11 +39,15 @@ struct TargetColumn {
   bool deterministic = true;  // Its collation: equal values have equal bytes.
   // Of the type's ordinary indexes; qualified when it is not pg_catalog's, like citext's.
   std::string equals_operator = "=";
+
+  friend bool operator==(const TargetColumn&, const TargetColumn&) = default;
 };
 
 struct TargetIndex {
   std::vector<std::string> columns;
   bool primary = false;
+
+  friend bool operator==(const TargetIndex&, const TargetIndex&) = default;
 };
 
 // Immutable and shared once it is read.
@@ -56,17 +62,24 @@ struct TargetTable {
   std::vector<TargetIndex> unique_indexes;
   bool fires_as_origin = false;   // Triggers (foreign keys too) of an ordinary session.
   bool fires_as_replica = false;  // Those of a replica session.
+  // Triggers that somebody wrote, not those of foreign keys, or rules: they may look at what the
+  // statement before has left, so that each row has to be a statement of its own.
+  bool watched_as_origin = false;
+  bool watched_as_replica = false;
+  TargetCascades cascades;
 
   const TargetColumn* FindColumn(std::string_view column) const;
   // "ONLY " unless it is partitioned: a change of the source touches one table's own rows.
   std::string_view only() const { return kind == 'p' ? "" : "ONLY "; }
+
+  friend bool operator==(const TargetTable&, const TargetTable&) = default;
 };
 
 using TargetTablePtr = std::shared_ptr<const TargetTable>;
 
 using TargetTables = std::map<schemas::TableName, TargetTablePtr>;
 
-// Those of `names` that are there, in three round trips however many they are. The connection must
+// Those of `names` that are there, in a few round trips however many they are. The connection must
 // not be in pipeline mode.
 absl::StatusOr<TargetTables> LoadTargetTables(postgres::Connection& connection,
                                               std::span<const schemas::TableName> names,

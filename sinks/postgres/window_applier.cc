@@ -35,44 +35,43 @@ WindowApplier::WindowApplier(TargetSession session, const PostgresSinkConfig& co
       bulk_(session_.connection(), session_.statements(), check_counts_),
       flushes_(session_.wal()) {}
 
-absl::StatusOr<bool> WindowApplier::Collect(const Window& window, std::stop_token stop) {
-  changes_.clear();
-  absl::flat_hash_map<const schemas::TableSchema*, const TableBinding*> bound;
+absl::StatusOr<bool> WindowApplier::HasSchemaChange(const Window& window) {
   for (engine::Batch& batch : window.batches) {
     PGFLOW_ASSIGN_OR_RETURN(const std::span<const ChangeEvent> events, batch.Events());
-    const schemas::TableSchema* last = nullptr;
-    const TableBinding* binding = nullptr;
+    const bool has_one = std::ranges::any_of(events, [](const ChangeEvent& event) {
+      return event.operation == Operation::kSchemaChange;
+    });
+    if (has_one) return true;
+  }
+  return false;
+}
+
+absl::Status WindowApplier::Collect(const Window& window, std::stop_token stop) {
+  changes_.Clear();
+  for (engine::Batch& batch : window.batches) {
+    PGFLOW_ASSIGN_OR_RETURN(const std::span<const ChangeEvent> events, batch.Events());
     for (const ChangeEvent& event : events) {
-      if (event.operation == Operation::kSchemaChange) return false;
       if (event.truncate_done) continue;
-      if (event.schema != last) {
-        const TableBinding*& known = bound[event.schema];
-        if (known == nullptr) {
-          PGFLOW_ASSIGN_OR_RETURN(known, session_.Bind(*event.schema, stop));
-        }
-        last = event.schema;
-        binding = known;
-      }
-      changes_.push_back({&event, &batch, binding});
+      PGFLOW_RETURN_IF_ERROR(changes_.Add(session_, batch, event, stop));
     }
   }
-  return true;
+  return absl::OkStatus();
 }
 
 absl::Status WindowApplier::Apply(const Window& window, std::stop_token stop) {
   if (session_.statements().IsFull()) {
     PGFLOW_RETURN_IF_ERROR(session_.ForgetStatements(stop));
   }
-  if (schema_changed_) return ApplyWithDdl(window, stop);
-  PGFLOW_ASSIGN_OR_RETURN(const bool only_rows, Collect(window, stop));
-  if (!only_rows) return ApplyWithDdl(window, stop);
+  PGFLOW_ASSIGN_OR_RETURN(const bool changes_schema, HasSchemaChange(window));
+  if (schema_changed_ || changes_schema) return ApplyWithDdl(window, stop);
+  PGFLOW_RETURN_IF_ERROR(Collect(window, stop));
   if (config_.transactions == TransactionMode::kKeep) return ApplyKept(window, stop);
   return ApplyMerged(window, stop);
 }
 
 absl::Status WindowApplier::ApplyMerged(const Window& window, std::stop_token stop) {
   const Commit commit{window.end, CommitTime(window)};
-  return ApplyChanges(changes_, window.ends_at_commit ? &commit : nullptr, stop);
+  return ApplyChanges(changes_.all(), window.ends_at_commit ? &commit : nullptr, stop);
 }
 
 absl::Status WindowApplier::ApplyChanges(Changes changes, const Commit* commit,
@@ -87,17 +86,17 @@ absl::Status WindowApplier::ApplyChanges(Changes changes, const Commit* commit,
 
 absl::Status WindowApplier::ApplyKept(const Window& window, std::stop_token stop) {
   // A part of one large transaction.
-  if (!window.ends_at_commit) return ApplyRows(changes_, nullptr, stop);
+  if (!window.ends_at_commit) return ApplyRows(changes_.all(), nullptr, stop);
+  const Changes all = changes_.all();
   size_t begin = 0;
   for (const engine::Batch& batch : window.batches) {
     const std::span<const engine::TransactionSpan> transactions = batch.transactions();
     for (uint32_t i = 0; i < transactions.size(); ++i) {
       size_t end = begin;
-      while (end < changes_.size() && changes_[end].batch == &batch &&
-             changes_[end].event->transaction == i) {
+      while (end < all.size() && all[end].batch == &batch && all[end].event->transaction == i) {
         ++end;
       }
-      const Changes changes = Changes(changes_).subspan(begin, end - begin);
+      const Changes changes = all.subspan(begin, end - begin);
       begin = end;
       const engine::TransactionSpan& span = transactions[i];
       const Commit commit{{span.commit_lsn, span.end_lsn}, span.commit_time};
@@ -164,9 +163,11 @@ absl::StatusOr<size_t> WindowApplier::QueueTruncate(ApplyPipeline& pipeline, Cha
     const Change& change = changes[at + count];
     if (change.event->operation != Operation::kTruncate) break;
     ++count;
-    if (std::ranges::find(tables, change.binding) == tables.end()) {
-      tables.push_back(change.binding);
-    }
+    // Several versions of a table, or tables that are routed into one.
+    const bool listed = std::ranges::any_of(tables, [&](const TableBinding* table) {
+      return table->target->oid == change.binding->target->oid;
+    });
+    if (!listed) tables.push_back(change.binding);
     if (!change.event->truncate_more) break;
   }
   PGFLOW_RETURN_IF_ERROR(
@@ -183,8 +184,8 @@ absl::Status WindowApplier::QueueRows(ApplyPipeline& pipeline, Changes changes, 
       at += count;
       continue;
     }
-    PGFLOW_RETURN_IF_ERROR(
-        rows_.Write(pipeline, *change.binding, *change.event, static_cast<uint32_t>(at)));
+    PGFLOW_RETURN_IF_ERROR(rows_.Write(pipeline, *change.binding, *change.event,
+                                       static_cast<uint32_t>(at), change.cascaded));
     ++at;
   }
   return absl::OkStatus();

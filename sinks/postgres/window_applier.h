@@ -5,7 +5,6 @@
 #include <memory>
 #include <span>
 #include <stop_token>
-#include <vector>
 
 #include <absl/status/status.h>
 #include <absl/time/time.h>
@@ -17,6 +16,7 @@
 #include "sinks/postgres/flush_tracker.h"
 #include "sinks/postgres/row_writer.h"
 #include "sinks/postgres/sink_config.h"
+#include "sinks/postgres/window_changes.h"
 
 namespace pgflow::sinks {
 
@@ -33,11 +33,7 @@ class WindowApplier {
   absl::Status PollFlush(bool force, std::stop_token stop);
 
  private:
-  struct Change {
-    const engine::ChangeEvent* event;
-    const engine::Batch* batch;
-    const TableBinding* binding;
-  };
+  using Change = WindowChanges::Change;
   using Changes = std::span<const Change>;
   struct Commit {
     engine::StreamPoint point;
@@ -45,8 +41,9 @@ class WindowApplier {
   };
 
   static absl::Time CommitTime(const engine::Window& window);
-  // False: a schema change is among them, and bindings behind it are not known yet.
-  absl::StatusOr<bool> Collect(const engine::Window& window, std::stop_token stop);
+  // Bindings behind a schema change are not known before it is made.
+  static absl::StatusOr<bool> HasSchemaChange(const engine::Window& window);
+  absl::Status Collect(const engine::Window& window, std::stop_token stop);
   // In bulk or row by row, and the commit when there is one.
   absl::Status ApplyChanges(Changes changes, const Commit* commit, std::stop_token stop);
   absl::Status ApplyKept(const engine::Window& window, std::stop_token stop);
@@ -90,7 +87,7 @@ class WindowApplier {
   bool in_savepoint_ = false;
   bool schema_changed_ = false;  // In the open transaction.
   engine::StreamPoint committed_;
-  std::vector<Change> changes_;  // Of the window at hand.
+  WindowChanges changes_;  // Of the window at hand.
   CheckpointStatements::Advance advance_;
 };
 

@@ -1,13 +1,12 @@
 // WindowApplier: the bulk way.
 #include <algorithm>
-#include <deque>
-#include <optional>
 #include <utility>
+#include <vector>
 
 #include "base/log.h"
 #include "base/status.h"
-#include "postgres/types/sql_state.h"
 #include "sinks/postgres/window_applier.h"
+#include "sinks/postgres/window_tables.h"
 
 namespace pgflow::sinks {
 namespace {
@@ -19,14 +18,10 @@ constexpr size_t kSegmentEvents = 65536;
 // Below this many a run is not worth a statement of its own.
 constexpr size_t kRunMin = 32;
 
-// Worth another try row by row: the data or its order is at fault, not the connection.
+// Worth another try row by row, which names the change at fault: the data or its order is at fault,
+// not the connection.
 bool IsRefusal(const absl::Status& status) {
-  return !base::IsRetryable(status) && status.code() != absl::StatusCode::kCancelled &&
-         !postgres::SqlStateOf(status).empty();
-}
-
-bool TakesNetEffect(const TableBinding& binding) {
-  return binding.key_kind == KeyKind::kUnique && binding.key_is_bytewise && !binding.has_renumbered;
+  return !base::IsRetryable(status) && status.code() != absl::StatusCode::kCancelled;
 }
 
 }  // namespace
@@ -41,9 +36,10 @@ absl::StatusOr<bool> WindowApplier::ApplyBulk(Changes changes, std::stop_token s
     return true;
   }
   if (!written.ok()) {
-    if (!IsRefusal(written.status())) return written;
+    if (!IsRefusal(written.status()) || !session_.connection().healthy()) return written;
     base::LogDebug("a window goes row by row: {}", base::Message(written.status()));
   }
+  PGFLOW_RETURN_IF_ERROR(pipeline.Drain());
   PGFLOW_RETURN_IF_ERROR(
       session_.connection()
           .Execute("ROLLBACK TO SAVEPOINT pgflow_window; RELEASE SAVEPOINT pgflow_window", stop)
@@ -93,68 +89,40 @@ absl::StatusOr<bool> WindowApplier::Settle(ApplyPipeline& pipeline) {
 
 absl::StatusOr<bool> WindowApplier::WriteByTable(ApplyPipeline& pipeline, Changes changes,
                                                  std::stop_token stop) {
-  struct Table {
-    const TableBinding* binding = nullptr;
-    std::optional<NetEffect> net;
-    bool to_copy = false;
-    std::vector<Change> in_order;  // Tables whose net effect cannot be told.
-  };
-  std::deque<Table> tables;
-  Table* table = nullptr;
-  for (const Change& change : changes) {
-    if (table == nullptr || table->binding != change.binding) {
-      const auto found = std::ranges::find(tables, change.binding, &Table::binding);
-      if (found != tables.end()) {
-        table = &*found;
-      } else {
-        table = &tables.emplace_back();
-        table->binding = change.binding;
-        if (TakesNetEffect(*change.binding)) table->net.emplace(*change.binding);
-      }
-    }
-    if (!table->net.has_value()) {
-      table->in_order.push_back(change);
-      continue;
-    }
-    PGFLOW_ASSIGN_OR_RETURN(const bool merged, table->net->Add(*change.event));
-    if (!merged) {
-      PGFLOW_RETURN_IF_ERROR(pipeline.Drain());
-      return false;
-    }
-  }
-
-  for (Table& each : tables) {
-    if (!each.net.has_value()) continue;
+  WindowTables tables;
+  for (const Change& change : changes) PGFLOW_RETURN_IF_ERROR(tables.Add(change));
+  tables.KeepOrderWhereNeeded(changes);
+  for (WindowTables::Table& table : tables.all()) {
+    if (!table.net.has_value()) continue;
     PGFLOW_ASSIGN_OR_RETURN(const bool queued,
-                            bulk_.QueueChanges(pipeline, *each.net, each.to_copy));
+                            bulk_.QueueChanges(pipeline, *table.net, {}, table.to_copy));
     if (!queued) {
       PGFLOW_RETURN_IF_ERROR(pipeline.Drain());
       return false;
     }
   }
-  for (Table& each : tables) {
-    if (each.in_order.empty()) continue;
-    PGFLOW_ASSIGN_OR_RETURN(const bool written, WriteRuns(pipeline, each.in_order, stop));
+  for (const WindowTables::Table& table : tables.all()) {
+    if (table.in_order.empty()) continue;
+    PGFLOW_ASSIGN_OR_RETURN(const bool written, WriteRuns(pipeline, table.in_order, stop));
     if (!written) return false;
   }
   PGFLOW_ASSIGN_OR_RETURN(const bool good, Settle(pipeline));
   if (!good) return false;
-  for (Table& each : tables) {
-    if (each.to_copy) PGFLOW_RETURN_IF_ERROR(bulk_.CopyInserts(*each.net, stop));
+  for (const WindowTables::Table& table : tables.all()) {
+    if (table.to_copy) PGFLOW_RETURN_IF_ERROR(bulk_.CopyInserts(*table.net, stop));
   }
   return true;
 }
 
 absl::StatusOr<bool> WindowApplier::WriteRuns(ApplyPipeline& pipeline, Changes changes,
                                               std::stop_token stop) {
+  const auto are_alike = [](const Change& a, const Change& b) {
+    return a.binding->layout == b.binding->layout && a.event->operation == b.event->operation &&
+           a.cascaded == b.cascaded;
+  };
   for (size_t begin = 0; begin < changes.size();) {
-    const TableBinding* binding = changes[begin].binding;
-    const Operation operation = changes[begin].event->operation;
     size_t end = begin + 1;
-    while (end < changes.size() && changes[end].binding == binding &&
-           changes[end].event->operation == operation) {
-      ++end;
-    }
+    while (end < changes.size() && are_alike(changes[begin], changes[end])) ++end;
     PGFLOW_ASSIGN_OR_RETURN(const bool good,
                             WriteRun(pipeline, changes.subspan(begin, end - begin), stop));
     if (!good) {
@@ -169,8 +137,8 @@ absl::StatusOr<bool> WindowApplier::WriteRuns(ApplyPipeline& pipeline, Changes c
 absl::StatusOr<bool> WindowApplier::WriteRun(ApplyPipeline& pipeline, Changes run,
                                              std::stop_token stop) {
   const TableBinding& binding = *run.front().binding;
-  const Operation operation = run.front().event->operation;
-  if (run.size() >= kRunMin && operation == Operation::kInsert) {
+  const bool in_bulk = run.size() >= kRunMin && !binding.is_watched;
+  if (in_bulk && run.front().event->operation == Operation::kInsert) {
     std::vector<const engine::ChangeEvent*> events;
     events.reserve(run.size());
     for (const Change& change : run) events.push_back(change.event);
@@ -180,9 +148,9 @@ absl::StatusOr<bool> WindowApplier::WriteRun(ApplyPipeline& pipeline, Changes ru
     }
     PGFLOW_ASSIGN_OR_RETURN(const bool good, Settle(pipeline));
     if (!good) return false;
-    return bulk_.CopyEvents(binding, events, stop);
-  }
-  if (run.size() >= kRunMin && TakesNetEffect(binding)) {
+    PGFLOW_ASSIGN_OR_RETURN(const bool copied, bulk_.CopyEvents(binding, events, stop));
+    if (copied) return true;
+  } else if (in_bulk && WindowTables::TakesNetEffect(binding)) {
     NetEffect net(binding);
     bool distinct = true;
     for (size_t i = 0; i < run.size() && distinct; ++i) {
@@ -190,10 +158,11 @@ absl::StatusOr<bool> WindowApplier::WriteRun(ApplyPipeline& pipeline, Changes ru
     }
     // `net` must live until its parameters are sent, which they are when this returns.
     bool to_copy = false;  // These are no inserts.
-    if (distinct) return bulk_.QueueChanges(pipeline, net, to_copy);
+    if (distinct) return bulk_.QueueChanges(pipeline, net, run.front().cascaded, to_copy);
   }
   for (const Change& change : run) {
-    PGFLOW_RETURN_IF_ERROR(rows_.Write(pipeline, binding, *change.event, Expectation::kNoTag));
+    PGFLOW_RETURN_IF_ERROR(rows_.Write(pipeline, *change.binding, *change.event,
+                                       Expectation::kNoTag, change.cascaded));
     if (pipeline.failure().has_value()) return false;
   }
   return true;

@@ -43,7 +43,7 @@ bool Wants(const PostgresSinkConfig& config, const schemas::DdlScript& script) {
 }  // namespace
 
 absl::Status WindowApplier::ApplyWithDdl(const Window& window, std::stop_token stop) {
-  changes_.clear();
+  changes_.Clear();
   size_t begin = 0;              // Where the changes of the transaction at hand begin.
   std::optional<Commit> behind;  // The end of the last transaction before it whose changes wait.
   for (Batch& batch : window.batches) {
@@ -54,29 +54,28 @@ absl::Status WindowApplier::ApplyWithDdl(const Window& window, std::stop_token s
       for (; event != events.end() && event->transaction == i; ++event) {
         if (event->operation == Operation::kSchemaChange) {
           if (behind.has_value()) {
-            PGFLOW_RETURN_IF_ERROR(ApplyChanges(Changes(changes_).first(begin), &*behind, stop));
-            changes_.erase(changes_.begin(), changes_.begin() + static_cast<ptrdiff_t>(begin));
+            PGFLOW_RETURN_IF_ERROR(ApplyChanges(changes_.all().first(begin), &*behind, stop));
+            changes_.DropFirst(begin);
             begin = 0;
             behind.reset();
           }
-          PGFLOW_RETURN_IF_ERROR(ApplyChanges(changes_, nullptr, stop));
-          changes_.clear();
+          PGFLOW_RETURN_IF_ERROR(ApplyChanges(changes_.all(), nullptr, stop));
+          changes_.Clear();
           PGFLOW_RETURN_IF_ERROR(ChangeSchema(batch, *event, stop));
         } else if (!event->truncate_done) {
-          PGFLOW_ASSIGN_OR_RETURN(const TableBinding* binding, session_.Bind(*event->schema, stop));
-          changes_.push_back({&*event, &batch, binding});
+          PGFLOW_RETURN_IF_ERROR(changes_.Add(session_, batch, *event, stop));
         }
       }
       const TransactionSpan& span = transactions[i];
       if (!span.ends) continue;
       behind = Commit{{span.commit_lsn, span.end_lsn}, span.commit_time};
-      begin = changes_.size();
+      begin = changes_.all().size();
       // What the next one does may need this to be committed: a new label of an enum does.
       if (!schema_changed_ && config_.transactions == TransactionMode::kMerge) continue;
       if (begin > 0 || in_transaction_) {
-        PGFLOW_RETURN_IF_ERROR(ApplyChanges(changes_, &*behind, stop));
+        PGFLOW_RETURN_IF_ERROR(ApplyChanges(changes_.all(), &*behind, stop));
       }
-      changes_.clear();
+      changes_.Clear();
       begin = 0;
       behind.reset();
       schema_changed_ = false;
@@ -84,13 +83,13 @@ absl::Status WindowApplier::ApplyWithDdl(const Window& window, std::stop_token s
   }
   if (!window.ends_at_commit) {
     if (behind.has_value()) {
-      PGFLOW_RETURN_IF_ERROR(ApplyChanges(Changes(changes_).first(begin), &*behind, stop));
+      PGFLOW_RETURN_IF_ERROR(ApplyChanges(changes_.all().first(begin), &*behind, stop));
     }
-    return ApplyChanges(Changes(changes_).subspan(begin), nullptr, stop);
+    return ApplyChanges(changes_.all().subspan(begin), nullptr, stop);
   }
-  if (changes_.empty() && window.end == committed_) return absl::OkStatus();
+  if (changes_.all().empty() && window.end == committed_) return absl::OkStatus();
   const Commit commit{window.end, CommitTime(window)};
-  return ApplyChanges(changes_, &commit, stop);
+  return ApplyChanges(changes_.all(), &commit, stop);
 }
 
 absl::Status WindowApplier::ChangeSchema(const Batch& batch, const ChangeEvent& event,

@@ -106,6 +106,53 @@ TEST_F(PrivilegeTest, AReaderOfAPublicationAndAWriterOfTables) {
   ExpectItWorks();
 }
 
+// Foreign keys whose actions nobody may switch off: they act in the target before the changes come
+// that they made at the source.
+TEST_F(PrivilegeTest, CascadesOnBothSides) {
+  const std::string family = fmt::format(
+      "SET ROLE {}; CREATE TABLE shop.p (id int PRIMARY KEY, n int); INSERT INTO shop.p VALUES (0);"
+      "CREATE TABLE shop.c (p int REFERENCES shop.p ON DELETE CASCADE ON UPDATE CASCADE, m int,"
+      " PRIMARY KEY (p, m));"
+      "CREATE TABLE shop.g (p int, m int, z int, PRIMARY KEY (p, m, z), FOREIGN KEY (p, m)"
+      " REFERENCES shop.c ON DELETE CASCADE ON UPDATE CASCADE);"
+      "CREATE TABLE shop.s (id int PRIMARY KEY, p int REFERENCES shop.p ON DELETE SET NULL"
+      " ON UPDATE CASCADE);"
+      "CREATE TABLE shop.f (p int REFERENCES shop.p ON DELETE SET NULL ON UPDATE CASCADE, n int);"
+      "ALTER TABLE shop.f REPLICA IDENTITY FULL;"
+      "CREATE TABLE shop.d (p int DEFAULT 0 REFERENCES shop.p ON DELETE SET DEFAULT"
+      " ON UPDATE CASCADE, m int, PRIMARY KEY (p, m));",
+      owner_);
+  source_.Execute(family);
+  target_.Execute(Tables() + ";" + family + "DELETE FROM shop.p");
+  WriteTo("");
+  GrantReading();
+  GrantWriting();
+  source_.Execute(
+      "CREATE PUBLICATION shop FOR TABLE shop.p, shop.c, shop.g, shop.s, shop.f, shop.d");
+  pipeline_.source_options = "    replication: {publication: shop}\n";
+  pipeline_.tables = "[shop.p, shop.c, shop.g, shop.s, shop.f, shop.d]";
+  RunToCurrent();
+  source_.Execute(
+      "INSERT INTO shop.p SELECT i, i FROM generate_series(2, 400) i;"
+      "INSERT INTO shop.c SELECT i, m FROM generate_series(2, 400) i, generate_series(1, 3) m;"
+      "INSERT INTO shop.g SELECT p, m, z FROM shop.c, generate_series(1, 2) z;"
+      "INSERT INTO shop.s SELECT i, i FROM generate_series(2, 400) i;"
+      "INSERT INTO shop.f SELECT i, i % 3 FROM generate_series(2, 400) i;"
+      "INSERT INTO shop.d SELECT i, i FROM generate_series(2, 400) i;");
+  // Each key takes the place of the one before it, in one statement.
+  source_.Execute(
+      "DELETE FROM shop.f WHERE p < 100; UPDATE shop.p SET id = id - 1 WHERE id < 100 "
+      "AND id > 0");
+  source_.Execute("UPDATE shop.p SET id = id + 1000 WHERE id BETWEEN 150 AND 200");
+  source_.Execute("DELETE FROM shop.p WHERE id % 4 = 1");
+  source_.Execute(
+      "BEGIN; DELETE FROM shop.p WHERE id = 390; INSERT INTO shop.p VALUES (390, 1);"
+      "INSERT INTO shop.c VALUES (390, 1); DELETE FROM shop.c WHERE p = 390; COMMIT");
+  RunToCurrent();
+  ExpectEqual({"shop.p", "shop.c", "shop.g", "shop.s", "shop.f", "shop.d"});
+  Expect(0, "destroy");
+}
+
 TEST_F(PrivilegeTest, AReaderThatMakesThePublicationAndAWriterThatMakesTables) {
   WriteTo(", create_schema: true");
   source_.Execute(fmt::format(

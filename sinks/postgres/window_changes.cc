@@ -1,0 +1,34 @@
+#include "sinks/postgres/window_changes.h"
+
+#include "base/status.h"
+
+namespace pgflow::sinks {
+
+absl::Status WindowChanges::Add(ApplySession& session, const engine::Batch& batch,
+                                const engine::ChangeEvent& event, std::stop_token stop) {
+  if (event.schema != last_schema_) {
+    TableBindingPtr& bound = bound_[event.schema];
+    if (bound == nullptr) {
+      PGFLOW_ASSIGN_OR_RETURN(bound, session.Bind(*event.schema, std::move(stop)));
+    }
+    last_schema_ = event.schema;
+    last_binding_ = bound.get();
+  }
+  const postgres::Lsn commit = batch.transactions()[event.transaction].commit_lsn;
+  changes_.push_back(
+      {&event, &batch, last_binding_, cascades_.Note(*last_binding_, event, commit)});
+  return absl::OkStatus();
+}
+
+void WindowChanges::DropFirst(size_t count) {
+  changes_.erase(changes_.begin(), changes_.begin() + static_cast<std::ptrdiff_t>(count));
+}
+
+void WindowChanges::Clear() {
+  changes_.clear();
+  bound_.clear();
+  last_schema_ = nullptr;
+  last_binding_ = nullptr;
+}
+
+}  // namespace pgflow::sinks
