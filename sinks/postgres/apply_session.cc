@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/log.h"
 #include "base/status.h"
 
 namespace pgflow::sinks {
@@ -35,6 +36,9 @@ absl::StatusOr<TableBindingPtr> ApplySession::Bind(const schemas::TableSchema& s
   if (target == nullptr) return MissingTable(schema.table);
   PGFLOW_ASSIGN_OR_RETURN(std::unique_ptr<TableBinding> binding,
                           BindTable(schema, std::move(target), session_.replica_role));
+  if (narrower_ == NarrowerColumn::kRound && !binding->narrower.empty()) {
+    base::LogWarning("{}; on_narrower_column is round", binding->narrower);
+  }
   for (const TableBindingPtr& other : known) {
     if (HaveSameLayout(*other, *binding)) binding->layout = other->layout;
   }

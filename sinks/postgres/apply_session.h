@@ -11,6 +11,7 @@
 #include <absl/status/statusor.h>
 
 #include "schemas/table_schema.h"
+#include "sinks/postgres/sink_config.h"
 #include "sinks/postgres/statement_cache.h"
 #include "sinks/postgres/table_binding.h"
 #include "sinks/postgres/target_session.h"
@@ -20,12 +21,14 @@ namespace pgflow::sinks {
 // One thread; thrown away after an error, so that nothing it remembers can be stale.
 class ApplySession {
  public:
-  explicit ApplySession(TargetSession session) : session_(std::move(session)) {}
+  ApplySession(TargetSession session, NarrowerColumn narrower)
+      : session_(std::move(session)), narrower_(narrower) {}
 
   postgres::Connection& connection() { return *session_.connection; }
   bool replica_role() const { return session_.replica_role; }
   const WalLayout& wal() const { return session_.wal; }
   StatementCache& statements() { return statements_; }
+  bool refuses_narrower_columns() const { return narrower_ == NarrowerColumn::kRefuse; }
 
   // Reads the target's catalog at the first use. Not in pipeline mode.
   absl::StatusOr<TableBindingPtr> Bind(const schemas::TableSchema& schema, std::stop_token stop);
@@ -36,6 +39,7 @@ class ApplySession {
 
  private:
   TargetSession session_;
+  const NarrowerColumn narrower_;
   StatementCache statements_;
   // By the name of the target's table, the newest last: a table has several versions, and a
   // transformer may give several tables one name.

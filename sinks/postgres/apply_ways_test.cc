@@ -162,5 +162,26 @@ TEST_P(ApplyWays, TellsKeysApartAsTheTargetDoes) {
   EXPECT_EQ(Rows("SELECT * FROM t"), "1,4");
 }
 
+TEST_P(ApplyWays, RefusesAColumnThatRounds) {
+  binary_ = false;
+  Sql("CREATE TABLE t (id int PRIMARY KEY, n numeric(10,2)); CREATE TABLE k (n numeric(10,2))");
+  builder_.Table("t (id int4 key, n numeric)");
+  builder_.Table("k (n numeric) full");
+  Start();
+  const absl::Status status = ApplyOne("insert t 1 1.234");
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
+  EXPECT_NE(base::Message(status).find("table public.t: column n is numeric at the source and "
+                                       "numeric(10,2) in the target"),
+            std::string_view::npos)
+      << status;
+  EXPECT_NE(base::Message(status).find("on_narrower_column: round"), std::string_view::npos);
+  config_.on_narrower_column = NarrowerColumn::kRound;
+  Start();
+  ASSERT_EQ(ApplyOne("insert t 1 1.234\ninsert k 1.234\ninsert k 5.678"), absl::OkStatus());
+  ASSERT_EQ(ApplyOne("update t 1 2.345\nupdate k full(1.234) 3.456\ndelete k full(5.678)"),
+            absl::OkStatus());
+  EXPECT_EQ(Rows("SELECT id, n, (SELECT string_agg(n::text, ' ') FROM k) FROM t"), "1,2.35,3.46");
+}
+
 }  // namespace
 }  // namespace pgflow::sinks

@@ -155,8 +155,9 @@ class Preflight {
       return absl::OkStatus();
     }
     const size_t before = findings.size();
-    for (TableProblem& problem : ComparePlan(plan, *target)) {
-      Add(Severity::kError, subject, std::move(problem.problem), std::move(problem.remedy));
+    for (TableProblem& problem : ComparePlan(plan, *target, config_)) {
+      Add(problem.is_fatal ? Severity::kError : Severity::kWarning, subject,
+          std::move(problem.problem), std::move(problem.remedy));
     }
     PGFLOW_ASSIGN_OR_RETURN(const bool readable, CheckPrivileges(*target, subject));
     if (readable && config_.on_existing_rows == ExistingRows::kRefuse) {

@@ -3,6 +3,8 @@
 #include <absl/status/status.h>
 #include <fmt/format.h>
 
+#include "sinks/postgres/column_fit.h"
+
 namespace pgflow::sinks {
 namespace {
 
@@ -54,13 +56,21 @@ class Builder {
     return set;
   }
 
+  // A parameter to compare the column with: what the column would make of the value.
+  std::string Compared(bool before, size_t column) {
+    const TargetColumn& target = *binding_.columns[column].target;
+    const std::string parameter = Parameter(before, column);
+    const bool rounds = target.type_modifier >= 0 && RoundsToModifier(target);
+    return rounds ? fmt::format("{}::{}", parameter, target.type_sql) : parameter;
+  }
+
   std::string KeyMatch(bool before) {
     std::string match;
     for (uint32_t column : binding_.key) {
       if (!match.empty()) match += " AND ";
       match +=
           fmt::format("{} {} {}", Quoted(column), binding_.columns[column].target->equals_operator,
-                      Parameter(before, column));
+                      Compared(before, column));
     }
     return match;
   }
@@ -101,7 +111,7 @@ class Builder {
       if (!binding_.columns[i].written) continue;
       const bool is_moved = moved && binding_.columns[i].is_moved;
       const std::string name = Quoted(i);
-      const std::string value = Parameter(!is_moved, i);
+      const std::string value = Compared(!is_moved, i);
       if (!names.empty()) names += ", ", values += ", ";
       names += name;
       values += value;

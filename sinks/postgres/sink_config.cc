@@ -37,6 +37,13 @@ config::ConfigSpec<PostgresSinkConfig> PostgresSinkSpec() {
              "What an UPDATE or DELETE does whose row the target lacks. error: the target has "
              "diverged, and the pipeline stops (or the dead letter takes the change).")
       .Choice({{"error", MissingRow::kError}, {"ignore", MissingRow::kIgnore}});
+  spec.Field(
+          "on_narrower_column", &PostgresSinkConfig::on_narrower_column,
+          "What becomes of a table with a column that has fewer digits in the target than at the "
+          "source (numeric, time, timestamp, interval), so that Postgres rounds its values "
+          "without an error. refuse: the pipeline stops in front of the first of them. round: "
+          "it goes on, and the target holds rounded values.")
+      .Choice({{"refuse", NarrowerColumn::kRefuse}, {"round", NarrowerColumn::kRound}});
   spec.Field("ddl", &PostgresSinkConfig::ddl,
              "What a DDL command of the source does (with replication.ddl). apply: the same here, "
              "in the same transaction as the rows around it. report: a line in the log. stop: the "

@@ -14,6 +14,7 @@ namespace pgflow::sinks {
 enum class ExistingRows { kRefuse, kAppend, kTruncate };
 enum class TransactionMode { kMerge, kKeep };
 enum class MissingRow { kError, kIgnore };
+enum class NarrowerColumn { kRefuse, kRound };
 enum class DdlMode { kApply, kReport, kStop };
 
 struct PostgresSinkConfig {
@@ -22,6 +23,7 @@ struct PostgresSinkConfig {
   ExistingRows on_existing_rows = ExistingRows::kRefuse;
   TransactionMode transactions = TransactionMode::kMerge;
   MissingRow on_missing_row = MissingRow::kError;
+  NarrowerColumn on_narrower_column = NarrowerColumn::kRefuse;
   DdlMode ddl = DdlMode::kApply;
   std::vector<std::string> ddl_objects;  // Kinds of objects whose DDL is applied; empty: all.
   std::vector<std::string> ddl_schemas;  // Globs; empty: all.

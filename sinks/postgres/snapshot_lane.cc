@@ -43,6 +43,9 @@ absl::Status PostgresLane::Bind(const schemas::TableSchemaPtr& schema) {
                           LoadTargetTable(*session_.connection, schema->table, {}));
   if (target == nullptr) return MissingTable(schema->table);
   PGFLOW_ASSIGN_OR_RETURN(binding_, BindTable(*schema, std::move(target), session_.replica_role));
+  if (config_.on_narrower_column == NarrowerColumn::kRefuse) {
+    PGFLOW_RETURN_IF_ERROR(RefuseNarrowerColumn(*binding_));
+  }
   passes_binary_ = true;
   for (const ColumnBinding& column : binding_->columns) {
     passes_binary_ &= column.takes_binary && column.written;

@@ -298,6 +298,7 @@ TEST_F(SnapshotLaneTest, CreatesTables) {
       *builder_.Table("shop.Things (id int4 key, m text, n numeric)"));
   schema->columns[1].attribute_number = 3;
   schema->columns[2].attribute_number = 4;
+  schema->columns[2].type_modifier = ((10 << 16) | 2) + 4;  // numeric(10,2)
   const TablePlan plan{table.table, schema, &definition.tables[0]};
   for (int i = 0; i < 2; ++i) {
     const absl::Status status =

@@ -6,8 +6,10 @@
 
 #include <fmt/ranges.h>
 
+#include "base/log.h"
 #include "base/status.h"
 #include "postgres/types/sql_state.h"
+#include "sinks/postgres/column_fit.h"
 #include "sinks/postgres/planned_table.h"
 #include "sinks/postgres/resume_limits.h"
 #include "sinks/postgres/schema_writer.h"
@@ -44,7 +46,8 @@ bool SameColumns(const PlannedTable& planned, const TargetTable& target) {
 
 }  // namespace
 
-std::vector<TableProblem> ComparePlan(const TablePlan& plan, const TargetTable& target) {
+std::vector<TableProblem> ComparePlan(const TablePlan& plan, const TargetTable& target,
+                                      const PostgresSinkConfig& config) {
   std::vector<TableProblem> problems;
   if (target.kind == 'v') {
     problems.push_back({"is a view in the target", "replace it by a table"});
@@ -59,6 +62,12 @@ std::vector<TableProblem> ComparePlan(const TablePlan& plan, const TargetTable& 
       problems.push_back({fmt::format("column {} is {} at the source and {} in the target",
                                       column.name, column.type_name, there->type_name),
                           "give both the same type"});
+    } else if (ColumnFit fit = FitOf(column, *there); fit.kind != ColumnFit::Kind::kFits) {
+      const bool alters = fit.kind == ColumnFit::Kind::kAlters;
+      problems.push_back(
+          {fmt::format("column {} {}", column.name, fit.problem),
+           alters ? std::string(kNarrowerColumnRemedy) : "give the target's the same type",
+           alters && config.on_narrower_column == NarrowerColumn::kRefuse});
     }
   }
   for (const TargetColumn& column : target.columns) {
@@ -135,13 +144,17 @@ absl::Status SnapshotTarget::Prepare(std::span<const TablePlan> fresh,
   return Truncate(to_empty);
 }
 
-std::string SnapshotTarget::Inspect(const TablePlan& plan, const TargetTablePtr& target) {
+std::string SnapshotTarget::Inspect(const TablePlan& plan, const TargetTablePtr& target) const {
   const schemas::TableName& name = plan.schema->table;
   if (target == nullptr) {
     return fmt::format("\n  {} is missing: create it, or set create_schema: true", name.ToString());
   }
   std::string problems;
-  for (const TableProblem& problem : ComparePlan(plan, *target)) {
+  for (const TableProblem& problem : ComparePlan(plan, *target, config_)) {
+    if (!problem.is_fatal) {
+      base::LogWarning("target table {}: {}", name.ToString(), problem.problem);
+      continue;
+    }
     problems += fmt::format("\n  {} {}: {}", name.ToString(), problem.problem, problem.remedy);
   }
   return problems;

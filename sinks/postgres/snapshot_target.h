@@ -20,10 +20,13 @@ namespace pgflow::sinks {
 struct TableProblem {
   std::string problem;
   std::string remedy;
+  bool is_fatal = true;  // False: some rows may be refused, or changed where the user accepts it.
 };
 
-// Missing columns, types that do not read the source's bytes, NOT NULL columns that nobody fills.
-std::vector<TableProblem> ComparePlan(const engine::TablePlan& plan, const TargetTable& target);
+// Missing columns, types that do not read the source's bytes or narrow its values, NOT NULL columns
+// that nobody fills.
+std::vector<TableProblem> ComparePlan(const engine::TablePlan& plan, const TargetTable& target,
+                                      const PostgresSinkConfig& config);
 // Those that hold a row.
 absl::StatusOr<std::vector<TargetTablePtr>> TablesWithRows(postgres::Connection& connection,
                                                            std::span<const TargetTablePtr> tables,
@@ -45,7 +48,7 @@ class SnapshotTarget {
 
  private:
   // Says what is wrong with `target` (null: it is missing).
-  static std::string Inspect(const engine::TablePlan& plan, const TargetTablePtr& target);
+  std::string Inspect(const engine::TablePlan& plan, const TargetTablePtr& target) const;
   absl::Status Truncate(const std::vector<TargetTablePtr>& tables);
   absl::Status Empty(TargetTables tables);
   absl::Status RefuseCascade(const std::vector<TargetTablePtr>& tables);

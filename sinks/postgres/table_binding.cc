@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/status.h"
 #include "schemas/type_name.h"
+#include "sinks/postgres/column_fit.h"
 
 namespace pgflow::sinks {
 namespace {
@@ -95,6 +96,17 @@ std::string DescribeValue(const schemas::Value& value, Oid type) {
   std::string text;
   AppendHex(text, value.view());
   return text;
+}
+
+std::string FindNarrowerColumn(const TableBinding& binding) {
+  for (size_t i = 0; i < binding.columns.size(); ++i) {
+    if (!binding.columns[i].written) continue;
+    const ColumnFit fit = FitOf(binding.schema.columns[i], *binding.columns[i].target);
+    if (fit.kind != ColumnFit::Kind::kAlters) continue;
+    return fmt::format("table {}: column {} {}", binding.schema.table.ToString(),
+                       binding.column_name(i), fit.problem);
+  }
+  return "";
 }
 
 }  // namespace
@@ -196,6 +208,12 @@ absl::Status MissingTable(const schemas::TableName& table) {
                           table.ToString());
 }
 
+absl::Status RefuseNarrowerColumn(const TableBinding& binding) {
+  if (binding.narrower.empty()) return absl::OkStatus();
+  return base::MakeStatus(absl::StatusCode::kFailedPrecondition, "{}: {}", binding.narrower,
+                          kNarrowerColumnRemedy);
+}
+
 absl::Status WrongBinaryType(const TableBinding& binding, size_t column) {
   const schemas::Column& source = binding.schema.columns[column];
   return base::MakeStatus(
@@ -254,6 +272,7 @@ absl::StatusOr<std::unique_ptr<TableBinding>> BindTable(const schemas::TableSche
     column.renumbered = column.written && !column.is_key && column.target->identity_always;
     binding->has_renumbered |= column.renumbered;
   }
+  binding->narrower = FindNarrowerColumn(*binding);
   return binding;
 }
 

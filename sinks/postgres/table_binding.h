@@ -47,6 +47,7 @@ struct TableBinding {
   bool fires_triggers = false;  // In our session.
   // What finds the row has columns that a foreign key of the target may set.
   bool is_movable = false;
+  std::string narrower;     // Which column of the target rounds what the source has; or empty.
   bool is_watched = false;  // TargetTable::watched_as_..., in our session.
   // Equal for bindings of one session whose rows go into the same columns of the same table by the
   // same statements, as those of most versions of a table do. Given out once, so that it may name
@@ -64,6 +65,8 @@ absl::StatusOr<std::unique_ptr<TableBinding>> BindTable(const schemas::TableSche
 
 // "public.orders", and what is missing, for a target without that table.
 absl::Status MissingTable(const schemas::TableName& table);
+// kFailedPrecondition when a column of the target rounds what the source has.
+absl::Status RefuseNarrowerColumn(const TableBinding& binding);
 // A binary value came for a column whose type reads other bytes.
 absl::Status WrongBinaryType(const TableBinding& binding, size_t column);
 

@@ -27,7 +27,7 @@ absl::Time WindowApplier::CommitTime(const Window& window) {
 
 WindowApplier::WindowApplier(TargetSession session, const PostgresSinkConfig& config,
                              std::shared_ptr<const CheckpointStatements> checkpoint)
-    : session_(std::move(session)),
+    : session_(std::move(session), config.on_narrower_column),
       config_(config),
       checkpoint_(std::move(checkpoint)),
       check_counts_(config.on_missing_row == MissingRow::kError),

@@ -11,6 +11,10 @@ absl::Status WindowChanges::Add(ApplySession& session, const engine::Batch& batc
     if (bound == nullptr) {
       PGFLOW_ASSIGN_OR_RETURN(bound, session.Bind(*event.schema, std::move(stop)));
     }
+    // A replayed change may be older than the target's columns, which come out right behind it.
+    if (session.refuses_narrower_columns() && !event.catch_up) {
+      PGFLOW_RETURN_IF_ERROR(RefuseNarrowerColumn(*bound));
+    }
     last_schema_ = event.schema;
     last_binding_ = bound.get();
   }

@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/crypto/name_uuid.h"
 #include "base/status.h"
+#include "schemas/type_modifier.h"
 #include "sinks/encoding/json_string.h"
 #include "sources/kafka/json_members.h"
 
@@ -214,6 +215,7 @@ absl::StatusOr<const DebeziumDecoder::Table*> DebeziumDecoder::TableOf(
     column.attribute_number = static_cast<int16_t>(made->columns.size());
     PGFLOW_ASSIGN_OR_RETURN(ConnectType type, ReadConnectType(fields.value()));
     column.type = type.type;
+    column.type_modifier = schemas::kModifierUnknown;
     const auto place = std::ranges::find(key_names, column.name);
     column.identity = place != key_names.end();
     if (column.identity) {

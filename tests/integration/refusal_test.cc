@@ -133,6 +133,33 @@ TEST_F(RefusalTest, TargetTableHoldsRows) {
   EXPECT_EQ(target_.Value("SELECT count(*) FROM goods"), "1");
 }
 
+TEST_F(RefusalTest, AColumnThatRoundsIsRefused) {
+  source_.Execute("ALTER TABLE goods ADD exact numeric(12,4) DEFAULT 1.2345");
+  target_.Execute(
+      "CREATE TABLE goods (id int PRIMARY KEY, price int, name varchar(40), exact numeric(12,2))");
+  const std::string problem = "column exact is numeric(12,4) at the source and numeric(12,2) in";
+  ExpectRefused({"public.goods", problem, "on_narrower_column: round"});
+  const std::string refused = Expect(3, "check");
+  EXPECT_NE(refused.find(problem), std::string::npos) << refused;
+  pipeline_.sinks = {SinkAs("postgres", "on_narrower_column: round")};
+  const std::string accepted = Expect(0, "check");
+  for (const std::string& warning : {problem, std::string("name is text at the source and")}) {
+    EXPECT_NE(accepted.find(warning), std::string::npos) << accepted;
+  }
+  RunToCurrent();
+  EXPECT_EQ(target_.Value("SELECT DISTINCT exact FROM goods"), "1.23");
+}
+
+// Of a pipeline that runs, too: the target did not follow a change of the source's type.
+TEST_F(RefusalTest, AColumnThatIsWidenedAtTheSourceOnly) {
+  source_.Execute("ALTER TABLE goods ALTER price TYPE numeric(10,2)");
+  RunToCurrent();
+  source_.Execute(
+      "ALTER TABLE goods ALTER price TYPE numeric(12,4); UPDATE goods SET price = 1.23"
+      "45 WHERE id = 7");
+  ExpectRefused({"public.goods", "column price is numeric(12,4)", "on_narrower_column: round"});
+}
+
 TEST_F(RefusalTest, SlotMissingThoughACheckpointExists) {
   RunToCurrent();
   DropSlot();
