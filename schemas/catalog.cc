@@ -45,19 +45,14 @@ absl::StatusOr<Relations> ReadRelations(Connection& connection, const std::stop_
       const Result rows,
       connection.Execute(
           "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident, "
-          "c.relfilenode, "
-          "CASE WHEN c.relkind = 'r' THEN coalesce(pg_relation_size(c.oid), 0) ELSE 0 END, "
-          "c.reltuples::bigint, "
+          "c.relfilenode, c.reltuples::bigint, "
           "CASE WHEN c.relispartition THEN (SELECT inhparent FROM pg_inherits i "
           "WHERE i.inhrelid = c.oid) ELSE 0 END, "
           "EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary "
           "AND i.indisvalid AND i.indimmediate), "
           // NULL: it was dropped just now.
           "has_table_privilege(c.oid, 'SELECT') IS NOT FALSE "
-          "AND has_schema_privilege(n.oid, 'USAGE') IS NOT FALSE, pg_get_partkeydef(c.oid), "
-          "pg_get_expr(c.relpartbound, c.oid), "
-          "CASE WHEN c.reltoastrelid <> 0 THEN coalesce(pg_relation_size(c.reltoastrelid), 0) "
-          "ELSE 0 END, "
+          "AND has_schema_privilege(n.oid, 'USAGE') IS NOT FALSE, "
           "pg_stat_get_tuples_updated(c.oid) + pg_stat_get_tuples_deleted(c.oid) > 0, "
           "row_security_active(c.oid) "
           "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
@@ -76,21 +71,64 @@ absl::StatusOr<Relations> ReadRelations(Connection& connection, const std::stop_
     relation.persistence = rows.at(row, 4)[0];
     relation.identity = static_cast<ReplicaIdentity>(rows.at(row, 5)[0]);
     relation.filenode = static_cast<uint32_t>(rows.integer(row, 6));
-    relation.bytes = static_cast<uint64_t>(rows.integer(row, 7));
-    relation.rows_estimate = rows.integer(row, 8);
-    relation.parent = static_cast<Oid>(rows.integer(row, 9));
-    relation.has_primary_key = rows.boolean(row, 10);
-    relation.readable = rows.boolean(row, 11);
-    relation.partition_key = rows.text(row, 12);
-    relation.partition_bound = rows.text(row, 13);
-    relation.toast_bytes = static_cast<uint64_t>(rows.integer(row, 14));
-    relation.updated = rows.boolean(row, 15);
-    relation.rows_hidden = rows.boolean(row, 16);
-    // Before version 14, 0 stood for "never analysed" too.
-    if (relation.rows_estimate == 0 && relation.bytes > 0) relation.rows_estimate = -1;
+    relation.rows_estimate = rows.integer(row, 7);
+    relation.parent = static_cast<Oid>(rows.integer(row, 8));
+    relation.has_primary_key = rows.boolean(row, 9);
+    relation.readable = rows.boolean(row, 10);
+    relation.updated = rows.boolean(row, 11);
+    relation.rows_hidden = rows.boolean(row, 12);
     relations.emplace(relation.oid, std::move(relation));
   }
   return relations;
+}
+
+absl::Status ReadPartitioning(Connection& connection, const std::string& oids, Relations& relations,
+                              const std::stop_token& stop) {
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result rows,
+      connection.Execute(fmt::format("SELECT c.oid, pg_get_partkeydef(c.oid), "
+                                     "pg_get_expr(c.relpartbound, c.oid) FROM pg_class c "
+                                     "WHERE (c.relkind = 'p' OR c.relispartition) "
+                                     "AND c.oid = ANY ('{}'::oid[])",
+                                     oids),
+                         stop));
+  for (int row = 0; row < rows.row_count(); ++row) {
+    Relation& relation = relations.at(static_cast<Oid>(rows.integer(row, 0)));
+    relation.partition_key = rows.text(row, 1);
+    relation.partition_bound = rows.text(row, 2);
+  }
+  return absl::OkStatus();
+}
+
+// pg_relation_size waits for whoever has the table, or its TOAST table, locked as a whole.
+absl::Status ReadSizes(Connection& connection, const std::string& oids, Relations& relations,
+                       const std::stop_token& stop) {
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result rows,
+      connection.Execute(
+          fmt::format(
+              "WITH locked AS MATERIALIZED (SELECT l.relation FROM pg_locks l "
+              "WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' "
+              "AND l.pid IS DISTINCT FROM pg_backend_pid() AND l.database = "
+              "(SELECT oid FROM pg_database WHERE datname = current_database())) "
+              "SELECT c.oid, CASE WHEN c.oid IN (SELECT relation FROM locked) THEN "
+              "c.relpages * current_setting('block_size')::bigint ELSE pg_relation_size(c.oid) "
+              "END, "
+              "CASE WHEN t.oid IS NULL THEN 0 WHEN t.oid IN (SELECT relation FROM locked) "
+              "OR c.oid IN (SELECT relation FROM locked) THEN "
+              "t.relpages * current_setting('block_size')::bigint ELSE pg_relation_size(t.oid) END "
+              "FROM pg_class c LEFT JOIN pg_class t ON t.oid = c.reltoastrelid "
+              "WHERE c.relkind = 'r' AND c.oid = ANY ('{}'::oid[])",
+              oids),
+          stop));
+  for (int row = 0; row < rows.row_count(); ++row) {
+    Relation& relation = relations.at(static_cast<Oid>(rows.integer(row, 0)));
+    relation.bytes = static_cast<uint64_t>(rows.integer(row, 1));
+    relation.toast_bytes = static_cast<uint64_t>(rows.integer(row, 2));
+    // Before version 14, 0 stood for "never analysed" too.
+    if (relation.rows_estimate == 0 && relation.bytes > 0) relation.rows_estimate = -1;
+  }
+  return absl::OkStatus();
 }
 
 bool RootIsChosen(const Relations& relations, const Relation& relation, const TableFilter& filter) {
@@ -239,6 +277,7 @@ void FindTableProblems(const CatalogTable& table, std::vector<CatalogProblem>& p
   if (table.hides_identity) {
     problems.push_back(
         {.fatal = table.updated,
+         .unpublishable = table.updated ? table.schema->oid : 0,
          .subject = subject,
          .text = table.updated ? "its replica identity holds a generated column, and it gets "
                                  "UPDATE or DELETE, which would fail on the source once it is "
@@ -256,13 +295,14 @@ void FindTableProblems(const CatalogTable& table, std::vector<CatalogProblem>& p
     problems.push_back(
         // To publish a table that gets updates would break its application.
         {.fatal = table.updated,
+         .unpublishable = table.updated ? table.schema->oid : 0,
          .subject = subject,
          .text = table.updated ? "it has no replica identity but gets UPDATE or DELETE, which "
                                  "would fail on the source once it is published"
                                : "it has no replica identity: once it is published, UPDATE and "
                                  "DELETE on it fail on the source",
          .remedy = fmt::format("give it a primary key, or ALTER TABLE {} REPLICA IDENTITY FULL, "
-                               "unless it only ever gets INSERT",
+                               "or exclude it, unless it only ever gets INSERT",
                                name)});
   }
   if (!table.binary_obstacle.empty()) {
@@ -379,20 +419,18 @@ absl::Status NothingChosen(const Relations& relations, const Connection& connect
 namespace {
 
 absl::StatusOr<Catalog> ReadInTransaction(Connection& connection, const TableFilter& filter,
-                                          const std::stop_token& stop,
+                                          CatalogDepth depth, const std::stop_token& stop,
                                           const PublishedParts& published) {
   Catalog catalog;
   PGFLOW_ASSIGN_OR_RETURN(Relations relations, ReadRelations(connection, stop));
   Choose(relations, filter, catalog.problems);
   std::vector<const Relation*> chosen;
-  std::map<Oid, TableParts> parts;
   std::vector<Oid> oids;
   std::vector<TableName> names;
   for (const auto& [oid, relation] : relations) {
     names.push_back(relation.name);
     if (!relation.chosen) continue;
     chosen.push_back(&relation);
-    parts.emplace(oid, StartTable(relations, relation));
     oids.push_back(oid);
     if (relation.published) catalog.published.push_back(relation.name);
   }
@@ -405,8 +443,18 @@ absl::StatusOr<Catalog> ReadInTransaction(Connection& connection, const TableFil
   }
   std::ranges::sort(catalog.published);
   const std::string oid_list = OidArray(oids);
-  PGFLOW_RETURN_IF_ERROR(ReadColumns(connection, oid_list, published, parts, stop));
-  PGFLOW_RETURN_IF_ERROR(ReadKeys(connection, oid_list, parts, stop));
+  if (depth >= CatalogDepth::kDefinitions) {
+    PGFLOW_RETURN_IF_ERROR(ReadPartitioning(connection, oid_list, relations, stop));
+  }
+  if (depth >= CatalogDepth::kSizes) {
+    PGFLOW_RETURN_IF_ERROR(ReadSizes(connection, oid_list, relations, stop));
+  }
+  std::map<Oid, TableParts> parts;
+  for (const Relation* relation : chosen) {
+    parts.emplace(relation->oid, StartTable(relations, *relation));
+  }
+  PGFLOW_RETURN_IF_ERROR(ReadColumns(connection, oid_list, depth, published, parts, stop));
+  PGFLOW_RETURN_IF_ERROR(ReadKeys(connection, oid_list, depth, parts, stop));
   PGFLOW_RETURN_IF_ERROR(FindHiddenIdentities(connection, oid_list, parts, stop));
 
   PGFLOW_ASSIGN_OR_RETURN(const std::vector<Oid> type_oids,
@@ -432,12 +480,15 @@ absl::StatusOr<Catalog> ReadInTransaction(Connection& connection, const TableFil
 // A command that runs meanwhile is seen whole, or not at all: a table that is being dropped would
 // seem to have no key.
 absl::StatusOr<Catalog> ReadCatalog(Connection& connection, const TableFilter& filter,
-                                    std::stop_token stop, const PublishedParts& published) {
-  if (connection.in_transaction()) return ReadInTransaction(connection, filter, stop, published);
+                                    CatalogDepth depth, std::stop_token stop,
+                                    const PublishedParts& published) {
+  if (connection.in_transaction()) {
+    return ReadInTransaction(connection, filter, depth, stop, published);
+  }
   return postgres::AskAgain([&]() -> absl::StatusOr<Catalog> {
     PGFLOW_RETURN_IF_ERROR(
         connection.Execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", stop).status());
-    absl::StatusOr<Catalog> catalog = ReadInTransaction(connection, filter, stop, published);
+    absl::StatusOr<Catalog> catalog = ReadInTransaction(connection, filter, depth, stop, published);
     if (connection.healthy()) {
       PGFLOW_RETURN_IF_ERROR(connection.Execute(catalog.ok() ? "COMMIT" : "ROLLBACK").status());
     }

@@ -52,6 +52,8 @@ struct CatalogTable {
 
 struct CatalogProblem {
   bool fatal = false;  // The choice itself cannot work.
+  // To publish this table would break the application that writes to it; then `fatal` is set, too.
+  postgres::Oid unpublishable = 0;
   std::string subject;
   std::string text;
   std::string remedy;
@@ -62,6 +64,13 @@ struct Catalog {
   std::vector<CatalogTable> tables;  // By name.
   DatabaseDefinition definition;
   std::vector<CatalogProblem> problems;
+};
+
+// How much to read. Each is more than the one before, and needs more of the tables.
+enum class CatalogDepth {
+  kColumns,  // Names, columns, keys, types: locks no table, so that nobody's lock is waited for.
+  kDefinitions,  // With the expressions in them: may wait for a lock on a chosen table.
+  kSizes,        // With the sizes; of a table that somebody has locked, what VACUUM saw last.
 };
 
 // What a column's type is called and how it is sent.
@@ -76,7 +85,8 @@ using TypeFactsByOid = std::map<postgres::Oid, TypeFacts>;
 // and views are never chosen. Partitions follow their root. `published` narrows the tables' columns
 // to what the stream carries.
 absl::StatusOr<Catalog> ReadCatalog(postgres::Connection& connection, const TableFilter& filter,
-                                    std::stop_token stop, const PublishedParts& published = {});
+                                    CatalogDepth depth, std::stop_token stop,
+                                    const PublishedParts& published = {});
 
 // The facts of `types`, for those that exist.
 absl::StatusOr<TypeFactsByOid> ReadTypeFacts(postgres::Connection& connection,

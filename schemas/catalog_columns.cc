@@ -18,7 +18,7 @@ using postgres::Result;
 constexpr std::string_view kColumnsQuery =
     "SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, "
     "format_type(a.atttypid, NULL), format_type(a.atttypid, a.atttypmod), a.attnotnull, "
-    "a.attidentity, a.attgenerated, pg_get_expr(d.adbin, d.adrelid), "
+    "a.attidentity, a.attgenerated, {1}, "
     "CASE WHEN a.attcollation <> t.typcollation THEN "
     "(SELECT format('%I.%I', n.nspname, k.collname) FROM pg_collation k "
     "JOIN pg_namespace n ON n.oid = k.collnamespace WHERE k.oid = a.attcollation) END, "
@@ -30,7 +30,7 @@ constexpr std::string_view kColumnsQuery =
     "LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisvalid AND i.indimmediate "
     "AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident "
     "ELSE false END "
-    "WHERE a.attrelid = ANY ('{}'::oid[]) AND a.attnum > 0 AND NOT a.attisdropped "
+    "WHERE a.attrelid = ANY ('{0}'::oid[]) AND a.attnum > 0 AND NOT a.attisdropped "
     "ORDER BY a.attrelid, a.attnum";
 
 // Without a list of its own a publication carries all columns but the generated ones.
@@ -92,11 +92,15 @@ absl::Status ReadUniqueIndexes(Connection& connection, const std::string& oids,
 
 }  // namespace
 
-absl::Status ReadColumns(Connection& connection, const std::string& oids,
+absl::Status ReadColumns(Connection& connection, const std::string& oids, CatalogDepth depth,
                          const PublishedParts& parts, std::map<Oid, TableParts>& tables,
                          const std::stop_token& stop) {
-  PGFLOW_ASSIGN_OR_RETURN(const Result rows,
-                          connection.Execute(fmt::format(fmt::runtime(kColumnsQuery), oids), stop));
+  const bool whole = depth >= CatalogDepth::kDefinitions;
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result rows,
+      connection.Execute(fmt::format(fmt::runtime(kColumnsQuery), oids,
+                                     whole ? "pg_get_expr(d.adbin, d.adrelid)" : "NULL"),
+                         stop));
   for (int row = 0; row < rows.row_count(); ++row) {
     const Oid oid = static_cast<Oid>(rows.integer(row, 0));
     TableParts& table = tables.at(oid);
@@ -129,7 +133,7 @@ absl::Status ReadColumns(Connection& connection, const std::string& oids,
   return absl::OkStatus();
 }
 
-absl::Status ReadKeys(Connection& connection, const std::string& oids,
+absl::Status ReadKeys(Connection& connection, const std::string& oids, CatalogDepth depth,
                       std::map<Oid, TableParts>& tables, const std::stop_token& stop) {
   PGFLOW_ASSIGN_OR_RETURN(
       const Result keys,
@@ -149,6 +153,7 @@ absl::Status ReadKeys(Connection& connection, const std::string& oids,
   }
   for (auto& [oid, table] : tables) MarkPrimaryKey(table);
   PGFLOW_RETURN_IF_ERROR(ReadUniqueIndexes(connection, oids, tables, stop));
+  if (depth < CatalogDepth::kDefinitions) return absl::OkStatus();
   PGFLOW_ASSIGN_OR_RETURN(
       const Result indexes,
       connection.Execute(

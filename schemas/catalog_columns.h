@@ -23,9 +23,9 @@ struct TableParts {
 
 // `oids` is a literal (OidArray) of the keys of `tables`.
 absl::Status ReadColumns(postgres::Connection& connection, const std::string& oids,
-                         const PublishedParts& parts, std::map<postgres::Oid, TableParts>& tables,
-                         const std::stop_token& stop);
-absl::Status ReadKeys(postgres::Connection& connection, const std::string& oids,
+                         CatalogDepth depth, const PublishedParts& parts,
+                         std::map<postgres::Oid, TableParts>& tables, const std::stop_token& stop);
+absl::Status ReadKeys(postgres::Connection& connection, const std::string& oids, CatalogDepth depth,
                       std::map<postgres::Oid, TableParts>& tables, const std::stop_token& stop);
 
 }  // namespace pgflow::schemas

@@ -44,7 +44,7 @@ class CatalogTest : public testing::Test {
     const auto filter = TableFilter::Make(include, exclude);
     EXPECT_TRUE(filter.ok()) << filter.status();
     Run(*connection_, "SET search_path = pg_catalog");
-    auto catalog = ReadCatalog(*connection_, *filter, {});
+    auto catalog = ReadCatalog(*connection_, *filter, CatalogDepth::kSizes, {});
     EXPECT_TRUE(catalog.ok()) << catalog.status();
     return catalog.ok() ? *std::move(catalog) : Catalog();
   }
@@ -186,7 +186,8 @@ TEST_F(CatalogTest, DefinesTypesInOrderAndFindsWhatBinaryCannotCarry) {
 TEST_F(CatalogTest, NamesWhatIsMissing) {
   Run("CREATE TABLE a (x int)");
   const auto filter = TableFilter::Make({"public.b"}, {});
-  EXPECT_EQ(ReadCatalog(*connection_, *filter, {}).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(ReadCatalog(*connection_, *filter, CatalogDepth::kColumns, {}).status().code(),
+            absl::StatusCode::kNotFound);
 }
 
 // A table that is dropped between two of its statements has no columns, and no key.

@@ -24,6 +24,7 @@ namespace pgflow::engine {
 struct SlotState {
   bool created = false;           // By this call: nothing was ever read from it.
   postgres::Lsn confirmed_flush;  // The server no longer has what committed before this.
+  postgres::Lsn log_end{};        // How far its log reaches; invalid: it may grow by itself.
 };
 
 struct SlotHealth {
@@ -55,6 +56,9 @@ struct TableSelection {
 struct ChosenTable {
   schemas::TableName table;
   bool published = false;  // The stream carries its changes.
+  bool carried = true;     // And has done so since the table was copied, or was made.
+  // What happened to it, so that changes are missing from the stream: only another copy helps.
+  std::string gap{};
 };
 
 // What the user asked this source for; the runtime acts on it.
@@ -105,6 +109,10 @@ class Source {
     return absl::UnimplementedError("this source cannot change its tables");
   }
 
+  // What ListTables said last is dealt with: those tables are copied from now on, or were. Gaps
+  // count from there.
+  virtual absl::Status KeepTables(std::stop_token /*stop*/) { return absl::OkStatus(); }
+
   // A snapshot at a consistent point of the slot's log. The first call after OpenSlot created the
   // slot gets the slot's own snapshot, others a later one.
   virtual absl::StatusOr<std::unique_ptr<SnapshotSession>> OpenSnapshot(std::stop_token stop) = 0;
@@ -131,9 +139,12 @@ class Source {
   void set_telemetry(SourceTelemetry* telemetry) { telemetry_ = telemetry; }
   // The pipeline's name ([a-z0-9_]), for default names of slot and publication. Set before Open.
   void set_pipeline(std::string name) { pipeline_ = std::move(name); }
+  // Where it may keep files of its own. Set before Open; empty: nowhere.
+  void set_state_directory(std::string path) { state_directory_ = std::move(path); }
 
  protected:
   std::string pipeline_ = "pgflow";
+  std::string state_directory_;
   SourceTelemetry* telemetry_ = nullptr;
 };
 

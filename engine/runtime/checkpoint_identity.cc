@@ -102,4 +102,18 @@ absl::Status CheckIdentity(const LaneContext& context, const std::string& sink,
   return absl::OkStatus();
 }
 
+absl::Status CheckLogReaches(const LaneContext& context, const std::string& sink,
+                             const SinkCheckpoint& checkpoint) {
+  const postgres::Lsn end = context.slot.log_end;
+  if (context.snapshot_only || !end.valid() || checkpoint.stream.end_lsn <= end) {
+    return absl::OkStatus();
+  }
+  return base::MakeStatus(
+      absl::StatusCode::kFailedPrecondition,
+      "the source's log ends at {}, and sink {} has changes up to {}: the server was put back to "
+      "an older state (a disk image, a file system snapshot) and has lost them. Run `pgflow "
+      "destroy`, empty the target and copy again",
+      end, sink, checkpoint.stream.end_lsn);
+}
+
 }  // namespace pgflow::engine

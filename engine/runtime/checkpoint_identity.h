@@ -27,4 +27,9 @@ absl::Status FollowPromotion(const LaneContext& context, const std::string& sink
 absl::Status CheckIdentity(const LaneContext& context, const std::string& sink,
                            const SinkCheckpoint& checkpoint, bool began);
 
+// Before this run wrote anything. kFailedPrecondition: the log, which is the checkpoint's, has lost
+// its end.
+absl::Status CheckLogReaches(const LaneContext& context, const std::string& sink,
+                             const SinkCheckpoint& checkpoint);
+
 }  // namespace pgflow::engine

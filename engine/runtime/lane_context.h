@@ -82,8 +82,9 @@ struct LaneContext {
   LaneOptions options;
   // Chosen, but their changes do not come yet: not for the first snapshot.
   std::set<schemas::TableName> unpublished{};
-  const JoinScope* join = nullptr;  // Null: a lane for all tables.
-  ChangeTap* tap = nullptr;         // Null: nobody can watch.
+  absl::Duration startup_timeout = absl::ZeroDuration();  // How long a sink may be away at first.
+  const JoinScope* join = nullptr;                        // Null: a lane for all tables.
+  ChangeTap* tap = nullptr;                               // Null: nobody can watch.
 
   bool IsWanted(const schemas::TableName& table) const {
     return join == nullptr ? !unpublished.contains(table) : join->tables.contains(table);

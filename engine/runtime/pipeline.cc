@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/pause.h"
 #include "base/status.h"
+#include "engine/api/promotion.h"
 #include "engine/runtime/checkpoint_identity.h"
 #include "engine/runtime/lookup_tables.h"
 #include "engine/runtime/table_join.h"
@@ -21,6 +22,7 @@ constexpr absl::Duration kSuperviseInterval = absl::Milliseconds(100);
 constexpr absl::Duration kHealthInterval = absl::Seconds(1);
 // A sink that takes nothing for so long is not waited for at the end: it hangs, or is away.
 constexpr absl::Duration kDrainPatience = absl::Seconds(3);
+constexpr RetryOptions kSourceRetry{absl::Milliseconds(100), absl::Seconds(5)};
 
 bool IsSlotInUse(const absl::Status& status) {
   return !base::Payload(status, kSlotInUsePayload).empty();
@@ -39,6 +41,7 @@ Pipeline::Pipeline(PipelineOptions options, std::unique_ptr<Source> source,
       started_(absl::Now()) {
   source_->set_telemetry(&telemetry_);
   source_->set_pipeline(options_.name);
+  source_->set_state_directory(options_.state_directory);
 }
 
 Pipeline::~Pipeline() {
@@ -90,18 +93,40 @@ absl::Status Pipeline::Destroy(std::stop_token stop) {
   return failed;
 }
 
-absl::Status Pipeline::Start(std::stop_token stop) {
+absl::StatusOr<SourceIdentity> Pipeline::OpenSource(SlotState& slot, const std::stop_token& stop) {
+  const auto open = [&]() -> absl::StatusOr<SourceIdentity> {
+    PGFLOW_ASSIGN_OR_RETURN(SourceIdentity identity, source_->Open(stop));
+    if (!options_.snapshot_only) {
+      PGFLOW_ASSIGN_OR_RETURN(slot, source_->OpenSlot(!options_.replay_only, stop));
+    }
+    return identity;
+  };
+  Backoff backoff(kSourceRetry);
+  while (true) {
+    absl::StatusOr<SourceIdentity> identity = open();
+    if (identity.ok()) return identity;
+    if (stop.stop_requested()) return absl::CancelledError("stopped");
+    const absl::Duration left = options_.startup_timeout - (absl::Now() - started_);
+    if (!base::IsRetryable(identity.status()) || left <= absl::ZeroDuration()) {
+      return base::Annotate(identity.status(), "source");
+    }
+    const absl::Duration pause = std::min(left, backoff.Next());
+    base::LogWarning("source: {}; trying again in {}, for another {} (startup_timeout)",
+                     base::Message(identity.status()), absl::FormatDuration(pause),
+                     absl::FormatDuration(absl::Trunc(left, absl::Seconds(1))));
+    base::Pause(pause, stop);
+  }
+}
+
+absl::Status Pipeline::Start(const std::stop_token& stop) {
   PGFLOW_ASSIGN_OR_RETURN(state_, SqliteDatabase::Open(options_.state_directory));
-  const absl::StatusOr<SourceIdentity> identity = source_->Open(stop);
-  if (!identity.ok()) return base::Annotate(identity.status(), "source");
   SlotState slot;
-  if (!options_.snapshot_only) {
-    absl::StatusOr<SlotState> opened = source_->OpenSlot(!options_.replay_only, stop);
-    if (!opened.ok()) return base::Annotate(opened.status(), "source");
-    slot = *opened;
-    const bool learns = std::ranges::any_of(
-        transformers_, [](const auto& transformer) { return transformer->looked_up() != nullptr; });
-    if (source_->plan().mode == SourcePlan::Mode::kStream && !learns) source_->ReleaseSnapshot();
+  const absl::StatusOr<SourceIdentity> identity = OpenSource(slot, stop);
+  if (!identity.ok()) return identity.status();
+  const bool learns = std::ranges::any_of(
+      transformers_, [](const auto& transformer) { return transformer->looked_up() != nullptr; });
+  if (!options_.snapshot_only && source_->plan().mode == SourcePlan::Mode::kStream && !learns) {
+    source_->ReleaseSnapshot();
   }
   timeline_ = identity->timeline;
   context_ = std::make_unique<LaneContext>(LaneContext{
@@ -124,6 +149,7 @@ absl::Status Pipeline::Start(std::stop_token stop) {
           },
       .on_durable = [this] { MoveFrontier(); },
       .options = options_.lane,
+      .startup_timeout = options_.startup_timeout,
       .tap = options_.tap,
   });
   // Positions mean nothing in another database's log.
@@ -158,7 +184,7 @@ absl::StatusOr<std::shared_ptr<SnapshotSession>> Pipeline::OpenSession(postgres:
 
 // The source's thread: reads, and connects again when the connection is lost.
 void Pipeline::ReadSource(std::stop_token stop) {
-  Backoff backoff({absl::Milliseconds(100), absl::Seconds(5)});
+  Backoff backoff(kSourceRetry);
   while (!stop.stop_requested()) {
     const uint64_t received = telemetry_.received_lsn.load();
     absl::Status status = source_->Run(log_, stop);
@@ -202,12 +228,27 @@ absl::Status Pipeline::AwaitSlot(std::stop_token stop) {
       return in_use;
     }
   }
-  base::MutexLock lock(&source_mutex_);
   if (context_->slot.created) return absl::OkStatus();
   // While we stood by, the one before us went on: what it acknowledged is no longer to be had.
-  PGFLOW_ASSIGN_OR_RETURN(context_->slot, source_->OpenSlot(false, stop));
-  if (options_.replay_only) return absl::OkStatus();
-  return RefreshAtStart(stop);
+  const auto prepare = [&]() -> absl::Status {
+    base::MutexLock lock(&source_mutex_);
+    PGFLOW_ASSIGN_OR_RETURN(context_->slot, source_->OpenSlot(false, stop));
+    return options_.replay_only ? absl::OkStatus() : RefreshAtStart(stop);
+  };
+  Backoff backoff(kSourceRetry);
+  while (true) {
+    const absl::Status prepared = prepare();
+    if (!base::IsRetryable(prepared)) return base::Annotate(prepared, "source");
+    {
+      base::MutexLock lock(&mutex_);
+      if (!source_error_.ok()) return source_error_;
+    }
+    const absl::Duration pause = backoff.Next();
+    base::LogWarning("source: {}; trying again in {}", base::Message(prepared),
+                     absl::FormatDuration(pause));
+    base::Pause(pause, stop);
+    if (stop.stop_requested()) return absl::CancelledError("stopped");
+  }
 }
 
 absl::Status Pipeline::StartLanes(std::stop_token stop) {
@@ -333,12 +374,8 @@ void Pipeline::RefreshHealth(std::stop_token stop) {
   if (!health.ok() && base::IsRetryable(health.status())) {
     absl::StatusOr<SourceIdentity> identity = source_->Open(stop);
     if (identity.ok() && !(*identity == context_->identity)) {
-      reopened = base::MakeStatus(
-          absl::StatusCode::kFailedPrecondition,
-          "source: another server answers: system identifier {} timeline {}, not {} timeline {}; "
-          "run pgflow again, which goes on if it lacks nothing that the old one sent",
-          identity->system_identifier, identity->timeline, context_->identity.system_identifier,
-          context_->identity.timeline);
+      reopened = base::Annotate(AnotherServer(*identity, context_->identity, "the source's url"),
+                                "source");
     }
   }
   source_mutex_.Unlock();

@@ -30,6 +30,8 @@ struct PipelineOptions {
   std::string state_directory = ".pgflow";
   StreamLogOptions log;
   LaneOptions lane;
+  // A source or sink that is away at the start is waited for as long.
+  absl::Duration startup_timeout = absl::ZeroDuration();
   bool snapshot_only = false;  // Copy, forget the checkpoint, end.
   // Only what `pgflow replay` asked for, under this pipeline's own lock, the slot: kUnavailable,
   // with kSlotInUsePayload, when another process has it.
@@ -61,7 +63,9 @@ class Pipeline {
   PipelineStatus status() const;
 
  private:
-  absl::Status Start(std::stop_token stop);
+  absl::Status Start(const std::stop_token& stop);
+  // Waits for the source.
+  absl::StatusOr<SourceIdentity> OpenSource(SlotState& slot, const std::stop_token& stop);
   void ReadSource(std::stop_token stop);
   absl::Status AwaitSlot(std::stop_token stop);
   absl::Status StartLanes(std::stop_token stop);
@@ -78,7 +82,7 @@ class Pipeline {
   // Tables that are new to the stream, or to be copied again (pipeline_refresh.cc).
   absl::Status RefreshAtStart(std::stop_token stop);
   void StepRefresh(std::stop_token stop);
-  // Gives the tables that the stream does not carry yet.
+  // Gives the tables that the sinks have nothing of yet.
   absl::StatusOr<std::vector<schemas::TableName>> BeginRefresh(RefreshRequest request,
                                                                std::stop_token stop);
   absl::StatusOr<postgres::Lsn> PublishSelection(std::stop_token stop);

@@ -1,5 +1,7 @@
 // Pipeline: tables that are new to the stream, or that are to be copied again, while it runs.
 #include <algorithm>
+#include <map>
+#include <span>
 #include <utility>
 
 #include <absl/time/clock.h>
@@ -22,15 +24,42 @@ std::string NamesOf(const std::vector<schemas::TableName>& tables) {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
-std::vector<schemas::TableName> Unpublished(const std::vector<ChosenTable>& chosen) {
+// What the sinks have nothing of: the stream does not carry it, or did not when it had rows.
+std::vector<schemas::TableName> Fresh(const std::vector<ChosenTable>& chosen) {
   std::vector<schemas::TableName> tables;
   for (const ChosenTable& table : chosen) {
-    if (!table.published) tables.push_back(table.table);
+    if ((!table.published || !table.carried) && table.gap.empty()) tables.push_back(table.table);
   }
   return tables;
 }
 
-// The published tables that the patterns name.
+// Tables whose changes are missing and that are not to be copied again.
+absl::Status RefuseGaps(const std::vector<ChosenTable>& chosen,
+                        const std::vector<schemas::TableName>& again) {
+  std::map<std::string, std::vector<schemas::TableName>> by_gap;
+  for (const ChosenTable& table : chosen) {
+    if (table.gap.empty() || std::ranges::find(again, table.table) != again.end()) continue;
+    by_gap[table.gap].push_back(table.table);
+  }
+  if (by_gap.empty()) return absl::OkStatus();
+  const auto& [gap, tables] = *by_gap.begin();
+  constexpr size_t kNamedMax = 5;
+  const bool all = tables.size() <= kNamedMax;
+  std::vector<std::string> copies;
+  for (const schemas::TableName& table :
+       std::span(tables).first(std::min(tables.size(), kNamedMax))) {
+    copies.push_back("--copy " + table.ToString());
+  }
+  return base::MakeStatus(
+      absl::StatusCode::kFailedPrecondition,
+      "changes of {} {} may be missing: {}. Have the rows copied again: `pgflow refresh FILE {}`, "
+      "and start pgflow, which does it then",
+      all ? NamesOf(tables) : fmt::format("{} tables", tables.size()),
+      all ? "" : fmt::format("({}, ...)", tables.front().ToString()), gap,
+      all ? fmt::format("{}", fmt::join(copies, " ")) : "--copy '*.*'");
+}
+
+// The tables that the patterns name.
 absl::StatusOr<std::vector<schemas::TableName>> Matching(const std::vector<ChosenTable>& chosen,
                                                          const std::vector<std::string>& patterns) {
   std::vector<schemas::TableName> names;
@@ -44,7 +73,7 @@ absl::StatusOr<std::vector<schemas::TableName>> Matching(const std::vector<Chose
   std::vector<schemas::TableName> tables;
   if (patterns.empty()) return tables;
   for (const ChosenTable& table : chosen) {
-    if (table.published && filter.Matches(table.table)) tables.push_back(table.table);
+    if (filter.Matches(table.table)) tables.push_back(table.table);
   }
   return tables;
 }
@@ -63,15 +92,15 @@ absl::Status Pipeline::RefreshAtStart(std::stop_token stop) {
                           WaitingRefresh(*state_, options_.name));
   if (waiting.has_value()) request = *waiting;
   request.selection = source_->selection();  // The file may be newer than the request.
-  auto unpublished = BeginRefresh(request, stop);
-  if (waiting.has_value() && absl::IsInvalidArgument(unpublished.status())) {
-    AnswerRefresh(request.id, {false, std::string(base::Message(unpublished.status()))});
+  auto fresh = BeginRefresh(request, stop);
+  if (waiting.has_value() && absl::IsInvalidArgument(fresh.status())) {
+    AnswerRefresh(request.id, {false, std::string(base::Message(fresh.status()))});
     request.id = 0;
     request.again.clear();
-    unpublished = BeginRefresh(request, stop);
+    fresh = BeginRefresh(request, stop);
   }
-  PGFLOW_RETURN_IF_ERROR(unpublished.status());
-  context_->unpublished = {unpublished->begin(), unpublished->end()};
+  PGFLOW_RETURN_IF_ERROR(fresh.status());
+  context_->unpublished = {fresh->begin(), fresh->end()};
   return absl::OkStatus();
 }
 
@@ -79,22 +108,26 @@ absl::StatusOr<std::vector<schemas::TableName>> Pipeline::BeginRefresh(RefreshRe
                                                                        std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(const std::vector<ChosenTable> chosen,
                           source_->ListTables(request.selection, stop));
-  const std::vector<schemas::TableName> unpublished = Unpublished(chosen);
+  std::vector<schemas::TableName> fresh = Fresh(chosen);
   PGFLOW_ASSIGN_OR_RETURN(const std::vector<schemas::TableName> again,
                           Matching(chosen, request.again));
+  PGFLOW_RETURN_IF_ERROR(RefuseGaps(chosen, again));
+  std::erase_if(fresh, [&](const schemas::TableName& table) {
+    return std::ranges::find(again, table) != again.end();
+  });
   std::vector<std::string> text;
-  if (!unpublished.empty()) text.push_back("joining: " + NamesOf(unpublished));
+  if (!fresh.empty()) text.push_back("joining: " + NamesOf(fresh));
   if (!again.empty()) text.push_back("copied again: " + NamesOf(again));
-  publishes_ = !unpublished.empty();
+  publishes_ = !std::ranges::all_of(chosen, &ChosenTable::published);
   refresh_text_ = fmt::format("{}", fmt::join(text, "; "));
   if (!text.empty()) base::LogInfo("tables {}", refresh_text_);
   const bool copies = context_->plan.mode != SourcePlan::Mode::kStream;
   for (const auto& lane : lanes_) {
-    if (copies) lane->HoldTables(unpublished, /*again=*/false);
+    if (copies) lane->HoldTables(fresh, /*again=*/false);
     if (!again.empty()) lane->HoldTables(again, /*again=*/true);
   }
   refresh_ = std::move(request);
-  return unpublished;
+  return fresh;
 }
 
 // Their changes come from the LSN on that it gives.
@@ -102,9 +135,13 @@ absl::StatusOr<postgres::Lsn> Pipeline::PublishSelection(std::stop_token stop) {
   base::MutexLock lock(&source_mutex_);
   if (!IsSame(source_->selection(), refresh_->selection) || publishes_) {
     StopSource();
-    const absl::Status selected = source_->Select(refresh_->selection, stop);
+    absl::Status selected = source_->Select(refresh_->selection, stop);
+    // Every sink has it durably by now which tables are to be copied.
+    if (selected.ok()) selected = source_->KeepTables(stop);
     StartSource();
     PGFLOW_RETURN_IF_ERROR(selected);
+  } else {
+    PGFLOW_RETURN_IF_ERROR(source_->KeepTables(stop));
   }
   return source_->CurrentLsn(stop);
 }

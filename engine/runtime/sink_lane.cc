@@ -66,13 +66,16 @@ absl::Status SinkLane::Run(std::stop_token stop) {
 absl::Status SinkLane::RunUntilDone(std::stop_token stop) {
   std::stop_callback wake(stop, [this] { cursor_->Wake(); });
   Backoff backoff(node_.retry);
+  const absl::Time started = absl::Now();
   while (true) {
     absl::Status status = Attempt(stop);
     if (status.ok()) return status;
     if (stop.stop_requested()) return absl::CancelledError("stopped");
     if (std::exchange(retry_now_, false)) continue;
-    // Before it ever worked, an error is a mistake in the configuration rather than an outage.
-    if (!base::IsRetryable(status) || !was_open_) {
+    // Before it ever worked, an error that lasts is a mistake in the configuration rather than an
+    // outage.
+    const bool given_up = !was_open_ && absl::Now() - started >= context_.startup_timeout;
+    if (!base::IsRetryable(status) || given_up) {
       statistics_.SetPhase(Phase::kFailed);
       return base::Annotate(status, fmt::format("sink {}", node_.name));
     }
@@ -154,6 +157,7 @@ absl::StatusOr<SinkCheckpoint> SinkLane::LoadCheckpoint(const std::stop_token& s
   if (checkpoint.has_value() && !(context_.join != nullptr && IsStale(*checkpoint))) {
     PGFLOW_RETURN_IF_ERROR(FollowPromotion(context_, node_.name, *store_, *checkpoint, stop));
     PGFLOW_RETURN_IF_ERROR(CheckIdentity(context_, node_.name, *checkpoint, began_));
+    if (!was_open_) PGFLOW_RETURN_IF_ERROR(CheckLogReaches(context_, node_.name, *checkpoint));
   } else {
     PGFLOW_RETURN_IF_ERROR(BeginAgain(checkpoint));
     PGFLOW_ASSIGN_OR_RETURN(checkpoint, store_->Load());

@@ -180,6 +180,20 @@ absl::Status ScratchPostgres::Restart() {
   return Start();
 }
 
+absl::Status ScratchPostgres::SaveImage() const {
+  return RunProgram({"/bin/sh", "-c",
+                     fmt::format("rm -rf '{0}.image'; cp -a '{0}' '{0}.image'", data_directory_)},
+                    run_as_)
+      .status();
+}
+
+absl::Status ScratchPostgres::RestoreImage() const {
+  return RunProgram({"/bin/sh", "-c",
+                     fmt::format("rm -rf '{0}'; cp -a '{0}.image' '{0}'", data_directory_)},
+                    run_as_)
+      .status();
+}
+
 // The postmaster first, so that nothing new appears while the others are stopped.
 absl::Status ScratchPostgres::Freeze() {
   if (!running()) return absl::Status(absl::StatusCode::kFailedPrecondition, "it does not run");

@@ -60,6 +60,9 @@ class ScratchPostgres {
   absl::Status Freeze();
   absl::Status Thaw();
   bool running();
+  // Keeps the stopped server's disk as it is now; puts the stopped server back to that.
+  absl::Status SaveImage() const;
+  absl::Status RestoreImage() const;
 
   // Appends to postgresql.conf; needs Restart, or SELECT pg_reload_conf().
   absl::Status Configure(std::string_view name, std::string_view value);

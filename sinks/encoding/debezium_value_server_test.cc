@@ -101,7 +101,8 @@ engine::ScratchPostgres* DebeziumValueServerTest::server_ = nullptr;
 TEST_F(DebeziumValueServerTest, ValuesAndSchemasAreThoseOfTheConnector) {
   MakeTable();
   const auto catalog =
-      schemas::ReadCatalog(*connection_, *schemas::TableFilter::Make({"public.v"}, {}), {});
+      schemas::ReadCatalog(*connection_, *schemas::TableFilter::Make({"public.v"}, {}),
+                           schemas::CatalogDepth::kColumns, {});
   ASSERT_TRUE(catalog.ok()) << catalog.status();
   for (const auto format : {engine::CopyFormat::kBinary, engine::CopyFormat::kText}) {
     SCOPED_TRACE(format == engine::CopyFormat::kBinary ? "binary" : "text");

@@ -10,7 +10,9 @@
 #include "sources/postgres/preflight.h"
 #include "sources/postgres/published_parts.h"
 #include "sources/postgres/server_identity.h"
+#include "sources/postgres/server_log.h"
 #include "sources/postgres/snapshot_session.h"
+#include "sources/postgres/source_watch.h"
 #include "sources/postgres/stream_reader.h"
 #include "sources/postgres/timeline_history.h"
 
@@ -56,6 +58,10 @@ postgres::ConnectOptions PostgresSource::Options(std::string_view role) const {
   postgres::ConnectOptions options;
   options.url = config_.url.value();
   options.application_name = fmt::format("pgflow {} {}", pipeline_, role).substr(0, 63);
+  if (role == "catalog" || role == "watch") {
+    // They only look at the catalog, and others wait for the stream.
+    options.settings = {{"lock_timeout", "5s"}, {"statement_timeout", "30s"}};
+  }
   return options;
 }
 
@@ -111,13 +117,17 @@ absl::StatusOr<engine::SlotState> PostgresSource::OpenSlot(bool create, std::sto
     return absl::FailedPreconditionError(kOriginNeedsCapture);
   }
   if (row.has_value()) {
-    return engine::SlotState{.created = false, .confirmed_flush = row->confirmed_flush};
+    PGFLOW_ASSIGN_OR_RETURN(const KnownLog log, LookAtLog(*control, slot(), stop));
+    return engine::SlotState{.created = false,
+                             .confirmed_flush = row->confirmed_flush,
+                             .log_end = log.timeline == 0 ? Lsn() : log.end};
   }
   if (!create) {
     return base::MakeStatus(absl::StatusCode::kNotFound,
                             "slot {} does not exist on {}; run `pgflow init`", slot(),
                             control->display_name());
   }
+  PGFLOW_ASSIGN_OR_RETURN(PublicationContent carried, ReadCarried(*control, stop));
   base::LogInfo("creating slot {}; this waits for transactions that are running now", slot());
   PGFLOW_ASSIGN_OR_RETURN(
       CreatedSlot created,
@@ -125,13 +135,26 @@ absl::StatusOr<engine::SlotState> PostgresSource::OpenSlot(bool create, std::sto
                  config_.replication.failover ? SlotLife::kFailover : SlotLife::kPermanent, stop));
   const Lsn point = created.consistent_point;
   created_ = std::move(created);
-  return engine::SlotState{.created = true, .confirmed_flush = point};
+  PGFLOW_ASSIGN_OR_RETURN(KnownSourceStore * known, Known());
+  PGFLOW_RETURN_IF_ERROR(known->Forget());
+  PGFLOW_RETURN_IF_ERROR(known->SetTables(std::move(carried)));
+  tables_are_known_ = true;
+  return engine::SlotState{.created = true, .confirmed_flush = point, .log_end = {}};
+}
+
+absl::StatusOr<KnownSourceStore*> PostgresSource::Known() {
+  if (known_ == nullptr) {
+    PGFLOW_ASSIGN_OR_RETURN(known_, KnownSourceStore::Open(state_directory_, slot()));
+  }
+  return known_.get();
 }
 
 absl::Status PostgresSource::DropSlot(std::stop_token stop) {
   created_.reset();
   PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
   PGFLOW_RETURN_IF_ERROR(DropSlotAndPublication(*control, slot(), publication(), stop));
+  PGFLOW_ASSIGN_OR_RETURN(KnownSourceStore * known, Known());
+  PGFLOW_RETURN_IF_ERROR(known->Forget());
   PGFLOW_ASSIGN_OR_RETURN(const bool standby, IsStandby(*control, stop));
   if (standby) return absl::OkStatus();  // The capture is the primary's.
   return base::Annotate(RemoveCapture(*control, pipeline_, stop), "remove the DDL capture");
@@ -179,6 +202,14 @@ absl::Status PostgresSource::Run(engine::StreamWriter& out, std::stop_token stop
     if (config_.replication.ddl) ddl = captured_ ? DdlSource::kCapture : DdlSource::kRelations;
     relations_ = std::make_unique<RelationCache>(Options("catalog"), filter_, config_.binary, ddl);
   }
+  PGFLOW_ASSIGN_OR_RETURN(KnownSourceStore * known, Known());
+  SourceWatch watch({.connect = Options("watch"),
+                     .slot = slot(),
+                     .publication = publication(),
+                     .filter = filter_,
+                     .captured = captured_,
+                     .tables_are_known = &tables_are_known_},
+                    *known);
   if (ran_ && telemetry_ != nullptr) telemetry_->reconnects.fetch_add(1);
   ran_ = true;
   StreamReader reader({.connect = Options("stream"),
@@ -189,7 +220,7 @@ absl::Status PostgresSource::Run(engine::StreamWriter& out, std::stop_token stop
                        .acknowledged = &acknowledged_,
                        .receive_timeout = config_.replication.receive_timeout,
                        .telemetry = telemetry_},
-                      *relations_, out);
+                      *relations_, watch, out);
   absl::Status status = reader.Run(std::move(stop));
   streamed_to_ = std::max(streamed_to_, out.tail().end_lsn);
   return status;

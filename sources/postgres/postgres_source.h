@@ -15,6 +15,7 @@
 #include "engine/api/source.h"
 #include "postgres/client/connection.h"
 #include "schemas/catalog.h"
+#include "sources/postgres/known_source.h"
 #include "sources/postgres/relation_cache.h"
 #include "sources/postgres/slot.h"
 #include "sources/postgres/source_config.h"
@@ -37,6 +38,7 @@ class PostgresSource final : public engine::Source {
   absl::StatusOr<std::vector<engine::ChosenTable>> ListTables(
       const engine::TableSelection& selection, std::stop_token stop) override;
   absl::Status Select(const engine::TableSelection& selection, std::stop_token stop) override;
+  absl::Status KeepTables(std::stop_token stop) override;
   absl::StatusOr<std::unique_ptr<engine::SnapshotSession>> OpenSnapshot(
       std::stop_token stop) override;
   void ReleaseSnapshot() override { created_.reset(); }
@@ -57,10 +59,16 @@ class PostgresSource final : public engine::Source {
   // The session for everything but the snapshot and the stream; connects again when it broke.
   absl::StatusOr<postgres::Connection*> Control(std::stop_token stop);
   // The tables that the filter chooses; an error when the choice cannot work.
-  absl::StatusOr<schemas::Catalog> ReadTables(postgres::Connection& connection,
-                                              const schemas::TableFilter& filter,
-                                              const schemas::PublishedParts& published,
-                                              std::stop_token stop);
+  // Tables that `published` lacks and that must not be published: left out when `began`.
+  static absl::StatusOr<schemas::Catalog> ReadTables(postgres::Connection& connection,
+                                                     const schemas::TableFilter& filter,
+                                                     const std::optional<PublicationRow>& published,
+                                                     bool began, std::stop_token stop);
+  // What this source and its slot are known for; opened when it is needed.
+  absl::StatusOr<KnownSourceStore*> Known();
+  // Of a slot that is about to be made.
+  absl::StatusOr<PublicationContent> ReadCarried(postgres::Connection& connection,
+                                                 const std::stop_token& stop) const;
   absl::StatusOr<engine::SlotHealth> AskHealth(postgres::Connection& control,
                                                const std::stop_token& stop);
   absl::Status PreparePublication(postgres::Connection& connection, bool create, bool slot_exists,
@@ -78,7 +86,10 @@ class PostgresSource final : public engine::Source {
   std::unique_ptr<RelationCache> relations_;        // The stream's thread only.
   postgres::Lsn streamed_to_;                       // The writer's tail after the last Run.
   std::vector<postgres::Oid> unpublished_;          // As ListTables said last: what Select adds.
-  bool is_first_session_ = false;  // control_ is the one that identity_ was read from.
+  std::optional<PublicationContent> listed_;        // What ListTables saw.
+  std::unique_ptr<KnownSourceStore> known_;
+  std::atomic<bool> tables_are_known_{false};  // It knows those of this run.
+  bool is_first_session_ = false;              // control_ is the one that identity_ was read from.
   bool ran_ = false;
   bool captured_ = false;  // The DDL capture is there.
   std::atomic<uint64_t> acknowledged_{0};

@@ -195,7 +195,7 @@ absl::StatusOr<SourceCheck> CheckSource(Connection& connection, const schemas::T
   CheckRole(row, publication_row.has_value(), check);
   CheckSlot(slot_row, slot, check);
   absl::StatusOr<schemas::Catalog> catalog = schemas::ReadCatalog(
-      connection, filter, stop,
+      connection, filter, schemas::CatalogDepth::kDefinitions, stop,
       publication_row.has_value() ? publication_row->parts : schemas::PublishedParts());
   if (catalog.status().code() == absl::StatusCode::kNotFound) {
     Add(check, Severity::kError, "tables", std::string(base::Message(catalog.status())),

@@ -1,9 +1,13 @@
 #include "sources/postgres/published_parts.h"
 
+#include <algorithm>
+#include <map>
 #include <sstream>
+#include <utility>
 
 #include "base/status.h"
 #include "postgres/types/ask_again.h"
+#include "sources/postgres/published_tables.h"
 
 namespace pgflow::sources {
 namespace {
@@ -13,22 +17,18 @@ using postgres::Result;
 using schemas::PublishedPart;
 using schemas::PublishedParts;
 
-// The list as the user wrote it: what pg_get_publication_tables says of all columns is newer than
-// what the same statement sees of the catalog, while somebody alters the table.
+// What the user wrote of single tables.
 constexpr const char* kPartsQuery =
-    "SELECT c.oid, c.relkind = 'p', coalesce(pg_get_expr(t.qual, t.relid), ''), "
-    "coalesce(array_to_string(CASE WHEN r.prattrs IS NOT NULL THEN r.prattrs::int2[] {1} END, "
-    "' '), '') FROM pg_publication p, pg_get_publication_tables(p.pubname) t "
-    "JOIN pg_class c ON c.oid = t.relid "
-    "LEFT JOIN pg_publication_rel r ON r.prrelid = t.relid AND r.prpubid = "
-    "(SELECT oid FROM pg_publication WHERE pubname = {0}) WHERE p.pubname = {0}";
-// publish_generated_columns (18): then all columns are listed, with the stored ones.
-constexpr const char* kGeneratedListed =
-    "WHEN p.pubgencols = 's' AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND "
-    "a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = 's') THEN t.attrs::int2[]";
-constexpr const char* kPartsQueryBefore15 =
-    "SELECT c.oid, c.relkind = 'p', '', '' FROM pg_get_publication_tables({0}) t "
-    "JOIN pg_class c ON c.oid = t.relid";
+    "SELECT r.prrelid, coalesce(pg_get_expr(r.prqual, r.prrelid), ''), "
+    "coalesce(array_to_string(r.prattrs::int2[], ' '), '') FROM pg_publication_rel r "
+    "JOIN pg_publication p ON p.oid = r.prpubid WHERE p.pubname = {} "
+    "AND (r.prqual IS NOT NULL OR r.prattrs IS NOT NULL)";
+// publish_generated_columns (18): all columns, with the stored ones, of tables that have such.
+constexpr const char* kGeneratedQuery =
+    "SELECT a.attrelid, '', string_agg(a.attnum::text, ' ' ORDER BY a.attnum) FROM pg_attribute a "
+    "WHERE EXISTS (SELECT FROM pg_publication WHERE pubname = {} AND pubgencols = 's') "
+    "AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated IN ('', 's') "
+    "GROUP BY a.attrelid HAVING bool_or(a.attgenerated = 's')";
 
 std::vector<int16_t> ParseNumbers(const std::string& text) {
   std::vector<int16_t> numbers;
@@ -37,12 +37,12 @@ std::vector<int16_t> ParseNumbers(const std::string& text) {
   return numbers;
 }
 
-}  // namespace
-
-absl::StatusOr<Result> AskPublication(Connection& connection, const std::string& sql,
-                                      std::stop_token stop) {
-  return postgres::AskAgain([&] { return connection.Execute(sql, stop); });
+bool IsPublishedWithSchema(const CatalogRelation& relation) {
+  return std::ranges::any_of(relation.paths,
+                             [](const std::string& path) { return path.starts_with('n'); });
 }
+
+}  // namespace
 
 absl::StatusOr<PublishedParts> ReadPublishedParts(Connection& connection,
                                                   const std::string& publication,
@@ -61,17 +61,35 @@ absl::StatusOr<PublishedParts> ReadPublishedParts(Connection& connection,
           stop));
   PublishedParts parts;
   if (in_parts.row_count() == 0 || !in_parts.boolean(0, 0)) return parts;
-  const char* query = version >= 150000 ? kPartsQuery : kPartsQueryBefore15;
-  const char* generated = version >= 180000 ? kGeneratedListed : "";
-  PGFLOW_ASSIGN_OR_RETURN(
-      const Result rows,
-      AskPublication(connection, fmt::format(fmt::runtime(query), name, generated), stop));
-  for (int row = 0; row < rows.row_count(); ++row) {
-    PublishedPart part{.columns = ParseNumbers(rows.text(row, 3)),
-                       .row_filter = rows.text(row, 2),
-                       .whole_tree = rows.boolean(row, 1)};
-    if (part.columns.empty() && part.row_filter.empty() && !part.whole_tree) continue;
-    parts.emplace(static_cast<postgres::Oid>(rows.integer(row, 0)), std::move(part));
+  PGFLOW_ASSIGN_OR_RETURN(const PublicationContent content,
+                          ReadPublicationContent(connection, publication, stop));
+  std::map<postgres::Oid, const CatalogRelation*> listed;
+  for (const CatalogRelation& relation : content.relations) {
+    if (!relation.listed) continue;
+    listed.emplace(relation.oid, &relation);
+    if (relation.partitioned) parts[relation.oid].whole_tree = true;
+  }
+  // The columns that the user listed come last: they count.
+  std::vector<const char*> queries;
+  if (version >= 180000) queries.push_back(kGeneratedQuery);
+  if (version >= 150000) queries.push_back(kPartsQuery);
+  for (const char* query : queries) {
+    PGFLOW_ASSIGN_OR_RETURN(const Result rows, postgres::AskAgain([&] {
+                              return connection.Execute(fmt::format(fmt::runtime(query), name),
+                                                        stop);
+                            }));
+    for (int row = 0; row < rows.row_count(); ++row) {
+      const auto table = listed.find(static_cast<postgres::Oid>(rows.integer(row, 0)));
+      if (table == listed.end()) continue;
+      std::string filter = rows.text(row, 1);
+      std::vector<int16_t> columns = ParseNumbers(rows.text(row, 2));
+      // With its schema, too, all of its rows are published.
+      if (IsPublishedWithSchema(*table->second)) filter.clear();
+      if (filter.empty() && columns.empty()) continue;
+      PublishedPart& part = parts[table->first];
+      if (!filter.empty()) part.row_filter = std::move(filter);
+      if (!columns.empty()) part.columns = std::move(columns);
+    }
   }
   return parts;
 }

@@ -14,11 +14,6 @@
 
 namespace pgflow::sources {
 
-// A question about pg_publication_tables or pg_get_publication_tables, which fail when a table is
-// dropped meanwhile: asked again then.
-absl::StatusOr<postgres::Result> AskPublication(postgres::Connection& connection,
-                                                const std::string& sql, std::stop_token stop);
-
 // Empty when the publication carries all of its tables as they are, or does not exist.
 absl::StatusOr<schemas::PublishedParts> ReadPublishedParts(postgres::Connection& connection,
                                                            const std::string& publication,

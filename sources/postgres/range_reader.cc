@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/status.h"
 #include "postgres/types/sql_state.h"
+#include "sources/postgres/wait_report.h"
 
 namespace pgflow::sources {
 namespace {
@@ -215,7 +216,12 @@ absl::Status PostgresRangeReader::CopyRange(const engine::RangeRequest& request,
                                             const engine::BatchConsumer& consume,
                                             const std::stop_token& stop) {
   PGFLOW_ASSIGN_OR_RETURN(const std::string statement, StatementFor(request));
-  PGFLOW_RETURN_IF_ERROR(connection_->BeginCopyOut(statement, stop));
+  {
+    const WaitReport report(options_, connection_->backend_pid(),
+                            fmt::format("the copy of table {}",
+                                        session_.tables()[request.table].schema->table.ToString()));
+    PGFLOW_RETURN_IF_ERROR(connection_->BeginCopyOut(statement, stop));
+  }
   return ReadBatches(session_.tables()[request.table], session_.source_of(request.table).format,
                      consume, stop);
 }

@@ -79,8 +79,9 @@ absl::Status RelationCache::ReadTables() {
   PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> row,
                           ReadPublication(*connection_, publication_, stop_));
   publication_is_ours_ = row.has_value() && row->ours;
-  absl::StatusOr<schemas::Catalog> catalog = schemas::ReadCatalog(
-      *connection_, filter_, stop_, row.has_value() ? row->parts : schemas::PublishedParts());
+  absl::StatusOr<schemas::Catalog> catalog =
+      schemas::ReadCatalog(*connection_, filter_, schemas::CatalogDepth::kColumns, stop_,
+                           row.has_value() ? row->parts : schemas::PublishedParts());
   // All chosen tables may have been dropped while their changes are still to come.
   if (catalog.status().code() == absl::StatusCode::kNotFound) return absl::OkStatus();
   if (!catalog.ok()) {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/status.h"
+#include "engine/api/promotion.h"
 
 namespace pgflow::sources {
 
@@ -30,12 +31,7 @@ absl::Status CheckSameServer(postgres::Connection& connection,
   const bool same = found.system_identifier == expected.system_identifier &&
                     found.timeline == expected.timeline && found.database == expected.database;
   if (same) return absl::OkStatus();
-  return base::MakeStatus(
-      absl::StatusCode::kFailedPrecondition,
-      "another server answers at {}: system identifier {} timeline {}, not {} timeline {}. It may "
-      "lack changes that the old one sent; run pgflow again, which goes on if it does not",
-      connection.display_name(), found.system_identifier, found.timeline,
-      expected.system_identifier, expected.timeline);
+  return engine::AnotherServer(found, expected, connection.display_name());
 }
 
 }  // namespace pgflow::sources

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
 
 #include <absl/time/clock.h>
 
@@ -18,8 +19,6 @@ using postgres::Connection;
 using postgres::Lsn;
 using postgres::Result;
 using schemas::QuoteIdentifier;
-
-constexpr std::string_view kMark = "made by pgflow";
 
 Lsn LsnAt(const Result& result, int row, int column) {
   return Lsn::Parse(result.at(row, column)).value_or(Lsn());
@@ -132,34 +131,19 @@ absl::StatusOr<std::optional<SlotRow>> ReadSlot(Connection& connection, const st
 absl::StatusOr<std::optional<PublicationRow>> ReadPublication(Connection& connection,
                                                               const std::string& publication,
                                                               std::stop_token stop) {
-  const std::string name = connection.QuoteLiteral(publication);
-  PGFLOW_ASSIGN_OR_RETURN(
-      const Result rows,
-      connection.Execute(
-          fmt::format("SELECT coalesce(obj_description(oid, 'pg_publication') = '{}', false), "
-                      "pubinsert AND pubupdate AND pubdelete AND pubtruncate "
-                      "FROM pg_publication p WHERE pubname = {}",
-                      kMark, name),
-          stop));
-  if (rows.row_count() == 0) return std::optional<PublicationRow>();
   PublicationRow row;
-  row.ours = rows.boolean(0, 0);
-  if (!rows.boolean(0, 1)) {
+  PGFLOW_ASSIGN_OR_RETURN(row.content, ReadPublicationContent(connection, publication, stop));
+  if (row.content.oid == 0) return std::optional<PublicationRow>();
+  row.ours = row.content.ours;
+  if (!row.content.whole) {
     row.obstacle = fmt::format(
         "it leaves out some kinds of changes: ALTER PUBLICATION {} SET "
         "(publish = 'insert, update, delete, truncate')",
         QuoteIdentifier(publication));
   }
   PGFLOW_ASSIGN_OR_RETURN(row.parts, ReadPublishedParts(connection, publication, stop));
-  PGFLOW_ASSIGN_OR_RETURN(
-      const Result tables,
-      AskPublication(connection,
-                     fmt::format("SELECT schemaname, tablename FROM pg_publication_tables "
-                                 "WHERE pubname = {}",
-                                 name),
-                     stop));
-  for (int i = 0; i < tables.row_count(); ++i) {
-    row.leaves.push_back({tables.text(i, 0), tables.text(i, 1)});
+  for (const CatalogRelation& relation : row.content.relations) {
+    if (relation.listed) row.leaves.push_back(relation.name);
   }
   std::ranges::sort(row.leaves);
   return std::optional<PublicationRow>(std::move(row));
@@ -180,22 +164,38 @@ absl::StatusOr<std::vector<schemas::TableName>> StillMissing(Connection& connect
                                                              const std::string& publication,
                                                              std::vector<schemas::TableName> tables,
                                                              std::stop_token stop) {
-  std::vector<schemas::TableName> missing;
-  for (schemas::TableName& table : tables) {
-    PGFLOW_ASSIGN_OR_RETURN(
-        const Result found,
-        AskPublication(
-            connection,
-            fmt::format("SELECT to_regclass({}) IS NOT NULL AND NOT EXISTS (SELECT FROM "
-                        "pg_publication_tables WHERE pubname = {} AND schemaname = {} AND "
-                        "tablename = {})",
-                        connection.QuoteLiteral(schemas::QuoteTable(table)),
-                        connection.QuoteLiteral(publication), connection.QuoteLiteral(table.schema),
-                        connection.QuoteLiteral(table.name)),
-            stop));
-    if (found.boolean(0, 0)) missing.push_back(std::move(table));
+  if (tables.empty()) return tables;
+  PGFLOW_ASSIGN_OR_RETURN(const PublicationContent now,
+                          ReadPublicationContent(connection, publication, stop));
+  std::set<schemas::TableName> missing;
+  for (const CatalogRelation& relation : now.relations) {
+    if (!relation.listed) missing.insert(relation.name);
   }
-  return missing;
+  std::erase_if(tables, [&](const auto& table) { return !missing.contains(table); });
+  return tables;
+}
+
+void LeaveOutUnpublishable(const PublicationContent& publication, schemas::Catalog& catalog) {
+  std::set<postgres::Oid> listed;
+  for (const CatalogRelation& relation : publication.relations) {
+    if (relation.listed) listed.insert(relation.oid);
+  }
+  for (schemas::CatalogProblem& problem : catalog.problems) {
+    if (!problem.fatal || problem.unpublishable == 0) continue;
+    if (listed.contains(problem.unpublishable)) {
+      problem.fatal = false;
+      continue;
+    }
+    const auto table = std::ranges::find(
+        catalog.tables, problem.unpublishable,
+        [](const schemas::CatalogTable& candidate) { return candidate.schema->oid; });
+    if (table == catalog.tables.end()) continue;
+    // A partition comes with its root, whatever we want.
+    if (std::erase(catalog.published, table->schema->table) == 0) continue;
+    catalog.tables.erase(table);
+    problem.fatal = false;
+    problem.text += "; it is left out until that is mended";
+  }
 }
 
 absl::Status CreatePublication(Connection& connection, const std::string& publication,
@@ -205,7 +205,7 @@ absl::Status CreatePublication(Connection& connection, const std::string& public
       "CREATE PUBLICATION {} FOR TABLE {} WITH (publish = 'insert, update, delete, "
       "truncate', publish_via_partition_root = false); COMMENT ON PUBLICATION {} IS "
       "'{}'",
-      name, TableList(catalog.published), name, kMark);
+      name, TableList(catalog.published), name, kPublicationMark);
   PGFLOW_ASSIGN_OR_RETURN(const bool standby, IsStandby(connection, stop));
   if (standby) {
     return base::MakeStatus(absl::StatusCode::kFailedPrecondition,

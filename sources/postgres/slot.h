@@ -15,6 +15,7 @@
 #include "postgres/client/connection.h"
 #include "postgres/types/lsn.h"
 #include "schemas/catalog.h"
+#include "sources/postgres/published_tables.h"
 
 namespace pgflow::sources {
 
@@ -32,6 +33,7 @@ struct PublicationRow {
   std::string obstacle;                    // A setting that would lose changes; empty: fine.
   std::vector<schemas::TableName> leaves;  // Sorted. Of what is published whole: the root.
   schemas::PublishedParts parts;           // What it leaves out.
+  PublicationContent content;
 };
 
 // Whether the server is a standby: nothing can be written there.
@@ -52,6 +54,10 @@ absl::StatusOr<std::vector<schemas::TableName>> StillMissing(postgres::Connectio
                                                              const std::string& publication,
                                                              std::vector<schemas::TableName> tables,
                                                              std::stop_token stop);
+
+// Leaves out tables that must not be published, and are not yet. What the catalog says of such a
+// problem is no longer fatal then, nor where the table has been published anyway.
+void LeaveOutUnpublishable(const PublicationContent& publication, schemas::Catalog& catalog);
 
 // Makes the publication, or gives ours another list of tables. kFailedPrecondition at a standby,
 // with the SQL for its primary.

@@ -10,6 +10,7 @@
 #include "postgres/types/sql_state.h"
 #include "sources/postgres/published_parts.h"
 #include "sources/postgres/range_reader.h"
+#include "sources/postgres/slot.h"
 
 namespace pgflow::sources {
 namespace {
@@ -80,7 +81,11 @@ absl::Status PostgresSnapshotSession::Plan(Connection& connection, const std::st
   PGFLOW_ASSIGN_OR_RETURN(const schemas::PublishedParts published,
                           ReadPublishedParts(connection, request_.publication, stop));
   PGFLOW_ASSIGN_OR_RETURN(schemas::Catalog catalog,
-                          schemas::ReadCatalog(connection, request_.filter, stop, published));
+                          schemas::ReadCatalog(connection, request_.filter,
+                                               schemas::CatalogDepth::kSizes, stop, published));
+  PGFLOW_ASSIGN_OR_RETURN(const PublicationContent publication,
+                          ReadPublicationContent(connection, request_.publication, stop));
+  if (publication.oid != 0) LeaveOutUnpublishable(publication, catalog);
   for (const schemas::CatalogProblem& problem : catalog.problems) {
     if (problem.fatal) {
       return base::MakeStatus(absl::StatusCode::kFailedPrecondition, "{}: {}; {}", problem.subject,

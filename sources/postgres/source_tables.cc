@@ -1,7 +1,9 @@
 // PostgresSource's tables: which ones the publication and the DDL capture have, and the change of
 // them under a running stream.
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include <fmt/ranges.h>
@@ -11,6 +13,7 @@
 #include "sources/postgres/ddl_capture.h"
 #include "sources/postgres/postgres_source.h"
 #include "sources/postgres/published_parts.h"
+#include "sources/postgres/slot.h"
 
 namespace pgflow::sources {
 namespace {
@@ -24,8 +27,8 @@ absl::Status MissingFromPublication(const std::string& publication,
   for (const schemas::TableName& table : missing) names.push_back(schemas::QuoteTable(table));
   return base::MakeStatus(
       absl::StatusCode::kFailedPrecondition,
-      "publication {} lacks {} chosen table(s): {}. {}: exclude them, or copy their rows yourself "
-      "and then ALTER PUBLICATION {} ADD TABLE ...",
+      "publication {} lacks {} chosen table(s): {}. {}: exclude them, or ALTER PUBLICATION {} ADD "
+      "TABLE ...; their rows are copied then",
       publication, missing.size(), fmt::join(names, ", "),
       standby ? "A standby cannot change it"
               : "It was not made by pgflow, which leaves it as it is",
@@ -36,9 +39,12 @@ absl::Status MissingFromPublication(const std::string& publication,
 
 absl::StatusOr<schemas::Catalog> PostgresSource::ReadTables(
     Connection& connection, const schemas::TableFilter& filter,
-    const schemas::PublishedParts& published, std::stop_token stop) {
-  PGFLOW_ASSIGN_OR_RETURN(schemas::Catalog catalog,
-                          schemas::ReadCatalog(connection, filter, std::move(stop), published));
+    const std::optional<PublicationRow>& published, bool began, std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(
+      schemas::Catalog catalog,
+      schemas::ReadCatalog(connection, filter, schemas::CatalogDepth::kColumns, std::move(stop),
+                           published.has_value() ? published->parts : schemas::PublishedParts()));
+  if (began && published.has_value()) LeaveOutUnpublishable(published->content, catalog);
   for (const schemas::CatalogProblem& problem : catalog.problems) {
     if (problem.fatal) {
       return base::MakeStatus(absl::StatusCode::kFailedPrecondition, "{}: {}; {}", problem.subject,
@@ -55,8 +61,7 @@ absl::Status PostgresSource::PreparePublication(Connection& connection, bool cre
   PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> existing,
                           ReadPublication(connection, publication(), stop));
   absl::StatusOr<schemas::Catalog> catalog =
-      ReadTables(connection, filter_,
-                 existing.has_value() ? existing->parts : schemas::PublishedParts(), stop);
+      ReadTables(connection, filter_, existing, slot_exists, stop);
   PGFLOW_RETURN_IF_ERROR(catalog.status());
   if (!existing.has_value()) {
     if (create && !slot_exists) return CreatePublication(connection, publication(), *catalog, stop);
@@ -100,7 +105,7 @@ absl::StatusOr<std::vector<engine::ChosenTable>> PostgresSource::ListTables(
                             publication());
   }
   PGFLOW_ASSIGN_OR_RETURN(const schemas::Catalog catalog,
-                          ReadTables(*control, filter, row->parts, stop));
+                          ReadTables(*control, filter, row, /*began=*/true, stop));
   PGFLOW_ASSIGN_OR_RETURN(
       const std::vector<schemas::TableName> missing,
       StillMissing(*control, publication(), MissingTables(*row, catalog), stop));
@@ -108,15 +113,67 @@ absl::StatusOr<std::vector<engine::ChosenTable>> PostgresSource::ListTables(
   if (!missing.empty() && (!row->ours || standby)) {
     return MissingFromPublication(publication(), missing, standby);
   }
+  PGFLOW_ASSIGN_OR_RETURN(KnownSourceStore * known, Known());
+  const TableGaps gaps = FindGaps(known->Get(), row->content,
+                                  {.filter = &filter, .captured = captured_, .ours = row->ours});
+  if (!gaps.warning.empty()) base::LogWarning("publication {}: {}", publication(), gaps.warning);
+  listed_ = row->content;
   unpublished_.clear();
   std::vector<engine::ChosenTable> tables;
   for (const schemas::CatalogTable& table : catalog.tables) {
     const schemas::TableName& name = table.schema->table;
     const bool is_published = std::ranges::find(missing, name) == missing.end();
     if (!is_published) unpublished_.push_back(table.schema->oid);
-    tables.push_back({name, is_published});
+    const auto gap = gaps.of.find(name);
+    tables.push_back({.table = name,
+                      .published = is_published,
+                      .carried = is_published && !gaps.fresh.contains(name),
+                      .gap = gap == gaps.of.end() ? gaps.publication : gap->second});
   }
   return tables;
+}
+
+absl::StatusOr<PublicationContent> PostgresSource::ReadCarried(Connection& connection,
+                                                               const std::stop_token& stop) const {
+  PGFLOW_ASSIGN_OR_RETURN(PublicationContent content,
+                          ReadPublicationContent(connection, publication(), stop));
+  std::vector<CatalogRelation> carried;
+  for (const CatalogRelation* table : ChosenOf(content, filter_)) {
+    if (table->listed) carried.push_back(*table);
+  }
+  content.relations = std::move(carried);
+  return content;
+}
+
+absl::Status PostgresSource::KeepTables(std::stop_token stop) {
+  if (!listed_.has_value()) return absl::OkStatus();
+  PublicationContent keep = *std::exchange(listed_, std::nullopt);
+  PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
+  PGFLOW_ASSIGN_OR_RETURN(PublicationContent now, ReadCarried(*control, stop));
+  std::map<postgres::Oid, CatalogRelation> seen;
+  for (CatalogRelation& table : keep.relations) {
+    if (table.listed) seen.emplace(table.oid, std::move(table));
+  }
+  keep.relations.clear();
+  std::set<schemas::TableName> names;
+  for (CatalogRelation& table : now.relations) {
+    // As it was when its copy, if any, was decided on: what happens from then on is a gap.
+    const auto entry = seen.find(table.oid);
+    const bool added = std::ranges::find(unpublished_, table.oid) != unpublished_.end();
+    if (entry == seen.end() && !added && !table.since_creation && !captured_) continue;
+    names.insert(table.name);
+    keep.relations.push_back(entry == seen.end() ? std::move(table) : entry->second);
+  }
+  // A table that is gone may be made again.
+  PGFLOW_ASSIGN_OR_RETURN(KnownSourceStore * known, Known());
+  for (CatalogRelation& table : known->Get().publication.relations) {
+    if (names.contains(table.name) || !filter_.Matches(table.name)) continue;
+    if (seen.contains(table.oid)) continue;
+    keep.relations.push_back(std::move(table));
+  }
+  PGFLOW_RETURN_IF_ERROR(known->SetTables(std::move(keep)));
+  tables_are_known_ = true;
+  return absl::OkStatus();
 }
 
 absl::Status PostgresSource::Select(const engine::TableSelection& selection, std::stop_token stop) {
@@ -127,7 +184,7 @@ absl::Status PostgresSource::Select(const engine::TableSelection& selection, std
                           ReadPublication(*control, publication(), stop));
   if (row.has_value() && row->ours) {
     PGFLOW_ASSIGN_OR_RETURN(schemas::Catalog catalog,
-                            ReadTables(*control, filter, row->parts, stop));
+                            ReadTables(*control, filter, row, /*began=*/true, stop));
     // One that was made since ListTables is nobody's to copy yet: it joins with the next refresh.
     for (const schemas::CatalogTable& table : catalog.tables) {
       if (std::ranges::find(unpublished_, table.schema->oid) != unpublished_.end()) continue;

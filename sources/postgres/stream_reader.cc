@@ -1,6 +1,8 @@
 #include "sources/postgres/stream_reader.h"
 
 #include <algorithm>
+#include <chrono>
+#include <future>
 #include <utility>
 
 #include <absl/time/clock.h>
@@ -29,6 +31,7 @@ constexpr int kPingsOfShutdown = 20;
 constexpr absl::Duration kShutdownPatience = absl::Seconds(3);
 // A quiet server is asked so often whether it is there, or twice within its time-out.
 constexpr absl::Duration kAskInterval = absl::Seconds(10);
+constexpr auto kLookupPatience = std::chrono::milliseconds(100);
 // Messages between two looks at the clock.
 constexpr int kMessagesPerLook = 256;
 
@@ -51,6 +54,10 @@ absl::Status Explain(const absl::Status& status, const std::string& slot) {
     base::SetPayload(in_use, engine::kSlotInUsePayload, "1");
     return in_use;
   }
+  // A url that leads to a standby, until that is promoted.
+  if (contains("being synchronized from the primary") || contains("while in recovery")) {
+    return base::MakeStatus(absl::StatusCode::kUnavailable, "slot {}: {}", slot, message);
+  }
   const bool lost = contains("already been removed") || contains("has been invalidated") ||
                     contains("can no longer get changes");
   if (lost) {
@@ -72,10 +79,22 @@ absl::Status Explain(const absl::Status& status, const std::string& slot) {
 
 }  // namespace
 
+absl::StatusOr<schemas::TableSchemaPtr> PatientLookup::Resolve(
+    const postgres::RelationMessage& message) {
+  auto schema = std::async(std::launch::async, [&] { return relations_.Resolve(message); });
+  absl::Status waited;
+  while (schema.wait_for(kLookupPatience) != std::future_status::ready) {
+    if (waited.ok()) waited = while_waiting_();
+  }
+  PGFLOW_RETURN_IF_ERROR(waited);
+  return schema.get();
+}
+
 absl::Status StreamReader::Run(std::stop_token stop) {
   absl::Status status = Start(stop);
   if (status.ok()) {
     out_.Started();
+    watch_.Begin();
     status = Loop(stop);
     // The server forgets what it was sending; so do we.
     out_.Cut();
@@ -96,6 +115,7 @@ absl::Status StreamReader::Start(const std::stop_token& stop) {
   if (options_.server.has_value()) {
     PGFLOW_RETURN_IF_ERROR(CheckSameServer(*connection_, *options_.server, stop));
   }
+  PGFLOW_RETURN_IF_ERROR(watch_.CheckBefore(*connection_, out_.tail().end_lsn, stop));
   if (options_.origin == ChangeOrigin::kNone && !ServerLeavesOutReplicated()) {
     decoder_.LeaveOutReplicated();
   }
@@ -133,6 +153,7 @@ absl::Status StreamReader::Loop(const std::stop_token& stop) {
   while (true) {
     if (stop.stop_requested()) return absl::CancelledError("stopped");
     PGFLOW_RETURN_IF_ERROR(out_.Writable());
+    PGFLOW_RETURN_IF_ERROR(watch_.finding());
     if (!out_.HasRoom()) {
       PGFLOW_RETURN_IF_ERROR(WaitForRoom(stop));
       continue;

@@ -6,12 +6,16 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <absl/status/status.h>
+#include <absl/time/clock.h>
 #include <absl/time/time.h>
 
 #include "engine/api/checkpoint.h"
@@ -19,6 +23,7 @@
 #include "engine/api/telemetry.h"
 #include "postgres/client/connection.h"
 #include "sources/postgres/relation_cache.h"
+#include "sources/postgres/source_watch.h"
 #include "sources/postgres/stream_decoder.h"
 #include "sources/postgres/stream_pace.h"
 
@@ -36,13 +41,40 @@ struct StreamReaderOptions {
   engine::SourceTelemetry* telemetry = nullptr;  // May be null.
 };
 
+// RelationCache for the decoder: while it asks the catalog, which may take its time, the stream is
+// kept alive.
+class PatientLookup final : public RelationLookup {
+ public:
+  // `while_waiting` is called every now and then; its errors are those of the stream.
+  PatientLookup(RelationCache& relations, std::function<absl::Status()> while_waiting)
+      : relations_(relations), while_waiting_(std::move(while_waiting)) {}
+
+  absl::StatusOr<schemas::TableSchemaPtr> Resolve(
+      const postgres::RelationMessage& message) override;
+  std::string TakeSchemaChange() override { return relations_.TakeSchemaChange(); }
+  std::string_view CaptureSecret() const override { return relations_.CaptureSecret(); }
+  bool Publishes(const std::vector<std::string>& publications) const override {
+    return relations_.Publishes(publications);
+  }
+  bool WantsDdl(const schemas::DdlSubject& subject) const override {
+    return relations_.WantsDdl(subject);
+  }
+
+ private:
+  RelationCache& relations_;
+  const std::function<absl::Status()> while_waiting_;
+};
+
 class StreamReader {
  public:
-  StreamReader(StreamReaderOptions options, RelationCache& relations, engine::StreamWriter& out)
+  StreamReader(StreamReaderOptions options, RelationCache& relations, SourceWatch& watch,
+               engine::StreamWriter& out)
       : options_(std::move(options)),
         relations_(relations),
+        watch_(watch),
         out_(out),
-        decoder_(out, relations, options_.telemetry) {}
+        lookup_(relations, [this] { return SendStatusWhenDue(absl::Now()); }),
+        decoder_(out, lookup_, options_.telemetry) {}
 
   // Until `stop` (kCancelled) or an error; see engine::Source::Run.
   absl::Status Run(std::stop_token stop);
@@ -67,7 +99,9 @@ class StreamReader {
 
   const StreamReaderOptions options_;
   RelationCache& relations_;
+  SourceWatch& watch_;
   engine::StreamWriter& out_;
+  PatientLookup lookup_;
   StreamDecoder decoder_;
   std::unique_ptr<postgres::Connection> connection_;
   bool drained_ = false;

@@ -2,6 +2,7 @@
 #include <absl/time/clock.h>
 
 #include "postgres/types/sql_state.h"
+#include "sources/postgres/server_log.h"
 #include "sources/postgres/source_fixture_test.h"
 
 namespace pgflow::sources {
@@ -243,6 +244,43 @@ TEST_F(StreamTest, ADroppedSlotIsFinal) {
   const absl::Status status = source_->Run(writer_, {});
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
   EXPECT_THAT(std::string(base::Message(status)), HasSubstr("pgflow destroy"));
+}
+
+// Of a server of its own, which is put back to an older image of its disk and then writes more than
+// it had.
+TEST(ServerLogTest, TellsALogThatWasPutBack) {
+  auto server = *engine::ScratchPostgres::Make();
+  const auto execute = [&](const std::string& sql) { ASSERT_TRUE(server->Execute(sql).ok()); };
+  postgres::ConnectOptions options;
+  options.url = server->url();
+  const auto look = [&] {
+    return *LookAtLog(**postgres::Connection::Connect(options, {}), "slot", {});
+  };
+  execute("CREATE TABLE t (id int)");
+  execute("SELECT pg_create_logical_replication_slot('slot', 'pgoutput')");
+  ASSERT_TRUE(server->Stop().ok() && server->SaveImage().ok() && server->Start().ok());
+  execute("INSERT INTO t SELECT generate_series(1, 1000)");
+  KnownLog known = look();
+  known.sample = SampleLog(options, known.timeline, known.end, {});
+  known.sample_end = known.end;
+  EXPECT_EQ(known.sample.size(), 64);
+  execute("INSERT INTO t SELECT generate_series(1, 10)");
+  ASSERT_TRUE(server->Kill9().ok() && server->Start().ok());
+  EXPECT_TRUE(CheckLog(known, look(), known.end).ok());
+  EXPECT_TRUE(CheckSample(options, known, look(), {}).ok());
+
+  ASSERT_TRUE(server->Stop().ok() && server->RestoreImage().ok() && server->Start().ok());
+  EXPECT_EQ(CheckLog(known, look(), {}).code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(CheckLog({}, look(), known.end).code(), absl::StatusCode::kFailedPrecondition);
+  execute("INSERT INTO t SELECT generate_series(1, 5000)");
+  EXPECT_TRUE(CheckLog(known, look(), known.end).ok()) << "it has passed the place";
+  EXPECT_THAT(CheckSample(options, known, look(), {}).ToString(), HasSubstr("older state"));
+  // The slot is where it was, too.
+  known.restart = known.end;
+  EXPECT_THAT(CheckLog(known, look(), {}).ToString(), HasSubstr("the slot begins at"));
+  // What is not there any more says nothing.
+  known.sample_end = postgres::Lsn(0x1000);
+  EXPECT_TRUE(CheckSample(options, known, look(), {}).ok());
 }
 
 TEST_F(StreamTest, RefusesWhatCannotWork) {
