@@ -3,11 +3,16 @@
 
 #include <fmt/format.h>
 
+#include "base/log.h"
+#include "base/mutex.h"
+#include "base/pause.h"
+#include "base/status.h"
 #include "cli/admin_port.h"
 #include "cli/command.h"
 #include "cli/group.h"
 #include "cli/interrupt.h"
 #include "cli/tap_format.h"
+#include "engine/api/promotion.h"
 #include "engine/observe/progress.h"
 #include "engine/observe/tap.h"
 
@@ -63,11 +68,56 @@ ExitCode RunGroup(const Invocation& invocation, const PipelineInput& input,
                 .tap = {}});
 }
 
-ExitCode Run(const Invocation& invocation, const PipelineInput& input, const Options& options) {
+// A pipeline that begins anew when its source's server was replaced by another one of the cluster.
+class EnduringPipeline {
+ public:
+  // `make` gives the parts of each pipeline but the first; nothing: they cannot be read any more.
+  using Make = std::function<std::optional<engine::PipelineParts>()>;
+
+  EnduringPipeline(engine::PipelineParts first, Make make)
+      : make_(std::move(make)), pipeline_(MakePipeline(std::move(first))) {}
+
+  absl::Status Run(const std::stop_token& drain, const std::stop_token& stop) {
+    while (true) {
+      absl::Status ended = pipeline_->Run(drain, stop);
+      if (base::Payload(ended, engine::kPromotedPayload).empty()) return ended;
+      base::LogWarning("{}; beginning anew, which goes on if it does not", base::Message(ended));
+      // Servers that change places again and again are not to be asked all the time.
+      if (!base::Pause(kPromotionPause, drain)) return absl::OkStatus();
+      std::optional<engine::PipelineParts> parts = make_();
+      if (!parts.has_value()) return ended;
+      parts->options.startup_timeout = absl::InfiniteDuration();  // It has worked.
+      base::MutexLock lock(&mutex_);
+      pipeline_.reset();  // Before the next one takes its files.
+      pipeline_ = MakePipeline(*std::move(parts));
+    }
+  }
+
+  engine::PipelineStatus status() const {
+    base::MutexLock lock(&mutex_);
+    return pipeline_->status();
+  }
+
+ private:
+  static constexpr absl::Duration kPromotionPause = absl::Seconds(1);
+
+  const Make make_;
+  mutable base::Mutex mutex_;
+  std::unique_ptr<engine::Pipeline> pipeline_;  // Changed by Run's thread only, under the lock.
+};
+
+std::optional<engine::PipelineParts> LoadToRun(const Invocation& invocation,
+                                               const PipelineInput& input, const Options& options) {
   auto parts = LoadPipeline(invocation, input);
-  if (!parts.has_value()) return ExitCode::kUsage;
+  if (!parts.has_value()) return std::nullopt;
   parts->options.snapshot_only = options.snapshot_only;
   parts->options.until_current = options.until_current;
+  return parts;
+}
+
+ExitCode Run(const Invocation& invocation, const PipelineInput& input, const Options& options) {
+  auto parts = LoadToRun(invocation, input, options);
+  if (!parts.has_value()) return ExitCode::kUsage;
   if (options.until_current && !options.until_lsn.empty()) {
     return Fail(invocation.console, "--until-lsn and --until-current exclude each other",
                 ExitCode::kUsage);
@@ -88,12 +138,21 @@ ExitCode Run(const Invocation& invocation, const PipelineInput& input, const Opt
   const std::optional<std::string> listen = parts->admin_listen;
   const std::string name = parts->name();
   engine::Tap tap(TapOptionsOf(*parts));
-  if (listen.has_value()) parts->options.tap = &tap;
-  const auto pipeline = MakePipeline(*std::move(parts));
+  engine::Tap* const watched = listen.has_value() ? &tap : nullptr;
+  parts->options.tap = watched;
+  const std::optional<postgres::Lsn> until_lsn = parts->options.until_lsn;
+  EnduringPipeline pipeline(*std::move(parts), [&] {
+    auto anew = LoadToRun(invocation, input, options);
+    if (anew.has_value()) {
+      anew->options.tap = watched;
+      anew->options.until_lsn = until_lsn;
+    }
+    return anew;
+  });
   return Watch(invocation, listen, interrupt,
                {.run = [&](std::stop_token drain,
-                           std::stop_token stop) { return pipeline->Run(drain, stop); },
-                .status = [&] { return pipeline->status(); },
+                           std::stop_token stop) { return pipeline.Run(drain, stop); },
+                .status = [&] { return pipeline.status(); },
                 .tap = {&tap, TapFormat(name)}});
 }
 

@@ -62,6 +62,7 @@ absl::StatusOr<std::unique_ptr<Pipeline>> MakePart(std::optional<PipelineParts> 
   options.name = PartName(whole.name, part);
   options.source_name = whole.source_name;
   options.until_current = whole.until_current;
+  options.startup_timeout = whole.startup_timeout;
   // A sink without a place of its own for its checkpoint begins where the group stands. What an
   // earlier owner of the part wrote down here is older than that.
   options.state_directory = directory.path() + "/" + options.name;

@@ -200,6 +200,7 @@ std::optional<PipelineParts> BuildPipeline(const config::Node& root, const Regis
   parts.sinks = BuildSinks(file.sinks, registry, problems);
   parts.options.state_directory = file.state.directory;
   for (SinkNode& sink : parts.sinks) sink.letters_directory = file.state.directory;
+  parts.options.startup_timeout = file.startup_timeout;
   StreamLogOptions& log = parts.options.log;
   log.spool_directory = file.spool.directory.value_or(file.state.directory + "/spool");
   log.memory_bytes_max = file.spool.memory.bytes;

@@ -77,6 +77,12 @@ config::ConfigSpec<PipelineFile> PipelineFileSpec() {
       "admin", &PipelineFile::admin, AdminSpec(),
       "The HTTP port for metrics, status and what `pgflow tap` and `pgflow top` show; none "
       "unless it is written.");
+  spec.Field(
+          "startup_timeout", &PipelineFile::startup_timeout,
+          "How long `pgflow run` waits at its start for a source or a sink that is away, before it "
+          "gives up. What is wrong and not away (a password, a missing database) ends it at "
+          "once. Once all has worked, it waits as long as it takes.")
+      .Range(absl::ZeroDuration(), absl::Hours(24 * 365));
   spec.Field("tests", &PipelineFile::tests,
              "Tests of `transformers`, which `pgflow test` runs without any network: a list of "
              "{name, tables, given, expect} with changes {operation, table, before, after, "

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <absl/time/time.h>
+
 #include "base/bytes.h"
 #include "base/config/config_spec.h"
 #include "engine/api/registry.h"
@@ -39,6 +41,7 @@ struct PipelineFile {
   StateSection state;
   SpoolSection spool;
   std::optional<AdminSection> admin;
+  absl::Duration startup_timeout = absl::Minutes(1);
   config::Node tests;  // For chain_test_runner.h.
 };
 

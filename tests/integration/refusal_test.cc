@@ -50,11 +50,13 @@ class RefusalTest : public SharedServerTest {
 };
 
 TEST_F(RefusalTest, UnreachableSource) {
+  pipeline_.more = "startup_timeout: 1s\n";
   pipeline_.source_url = fmt::format("postgresql://postgres:{}@127.0.0.1:1/shop", kPassword);
   ExpectRefused({"source", "127.0.0.1", "1/shop"});
 }
 
 TEST_F(RefusalTest, UnreachableTarget) {
+  pipeline_.more = "startup_timeout: 1s\n";
   pipeline_.sinks = {
       fmt::format("postgres: {{url: \"postgresql://postgres:{}@127.0.0.1:1/shop\"}}", kPassword)};
   ExpectRefused({"sink postgres", "127.0.0.1", "1/shop"});
