@@ -57,8 +57,7 @@ struct ChosenTable {
   schemas::TableName table;
   bool published = false;  // The stream carries its changes.
   bool carried = true;     // And has done so since the table was copied, or was made.
-  // What happened to it, so that changes are missing from the stream: only another copy helps.
-  std::string gap{};
+  std::string gap{};       // Why changes of it are missing: only another copy helps.
 };
 
 // What the user asked this source for; the runtime acts on it.
@@ -109,8 +108,7 @@ class Source {
     return absl::UnimplementedError("this source cannot change its tables");
   }
 
-  // What ListTables said last is dealt with: those tables are copied from now on, or were. Gaps
-  // count from there.
+  // What ListTables said last is copied, or will be: gaps count from there.
   virtual absl::Status KeepTables(std::stop_token /*stop*/) { return absl::OkStatus(); }
 
   // A snapshot at a consistent point of the slot's log. The first call after OpenSlot created the
@@ -139,8 +137,7 @@ class Source {
   void set_telemetry(SourceTelemetry* telemetry) { telemetry_ = telemetry; }
   // The pipeline's name ([a-z0-9_]), for default names of slot and publication. Set before Open.
   void set_pipeline(std::string name) { pipeline_ = std::move(name); }
-  // Where it may keep files of its own. Set before Open; empty: nowhere.
-  void set_state_directory(std::string path) { state_directory_ = std::move(path); }
+  void set_state_directory(std::string path) { state_directory_ = std::move(path); }  // So, too.
 
  protected:
   std::string pipeline_ = "pgflow";
