@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -39,12 +40,19 @@ inline constexpr std::string_view kNeedsOthersPayload = "pgflow/needs-others";
 // there now. The table is started over at a later snapshot.
 inline constexpr std::string_view kStartOverPayload = "pgflow/start-over";
 
+// Returns when this process has the source's slot at that moment; it may wait for it. An error: it
+// will not get it, or was stopped.
+using ConfirmSlot = std::function<absl::Status(std::stop_token stop)>;
+
 struct SinkContext {
   std::string pipeline;
   std::string sink;      // Unique in the pipeline.
   std::string database;  // The source's; empty where nobody asked the source.
   // Of the pipeline, for a sink that has to remember something; it may not be there yet.
   std::string state_directory = ".pgflow";
+  // For a sink that can be another process's: asked between looking whose it is and taking it. Null:
+  // nobody else can run the pipeline now.
+  ConfirmSlot confirm_slot{};
 };
 
 // One table of a snapshot, as this sink is to see it.
@@ -96,6 +104,8 @@ class SnapshotLane {
   };
 
   virtual ~SnapshotLane() = default;
+  // From here on no earlier attempt at the same range can commit any more, where the sink keeps its
+  // own checkpoint: what the ledger says is final.
   virtual absl::Status BeginRange(const TablePlan& table, BlockRange range,
                                   RangeOptions options) = 0;
   // A row may have another table than the range's: a transformer routed it there.
@@ -114,6 +124,8 @@ class Sink {
   virtual ~Sink() = default;
 
   // Connects, or connects again after an error: what was not durable is rolled back and forgotten.
+  // The first call takes the sink from whoever had it. A later one never does: when another process
+  // has taken it meanwhile, that is kFailedPrecondition with kTakenOverPayload.
   virtual absl::Status Open(const SinkContext& context, std::stop_token stop) = 0;
 
   // The sink's own store, kept with the data; null when the runtime has to keep it. Owned by the

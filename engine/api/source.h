@@ -122,6 +122,10 @@ class Source {
   // kUnavailable with kSlotInUsePayload: another session has the slot. Can be run again.
   virtual absl::Status Run(StreamWriter& out, std::stop_token stop) = 0;
 
+  // Whether the server says, now, that the slot is held by Run's session. kUnavailable: it is not;
+  // another process may have it.
+  virtual absl::Status ConfirmSlot(std::stop_token /*stop*/) { return absl::OkStatus(); }
+
   // Everything that committed before `lsn` is durable downstream. Never goes backwards.
   virtual void Acknowledge(postgres::Lsn lsn) = 0;
 

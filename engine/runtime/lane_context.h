@@ -79,6 +79,7 @@ struct LaneContext {
   // Of the source (Source::TimelineEnd).
   std::function<absl::StatusOr<postgres::Lsn>(uint32_t timeline, std::stop_token)> timeline_end;
   std::function<void()> on_durable;  // A frontier moved; any lane's thread.
+  ConfirmSlot confirm_slot{};        // Null: there is no slot.
   LaneOptions options;
   // Chosen, but their changes do not come yet: not for the first snapshot.
   std::set<schemas::TableName> unpublished{};

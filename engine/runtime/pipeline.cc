@@ -129,6 +129,10 @@ absl::Status Pipeline::Start(const std::stop_token& stop) {
     source_->ReleaseSnapshot();
   }
   timeline_ = identity->timeline;
+  engine::ConfirmSlot confirm_slot;
+  if (!options_.snapshot_only) {
+    confirm_slot = [this](std::stop_token token) { return ConfirmSlot(std::move(token)); };
+  }
   context_ = std::make_unique<LaneContext>(LaneContext{
       .pipeline = options_.name,
       .log = log_,
@@ -148,6 +152,7 @@ absl::Status Pipeline::Start(const std::stop_token& stop) {
             return source_->TimelineEnd(timeline, std::move(token));
           },
       .on_durable = [this] { MoveFrontier(); },
+      .confirm_slot = confirm_slot,
       .options = options_.lane,
       .startup_timeout = options_.startup_timeout,
       .tap = options_.tap,
@@ -180,6 +185,23 @@ absl::StatusOr<std::shared_ptr<SnapshotSession>> Pipeline::OpenSession(postgres:
   std::shared_ptr<SnapshotSession> session = std::move(opened);
   session_ = session;
   return session;
+}
+
+// The stream may be on its way back, or another process may stream: then a sink waits here, as a
+// whole pipeline does at its start.
+absl::Status Pipeline::ConfirmSlot(std::stop_token stop) {
+  for (bool told = false;;) {
+    absl::Status status;
+    {
+      base::MutexLock lock(&source_mutex_);
+      status = source_->ConfirmSlot(stop);
+    }
+    if (!base::IsRetryable(status)) return status;
+    if (!std::exchange(told, true)) {
+      base::LogInfo("{}; waiting for it before a sink is taken over", base::Message(status));
+    }
+    if (!base::Pause(kStandbyInterval, stop)) return absl::CancelledError("stopped");
+  }
 }
 
 // The source's thread: reads, and connects again when the connection is lost.

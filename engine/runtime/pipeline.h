@@ -67,6 +67,7 @@ class Pipeline {
   // Waits for the source.
   absl::StatusOr<SourceIdentity> OpenSource(SlotState& slot, const std::stop_token& stop);
   void ReadSource(std::stop_token stop);
+  absl::Status ConfirmSlot(std::stop_token stop);
   absl::Status AwaitSlot(std::stop_token stop);
   absl::Status StartLanes(std::stop_token stop);
   absl::Status Supervise(std::stop_token drain, std::stop_token stop);

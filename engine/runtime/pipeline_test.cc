@@ -209,6 +209,29 @@ TEST_F(PipelineTest, ASecondRunStandsByUntilTheSlotIsFree) {
   EXPECT_TRUE(target_.WaitForDurable(postgres::Lsn(0x200)));
 }
 
+// Between the first look at the slot and the first write, a process may lose it.
+TEST_F(PipelineTest, ASinkIsTakenOnlyByWhoHasTheSlot) {
+  FakeTarget target;
+  server_.FailNext("confirm_slot", absl::UnavailableError("slot is not ours now"), 1000000);
+  server_.Write(events_.Stream("begin\ninsert items 1 a\ncommit"));
+  Start({&target});
+  const absl::Time deadline = absl::Now() + absl::Seconds(10);
+  while (server_.confirm_count() < 2 && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(1));
+  EXPECT_GE(server_.confirm_count(), 2);
+  EXPECT_EQ(target.open_count(), 0);
+  server_.StopFailing("confirm_slot");
+  EXPECT_TRUE(target.WaitForEvents(1));
+  EXPECT_EQ(Drain(), absl::OkStatus());
+}
+
+TEST_F(PipelineTest, AProcessThatNeverGetsTheSlotBackCanBeStopped) {
+  FakeTarget target;
+  server_.FailNext("confirm_slot", absl::UnavailableError("slot is not ours now"), 1000000);
+  Start({&target});
+  EXPECT_EQ(Drain(), absl::OkStatus());
+  EXPECT_EQ(target.open_count(), 0);
+}
+
 TEST_F(PipelineTest, EndsBeforeAPoint) {
   until_ = postgres::Lsn(0x300);
   Write("begin lsn=0/200\ninsert items 1 a\ncommit\nbegin lsn=0/300\ninsert items 2 b\ncommit");

@@ -96,7 +96,8 @@ absl::Status SinkLane::Attempt(std::stop_token stop) {
     if (!request.has_value()) return absl::OkStatus();  // This sink need not be there.
   }
   PGFLOW_RETURN_IF_ERROR(node_.sink->Open(
-      {context_.pipeline, node_.name, context_.identity.database, context_.state.directory()},
+      {context_.pipeline, node_.name, context_.identity.database, context_.state.directory(),
+       context_.confirm_slot},
       stop));
   store_ = node_.sink->checkpoint_store();
   if (store_ == nullptr) store_ = &own_store_;
@@ -214,7 +215,7 @@ absl::Status SinkLane::CopySnapshot(SinkCheckpoint& checkpoint, std::stop_token 
       {.sink = *node_.sink,
        .store = *store_,
        .names = {context_.pipeline, node_.name, context_.identity.database,
-                 context_.state.directory()},
+                 context_.state.directory(), {}},
        .transformers = context_.transformers,
        .open_session = context_.open_session,
        .statistics = statistics_,

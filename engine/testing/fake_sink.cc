@@ -223,7 +223,10 @@ absl::Status FakeTarget::MoveDurable() {
 }
 
 // What was not durable is gone, as after a crash.
-absl::Status FakeSink::Open(const SinkContext& /*context*/, std::stop_token /*stop*/) {
+absl::Status FakeSink::Open(const SinkContext& context, std::stop_token stop) {
+  if (!std::exchange(taken_, true) && context.confirm_slot != nullptr) {
+    PGFLOW_RETURN_IF_ERROR(context.confirm_slot(std::move(stop)));
+  }
   base::MutexLock lock(&target_.mutex_);
   ++target_.open_count_;
   target_.events_.resize(target_.durable_count_);

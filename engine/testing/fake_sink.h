@@ -119,6 +119,7 @@ class FakeSink final : public Sink {
 
  private:
   FakeTarget& target_;
+  bool taken_ = false;
 };
 
 }  // namespace pgflow::engine

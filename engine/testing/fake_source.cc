@@ -318,6 +318,11 @@ absl::Status FakeSource::Run(StreamWriter& out, std::stop_token stop) {
   return absl::Status(absl::StatusCode::kCancelled, "stopped");
 }
 
+absl::Status FakeSource::ConfirmSlot(std::stop_token /*stop*/) {
+  ++server_.confirm_count_;
+  return server_.errors_.Next("confirm_slot");
+}
+
 void FakeSource::Acknowledge(postgres::Lsn lsn) {
   base::MutexLock lock(&server_.mutex_);
   server_.acknowledged_ = std::max(server_.acknowledged_, lsn);

@@ -4,6 +4,7 @@
 // survives it: a new FakeSource continues from what was acknowledged.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <set>
@@ -47,16 +48,19 @@ class FakeServer {
   // The stream does not carry its changes until a Select.
   void SetUnpublished(const schemas::TableName& table);
   void SetIdentity(SourceIdentity identity);
-  // Calls: open, open_slot, open_snapshot, run, read, health.
+  // Calls: open, open_slot, confirm_slot, open_snapshot, run, read, health.
   void FailNext(std::string_view call, const absl::Status& error, int times = 1) {
     errors_.FailNext(call, error, times);
   }
+
+  void StopFailing(std::string_view call) { errors_.StopFailing(call); }
 
   postgres::Lsn acknowledged() const;
   int run_count() const;
   int snapshot_count() const;
   // Sessions that keep a snapshot now; the slot's own until it is asked for or released.
   int snapshots_held() const;
+  int confirm_count() const { return confirm_count_.load(); }
   bool WaitForAcknowledged(postgres::Lsn lsn, absl::Duration timeout = absl::Seconds(10)) const;
 
  private:
@@ -88,6 +92,7 @@ class FakeServer {
   absl::Status Deliver(const Step& step, StreamPoint tail, StreamWriter& out);
 
   ScriptOfErrors errors_;
+  std::atomic<int> confirm_count_{0};
   mutable base::Mutex mutex_;
   std::vector<Step> steps_ ABSL_GUARDED_BY(mutex_);
   std::map<schemas::TableName, Table> tables_ ABSL_GUARDED_BY(mutex_);
@@ -121,6 +126,7 @@ class FakeSource final : public Source {
   absl::StatusOr<std::unique_ptr<SnapshotSession>> OpenSnapshot(std::stop_token stop) override;
   void ReleaseSnapshot() override;
   absl::Status Run(StreamWriter& out, std::stop_token stop) override;
+  absl::Status ConfirmSlot(std::stop_token stop) override;
   void Acknowledge(postgres::Lsn lsn) override;
   absl::StatusOr<SlotHealth> Health(std::stop_token stop) override;
   absl::StatusOr<postgres::Lsn> CurrentLsn(std::stop_token stop) override;

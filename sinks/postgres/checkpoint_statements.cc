@@ -1,15 +1,23 @@
+#include "sinks/postgres/checkpoint_statements.h"
+
 #include <utility>
 
 #include "base/status.h"
 #include "engine/api/takeover.h"
 #include "postgres/types/sql_state.h"
-#include "sinks/postgres/checkpoint_store.h"
 
 namespace pgflow::sinks {
 
 using engine::BlockRange;
 using engine::StreamPoint;
 using postgres::Parameter;
+
+namespace {
+
+// In the error of a check that fails.
+constexpr std::string_view kNotOurs = "pgflow: the sink is not ours ";
+
+}  // namespace
 
 const std::array<postgres::Oid, 6> CheckpointStatements::kAdvanceTypes = {
     postgres::oid::kPgLsn, postgres::oid::kPgLsn, postgres::oid::kTimestamptz,
@@ -48,18 +56,33 @@ std::string CheckpointStatements::RangeSql(const postgres::Connection& connectio
   return fmt::format(
       "INSERT INTO {0}.finished_range (pipeline, sink, schema_name, table_name, first_block,"
       " end_block) SELECT pipeline, sink, {1}, {2}, {3}, {4} FROM (SELECT pipeline, sink, epoch"
-      " FROM {0}.checkpoint WHERE pipeline = {5} AND sink = {6} FOR SHARE) c WHERE epoch = {7}"
-      " ON CONFLICT (pipeline, sink, schema_name, table_name, first_block)"
-      " DO UPDATE SET end_block = EXCLUDED.end_block",
+      " FROM {0}.checkpoint WHERE {5} FOR SHARE) c WHERE epoch = {6}",
       schema_, connection.QuoteLiteral(table.schema), connection.QuoteLiteral(table.name),
-      range.first, range.end, connection.QuoteLiteral(pipeline_), connection.QuoteLiteral(sink_),
-      epoch());
+      range.first, range.end, Mine(connection), epoch());
 }
 
-std::string CheckpointStatements::FenceSql(const postgres::Connection& connection) const {
+std::string CheckpointStatements::FindRangeSql(const postgres::Connection& connection,
+                                               const schemas::TableName& table,
+                                               BlockRange range) const {
   return fmt::format(
-      "SELECT FROM {}.checkpoint WHERE pipeline = {} AND sink = {} AND epoch = {} FOR SHARE",
-      schema_, connection.QuoteLiteral(pipeline_), connection.QuoteLiteral(sink_), epoch());
+      "SELECT FROM {}.finished_range WHERE {} AND schema_name = {} AND table_name = {} AND "
+      "first_block = {} AND end_block = {}",
+      schema_, Mine(connection), connection.QuoteLiteral(table.schema),
+      connection.QuoteLiteral(table.name), range.first, range.end);
+}
+
+std::string CheckpointStatements::Mine(const postgres::Connection& connection) const {
+  return fmt::format("pipeline = {} AND sink = {}", connection.QuoteLiteral(pipeline_),
+                     connection.QuoteLiteral(sink_));
+}
+
+// A cast that fails by itself: what follows in the same string of statements, or pipeline, is not
+// run. It needs the count, or the planner would try it in advance.
+std::string CheckpointStatements::Check(const postgres::Connection& connection, bool lock) const {
+  return fmt::format(
+      "SELECT CASE WHEN count(*) = 1 THEN 1 ELSE ('{}' || count(*))::int END FROM (SELECT FROM "
+      "{}.checkpoint WHERE {} AND epoch = {}{}) held",
+      kNotOurs, schema_, Mine(connection), epoch(), lock ? " FOR SHARE" : "");
 }
 
 absl::Status CheckpointStatements::TakenOver() const {
@@ -73,9 +96,13 @@ absl::Status CheckpointStatements::TakenOver() const {
 }
 
 absl::Status CheckpointStatements::Explain(const absl::Status& status) const {
-  if (postgres::SqlStateOf(status) != "23502") return status;
-  if (base::Message(status).find("\"epoch\"") == std::string_view::npos) return status;
-  return TakenOver();
+  const std::string state = postgres::SqlStateOf(status);
+  const auto says = [&](std::string_view part) {
+    return base::Message(status).find(part) != std::string_view::npos;
+  };
+  const bool moved = state == "23502" && says("\"epoch\"");
+  const bool checked = state == "22P02" && says(kNotOurs);
+  return moved || checked ? TakenOver() : status;
 }
 
 }  // namespace pgflow::sinks

@@ -1,8 +1,11 @@
 #include "sinks/postgres/checkpoint_store.h"
 
+#include <algorithm>
 #include <map>
+#include <random>
 #include <utility>
 
+#include "base/log.h"
 #include "base/status.h"
 #include "postgres/types/sql_state.h"
 #include "sinks/postgres/target_session.h"
@@ -19,6 +22,7 @@ using postgres::Lsn;
 Lsn ToLsn(std::string_view text) { return Lsn::Parse(text).value_or(Lsn()); }
 
 // fillfactor: the row is updated by every window, and must find room for that on its page.
+// A row without a slot says that somebody has the sink, and has not begun.
 constexpr const char* kTablesSql =
     "CREATE TABLE IF NOT EXISTS {0}.checkpoint ("
     " pipeline text NOT NULL, sink text NOT NULL, system_identifier numeric(20) NOT NULL,"
@@ -37,21 +41,33 @@ constexpr const char* kTablesSql =
     " table_name text NOT NULL, first_block bigint NOT NULL, end_block bigint NOT NULL,"
     " PRIMARY KEY (pipeline, sink, schema_name, table_name, first_block))";
 
+// How long a transaction that is committing just now may take, and how often a session that does
+// not end is told to.
+constexpr const char* kLockPatience = "SET LOCAL lock_timeout = '2s'";
+constexpr int kTakesMax = 5;
+
+// Epochs are compared for being equal only. Nobody draws one that was used before, so that who
+// wrote one and got no answer can see later whether it was written.
+int64_t NewEpoch() {
+  std::random_device random;
+  const uint64_t bits = (uint64_t{random()} << 32) | random();
+  return static_cast<int64_t>((bits >> 2) | 1);
+}
+
 }  // namespace
 
 PostgresCheckpointStore::PostgresCheckpointStore(std::string url,
                                                  std::shared_ptr<CheckpointStatements> statements)
     : url_(std::move(url)), statements_(std::move(statements)) {}
 
-absl::Status PostgresCheckpointStore::Connect() {
-  if (connection_ != nullptr && connection_->healthy()) return absl::OkStatus();
+absl::Status PostgresCheckpointStore::Connect(std::string_view role) {
+  if (connection_ != nullptr && connection_->StillThere()) return absl::OkStatus();
   connection_.reset();
   PGFLOW_ASSIGN_OR_RETURN(
       TargetSession session,
-      OpenTargetSession(
-          url_, SessionJob::kCheckpoint,
-          fmt::format("pgflow {} {} checkpoint", statements_->pipeline(), statements_->sink()), "",
-          stop_));
+      OpenTargetSession(url_, SessionJob::kCheckpoint,
+                        SessionName(statements_->pipeline(), statements_->sink(), role), "",
+                        stop_));
   connection_ = std::move(session.connection);
   return absl::OkStatus();
 }
@@ -66,18 +82,81 @@ absl::StatusOr<postgres::Result> PostgresCheckpointStore::Run(const std::string&
   return result;
 }
 
-absl::Status PostgresCheckpointStore::Open(std::stop_token stop) {
+// Whoever reads the epoch, then sees that the slot is its own, and then changes that very epoch has
+// had the slot in between: nobody who lost it can take the sink from who has it now.
+absl::Status PostgresCheckpointStore::Open(const engine::ConfirmSlot& confirm_slot,
+                                           std::stop_token stop) {
   const base::MutexLock lock(&mutex_);
   stop_ = std::move(stop);
   PGFLOW_RETURN_IF_ERROR(Connect());
   PGFLOW_RETURN_IF_ERROR(CreateTables());
-  // Waits for a transaction of the pgflow that we replace, if one is committing right now.
-  PGFLOW_ASSIGN_OR_RETURN(
-      const postgres::Result taken,
-      Run(fmt::format("UPDATE {}.checkpoint SET epoch = epoch + 1 WHERE {} RETURNING epoch",
-                      statements_->schema(), Mine())));
-  statements_->set_epoch(taken.row_count() == 0 ? 0 : taken.integer(0, 0));
-  return absl::OkStatus();
+  while (true) {
+    PGFLOW_ASSIGN_OR_RETURN(const std::optional<int64_t> found, ReadEpoch());
+    const bool ours = found.has_value() && std::ranges::find(epochs_, *found) != epochs_.end();
+    held_ = held_ || ours;
+    if (held_ && !ours) return statements_->TakenOver();
+    if (!ours && confirm_slot != nullptr) {
+      PGFLOW_RETURN_IF_ERROR(confirm_slot(stop_));
+      PGFLOW_RETURN_IF_ERROR(Connect());  // That may have taken long.
+    }
+    const int64_t epoch = NewEpoch();
+    epochs_.push_back(epoch);
+    PGFLOW_ASSIGN_OR_RETURN(const bool taken, Take(found, epoch));
+    if (!taken) continue;
+    held_ = true;
+    epochs_ = {epoch};
+    statements_->set_epoch(epoch);
+    EndOtherSessions();
+    return absl::OkStatus();
+  }
+}
+
+absl::StatusOr<std::optional<int64_t>> PostgresCheckpointStore::ReadEpoch() {
+  PGFLOW_ASSIGN_OR_RETURN(const postgres::Result row,
+                          Run(fmt::format("SELECT epoch FROM {}.checkpoint WHERE {}",
+                                          statements_->schema(), Mine())));
+  if (row.row_count() == 0) return std::optional<int64_t>();
+  return row.integer(0, 0);
+}
+
+// Waits for a transaction of the pgflow that we replace, or of our own lost session, if one is
+// committing right now; it holds the row. One that does not end is of a process that hangs.
+absl::StatusOr<bool> PostgresCheckpointStore::Take(std::optional<int64_t> from, int64_t epoch) {
+  for (int attempt = 1;; ++attempt) {
+    absl::StatusOr<bool> taken = TakeOnce(from, epoch);
+    const bool locked = postgres::SqlStateOf(taken.status()) == "55P03";
+    if (!locked || attempt == kTakesMax) return taken;
+    PGFLOW_RETURN_IF_ERROR(Connect());
+    EndOtherSessions();
+  }
+}
+
+absl::StatusOr<bool> PostgresCheckpointStore::TakeOnce(std::optional<int64_t> from, int64_t epoch) {
+  std::string sql;
+  if (from.has_value()) {
+    sql = fmt::format("UPDATE {}.checkpoint SET epoch = {} WHERE {} AND epoch = {}",
+                      statements_->schema(), epoch, Mine(), *from);
+  } else {
+    sql = fmt::format(
+        "INSERT INTO {}.checkpoint (pipeline, sink, system_identifier, timeline, database, slot,"
+        " commit_lsn, end_lsn, epoch) VALUES ({}, {}, 0, 0, '', '', '0/0', '0/0', {})"
+        " ON CONFLICT (pipeline, sink) DO NOTHING",
+        statements_->schema(), Literal(statements_->pipeline()), Literal(statements_->sink()),
+        epoch);
+  }
+  PGFLOW_ASSIGN_OR_RETURN(const postgres::Result taken,
+                          Run(fmt::format("{}; {}", kLockPatience, sql)));
+  return taken.affected_rows() == 1;
+}
+
+// Of a process that hangs, or lost by a network: the epoch keeps them from committing, and their
+// locks would keep us from working.
+void PostgresCheckpointStore::EndOtherSessions() {
+  const absl::Status ended = EndSinkSessions(*connection_, statements_->pipeline(),
+                                             statements_->sink(), stop_);
+  if (ended.ok()) return;
+  base::LogDebug("cannot end other sessions of sink {}: {}", statements_->sink(),
+                 base::Message(ended));
 }
 
 absl::Status PostgresCheckpointStore::CreateTables() {
@@ -95,25 +174,14 @@ absl::Status PostgresCheckpointStore::CreateTables() {
   return Run(sql).status();
 }
 
-std::string PostgresCheckpointStore::Mine() const {
-  return fmt::format("pipeline = {} AND sink = {}", Literal(statements_->pipeline()),
-                     Literal(statements_->sink()));
-}
-
 std::string PostgresCheckpointStore::OfTable(const schemas::TableName& table) const {
   return fmt::format("{} AND schema_name = {} AND table_name = {}", Mine(), Literal(table.schema),
                      Literal(table.name));
 }
 
-absl::Status PostgresCheckpointStore::Change(const std::vector<std::string>& sql, bool fenced) {
-  std::string all = "BEGIN;";
+absl::Status PostgresCheckpointStore::Change(const std::vector<std::string>& sql) {
+  std::string all = "BEGIN;" + statements_->FenceSql(*connection_) + ";";
   for (const std::string& statement : sql) all += statement + ";";
-  if (fenced) {
-    all += fmt::format(
-        "UPDATE {}.checkpoint SET updated_at = now(),"
-        " epoch = CASE WHEN epoch = {} THEN epoch END WHERE {};",
-        statements_->schema(), statements_->epoch(), Mine());
-  }
   return Run(all + "COMMIT").status();
 }
 
@@ -121,7 +189,7 @@ absl::StatusOr<std::optional<SinkCheckpoint>> PostgresCheckpointStore::Peek(std:
   {
     const base::MutexLock lock(&mutex_);
     stop_ = std::move(stop);
-    PGFLOW_RETURN_IF_ERROR(Connect());
+    PGFLOW_RETURN_IF_ERROR(Connect("peek"));
     PGFLOW_ASSIGN_OR_RETURN(const bool exists, TablesExist());
     if (!exists) return std::optional<SinkCheckpoint>();
   }
@@ -141,9 +209,11 @@ absl::StatusOr<std::optional<SinkCheckpoint>> PostgresCheckpointStore::Load() {
   PGFLOW_ASSIGN_OR_RETURN(
       const postgres::Result row,
       Run(fmt::format("SELECT system_identifier, timeline, database, slot, commit_lsn, end_lsn,"
-                      " snapshot_complete FROM {}.checkpoint WHERE {}",
+                      " snapshot_complete, epoch FROM {}.checkpoint WHERE {}",
                       statements_->schema(), Mine())));
-  if (row.row_count() == 0) return std::optional<SinkCheckpoint>();
+  const int64_t epoch = row.row_count() == 0 ? 0 : row.integer(0, 7);
+  if (statements_->epoch() != 0 && epoch != statements_->epoch()) return statements_->TakenOver();
+  if (row.row_count() == 0 || row.at(0, 3).empty()) return std::optional<SinkCheckpoint>();
   SinkCheckpoint checkpoint;
   const std::string identifier = row.text(0, 0);
   checkpoint.identity.system_identifier = std::strtoull(identifier.c_str(), nullptr, 10);
@@ -195,29 +265,15 @@ absl::Status PostgresCheckpointStore::Begin(const engine::SourceIdentity& identi
   const base::MutexLock lock(&mutex_);
   PGFLOW_RETURN_IF_ERROR(Connect());
   const std::string& schema = statements_->schema();
-  PGFLOW_RETURN_IF_ERROR(Run(fmt::format("BEGIN; DELETE FROM {0}.finished_range WHERE {1};"
-                                         "DELETE FROM {0}.table_progress WHERE {1}",
-                                         schema, Mine()))
-                             .status());
-  PGFLOW_ASSIGN_OR_RETURN(
-      const postgres::Result taken,
-      Run(fmt::format(
-          "INSERT INTO {0}.checkpoint AS c (pipeline, sink, system_identifier, timeline, database,"
-          " slot, commit_lsn, end_lsn, epoch) VALUES ({1}, {2}, {3}, {4}, {5}, {6}, '{7}', '{8}',"
-          // Not 1: a pgflow from before the row was removed must not match.
-          " (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)"
-          " ON CONFLICT (pipeline, sink) DO UPDATE SET system_identifier = "
-          "EXCLUDED.system_identifier, timeline = EXCLUDED.timeline, database = EXCLUDED.database,"
-          " slot = EXCLUDED.slot, commit_lsn = EXCLUDED.commit_lsn, end_lsn = EXCLUDED.end_lsn,"
-          " commit_time = NULL, snapshot_complete = false, updated_at = now(), epoch = c.epoch + 1"
-          " RETURNING epoch",
-          schema, Literal(statements_->pipeline()), Literal(statements_->sink()),
-          identity.system_identifier, identity.timeline, Literal(identity.database),
-          Literal(identity.slot), start.commit_lsn, start.end_lsn)));
-  const int64_t epoch = taken.integer(0, 0);
-  PGFLOW_RETURN_IF_ERROR(Run("COMMIT").status());
-  statements_->set_epoch(epoch);
-  return absl::OkStatus();
+  return Change(
+      {fmt::format("DELETE FROM {}.finished_range WHERE {}", schema, Mine()),
+       fmt::format("DELETE FROM {}.table_progress WHERE {}", schema, Mine()),
+       fmt::format("UPDATE {}.checkpoint SET system_identifier = {}, timeline = {}, database = {},"
+                   " slot = {}, commit_lsn = '{}', end_lsn = '{}', commit_time = NULL,"
+                   " snapshot_complete = false, updated_at = now() WHERE {}",
+                   schema, identity.system_identifier, identity.timeline,
+                   Literal(identity.database), Literal(identity.slot), start.commit_lsn,
+                   start.end_lsn, Mine())});
 }
 
 absl::Status PostgresCheckpointStore::BeginTable(const TableProgress& progress) {
@@ -241,46 +297,42 @@ absl::Status PostgresCheckpointStore::BeginTable(const TableProgress& progress) 
   for (const BlockRange& range : progress.finished) {
     sql.push_back(statements_->RangeSql(*connection_, progress.table, range));
   }
-  return Change(sql, true);
+  return Change(sql);
 }
 
 absl::Status PostgresCheckpointStore::FinishRange(const schemas::TableName& table,
                                                   BlockRange range) {
   const base::MutexLock lock(&mutex_);
   PGFLOW_RETURN_IF_ERROR(Connect());
-  return Change({statements_->RangeSql(*connection_, table, range)}, true);
+  return Change({statements_->RangeSql(*connection_, table, range) + " ON CONFLICT DO NOTHING"});
 }
 
 absl::Status PostgresCheckpointStore::FinishTable(const schemas::TableName& table) {
   const base::MutexLock lock(&mutex_);
   PGFLOW_RETURN_IF_ERROR(Connect());
   return Change({fmt::format("UPDATE {}.table_progress SET complete = true WHERE {}",
-                             statements_->schema(), OfTable(table))},
-                true);
+                             statements_->schema(), OfTable(table))});
 }
 
 absl::Status PostgresCheckpointStore::FinishSnapshot() {
   const base::MutexLock lock(&mutex_);
   PGFLOW_RETURN_IF_ERROR(Connect());
-  return Change({fmt::format("UPDATE {}.checkpoint SET snapshot_complete = true WHERE {}",
-                             statements_->schema(), Mine())},
-                true);
+  return Change({fmt::format("UPDATE {}.checkpoint SET snapshot_complete = true, updated_at = now() WHERE {}",
+                             statements_->schema(), Mine())});
 }
 
 absl::Status PostgresCheckpointStore::AdvanceStream(StreamPoint point) {
   const base::MutexLock lock(&mutex_);
   PGFLOW_RETURN_IF_ERROR(Connect());
   return Change({fmt::format("UPDATE {}.checkpoint SET commit_lsn = '{}', end_lsn = '{}' WHERE {}",
-                             statements_->schema(), point.commit_lsn, point.end_lsn, Mine())},
-                true);
+                             statements_->schema(), point.commit_lsn, point.end_lsn, Mine())});
 }
 
 absl::Status PostgresCheckpointStore::FollowTimeline(uint32_t timeline) {
   const base::MutexLock lock(&mutex_);
   PGFLOW_RETURN_IF_ERROR(Connect());
   return Change({fmt::format("UPDATE {}.checkpoint SET timeline = {} WHERE {}",
-                             statements_->schema(), timeline, Mine())},
-                true);
+                             statements_->schema(), timeline, Mine())});
 }
 
 absl::Status PostgresCheckpointStore::Forget() {
@@ -291,8 +343,9 @@ absl::Status PostgresCheckpointStore::Forget() {
   PGFLOW_RETURN_IF_ERROR(
       Change({fmt::format("DELETE FROM {}.finished_range WHERE {}", schema, Mine()),
               fmt::format("DELETE FROM {}.table_progress WHERE {}", schema, Mine()),
-              fmt::format("DELETE FROM {}.checkpoint WHERE {}", schema, Mine())},
-             false));
+              fmt::format("DELETE FROM {}.checkpoint WHERE {}", schema, Mine())}));
+  statements_->set_epoch(0);
+  held_ = false;
   return DropOrigins(*connection_, statements_->Origin(), stop_);
 }
 

@@ -2,15 +2,13 @@
 // pgflow that was replaced.
 #pragma once
 
-#include <array>
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
-#include <span>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -22,51 +20,9 @@
 #include "engine/api/checkpoint.h"
 #include "engine/api/sink.h"
 #include "postgres/client/connection.h"
+#include "sinks/postgres/checkpoint_statements.h"
 
 namespace pgflow::sinks {
-
-// What the sink's sessions write into their own transactions. Texts are kept for Parameter.
-class CheckpointStatements {
- public:
-  CheckpointStatements(std::string schema, std::string pipeline, std::string sink);
-
-  // Moves the stream's checkpoint; fails with NOT NULL on `epoch` when another pgflow took over,
-  // touches no row when there is no checkpoint. Parameters: see Advance.
-  const std::string& advance_sql() const { return advance_sql_; }
-  std::span<const postgres::Oid> advance_types() const { return kAdvanceTypes; }
-  struct Advance {
-    std::array<std::string, 6> texts;
-    std::array<postgres::Parameter, 6> parameters;
-  };
-  void Fill(engine::StreamPoint point, absl::Time commit_time, Advance& out) const;
-
-  // Enters a finished range; touches no row when another pgflow took over.
-  std::string RangeSql(const postgres::Connection& connection, const schemas::TableName& table,
-                       engine::BlockRange range) const;
-  // Only that check: gives one row, or none.
-  std::string FenceSql(const postgres::Connection& connection) const;
-
-  const std::string& schema() const { return schema_; }
-  const std::string& pipeline() const { return pipeline_; }
-  const std::string& sink() const { return sink_; }
-  // The replication origin of what the stream applies.
-  std::string Origin() const { return "pgflow_" + pipeline_ + "_" + sink_; }
-  int64_t epoch() const { return epoch_.load(); }
-  void set_epoch(int64_t epoch) { epoch_.store(epoch); }
-
-  // "another pgflow has taken over" instead of the server's words, when `status` is that.
-  absl::Status Explain(const absl::Status& status) const;
-  absl::Status TakenOver() const;
-
- private:
-  static const std::array<postgres::Oid, 6> kAdvanceTypes;
-
-  std::string schema_;  // Quoted.
-  std::string pipeline_;
-  std::string sink_;
-  std::string advance_sql_;
-  std::atomic<int64_t> epoch_{0};
-};
 
 // Thread-safe. Has a connection of its own, made when it is needed and again after an error.
 class PostgresCheckpointStore final : public engine::CheckpointStore {
@@ -78,8 +34,10 @@ class PostgresCheckpointStore final : public engine::CheckpointStore {
     before_forget_ = std::move(end_sessions);
   }
 
-  // Creates the tables that are missing and takes the sink over (a new epoch).
-  absl::Status Open(std::stop_token stop);
+  // Creates the tables that are missing and takes the sink, with a new epoch: from anybody at the
+  // first call, once `confirm_slot` (may be null) says who we are; later only from ourselves, which
+  // ends what our own lost sessions were about to commit. kFailedPrecondition: it is another's.
+  absl::Status Open(const engine::ConfirmSlot& confirm_slot, std::stop_token stop);
 
   // Instead of Open: reads, and takes nothing over.
   absl::StatusOr<std::optional<engine::SinkCheckpoint>> Peek(std::stop_token stop);
@@ -95,19 +53,27 @@ class PostgresCheckpointStore final : public engine::CheckpointStore {
   absl::Status Forget() override;
 
  private:
-  absl::Status Connect() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Connect(std::string_view role = "checkpoint") ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CreateTables() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<bool> TablesExist() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // BEGIN, the epoch's check, `sql` (a statement each), COMMIT.
-  absl::Status Change(const std::vector<std::string>& sql, bool fenced)
+  // Whose the sink is; nothing when it was never taken.
+  absl::StatusOr<std::optional<int64_t>> ReadEpoch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // False: meanwhile it is no longer `from`'s.
+  absl::StatusOr<bool> Take(std::optional<int64_t> from, int64_t epoch)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<bool> TakeOnce(std::optional<int64_t> from, int64_t epoch)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndOtherSessions() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `sql` (a statement each) in one transaction that proves the epoch.
+  absl::Status Change(const std::vector<std::string>& sql) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<postgres::Result> Run(const std::string& sql)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string Literal(std::string_view text) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return connection_->QuoteLiteral(text);
   }
-  // "pipeline = '..' AND sink = '..'"
-  std::string Mine() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string Mine() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return statements_->Mine(*connection_);
+  }
   std::string OfTable(const schemas::TableName& table) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status LoadTables(engine::SinkCheckpoint& checkpoint) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -117,6 +83,9 @@ class PostgresCheckpointStore final : public engine::CheckpointStore {
   mutable base::Mutex mutex_;
   std::stop_token stop_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<postgres::Connection> connection_ ABSL_GUARDED_BY(mutex_);
+  bool held_ ABSL_GUARDED_BY(mutex_) = false;  // It was ours once.
+  // Epochs that may be ours: the last one, and what was written since without an answer.
+  std::vector<int64_t> epochs_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace pgflow::sinks

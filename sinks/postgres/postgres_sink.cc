@@ -41,11 +41,11 @@ absl::Status PostgresSink::Open(const engine::SinkContext& context, std::stop_to
     store_ = std::make_unique<PostgresCheckpointStore>(config_.url.value(), statements_);
     store_->set_before_forget([this] { applier_.reset(); });
   }
-  PGFLOW_RETURN_IF_ERROR(store_->Open(stop));
+  PGFLOW_RETURN_IF_ERROR(store_->Open(context.confirm_slot, stop));
   PGFLOW_ASSIGN_OR_RETURN(
       TargetSession session,
       OpenTargetSession(config_.url.value(), SessionJob::kApply,
-                        fmt::format("pgflow {} {}", context.pipeline, context.sink),
+                        SessionName(context.pipeline, context.sink, ""),
                         statements_->Origin(), stop));
   if (!session.replica_role) {
     base::LogInfo(
@@ -72,7 +72,7 @@ absl::StatusOr<TargetSession> PostgresSink::ConnectForTables(std::stop_token sto
   PGFLOW_ASSIGN_OR_RETURN(
       TargetSession session,
       OpenTargetSession(config_.url.value(), SessionJob::kLane,
-                        fmt::format("pgflow {} {} tables", context_.pipeline, context_.sink), "",
+                        SessionName(context_.pipeline, context_.sink, "tables"), "",
                         stop));
   PGFLOW_RETURN_IF_ERROR(TakeFreeOrigin(session, statements_->Origin(), std::move(stop)));
   return session;
@@ -90,7 +90,8 @@ absl::Status PostgresSink::PrepareSnapshot(const schemas::DatabaseDefinition& de
                                            std::stop_token stop) {
   definition_ = std::make_shared<const schemas::DatabaseDefinition>(definition);
   PGFLOW_ASSIGN_OR_RETURN(const TargetSession session, ConnectForTables(stop));
-  return SnapshotTarget(*session.connection, config_, *definition_, stop).Prepare(tables, resumed);
+  TargetChange change(*session.connection, *statements_, stop);
+  return SnapshotTarget(change, config_, *definition_, stop).Prepare(tables, resumed);
 }
 
 absl::StatusOr<engine::ResumeLimits> PostgresSink::LimitResuming(
@@ -103,14 +104,15 @@ absl::Status PostgresSink::ResetTables(const schemas::DatabaseDefinition& defini
                                        std::span<const engine::TablePlan> tables,
                                        std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(const TargetSession session, ConnectForTables(stop));
-  return SnapshotTarget(*session.connection, config_, definition, stop).Reset(tables);
+  TargetChange change(*session.connection, *statements_, stop);
+  return SnapshotTarget(change, config_, definition, stop).Reset(tables);
 }
 
 absl::StatusOr<std::unique_ptr<engine::SnapshotLane>> PostgresSink::OpenLane(std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(
       TargetSession session,
       OpenTargetSession(config_.url.value(), SessionJob::kLane,
-                        fmt::format("pgflow {} {} snapshot", context_.pipeline, context_.sink), "",
+                        SessionName(context_.pipeline, context_.sink, "snapshot"), "",
                         stop));
   PGFLOW_RETURN_IF_ERROR(TakeFreeOrigin(session, statements_->Origin(), std::move(stop)));
   return std::make_unique<PostgresLane>(std::move(session), config_, statements_, definition_);

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "engine/testing/sink_contract.h"
+#include "sinks/postgres/flush_tracker.h"
 #include "sinks/postgres/sink_fixture_test.h"
 
 namespace pgflow::sinks {
@@ -326,18 +327,58 @@ TEST_F(PostgresSinkTest, KeepsTheContract) {
 TEST_F(PostgresSinkTest, FencesOffTheOneBefore) {
   Sql("CREATE TABLE t (id int PRIMARY KEY)");
   builder_.Table("t (id int4 key)");
-  // Two of one process would meet at the replication origin.
-  const std::string role = MakeRole();
-  Sql("GRANT ALL ON t TO " + role);
-  config_.url = config::Secret(Server().url(database_, role));
   Start();
   ASSERT_EQ(ApplyOne("insert t 1"), absl::OkStatus());
-  const std::unique_ptr<engine::Sink> other = OpenSink();
+  // As if another one had taken the sink, whose sessions it may not end.
+  Sql("UPDATE pgflow.checkpoint SET epoch = epoch + 1");
   const absl::Status status = ApplyOne("insert t 2");
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
   EXPECT_NE(base::Message(status).find("taken over"), std::string_view::npos) << status;
   EXPECT_EQ(Rows("SELECT * FROM t"), "1");
   EXPECT_FALSE(sink_->checkpoint_store()->FinishSnapshot().ok());
+}
+
+// Positions as a server gives them, among them those at the start of a page and of a segment.
+TEST_F(PostgresSinkTest, KnowsWhatTheServerHasToFlush) {
+  constexpr uint64_t kPage = 8192;
+  const std::unique_ptr<postgres::Connection> connection = *Server().Connect(database_);
+  const auto number = [&](const std::string& sql) {
+    const auto row = connection->Execute(sql, {});
+    EXPECT_TRUE(row.ok()) << row.status();
+    return row.ok() ? static_cast<uint64_t>(row->integer(0, 0)) : 0;
+  };
+  const auto insert_after = [&](const std::string& sql) {
+    number(sql);
+    return number("SELECT pg_current_wal_insert_lsn() - '0/0'");
+  };
+  // Its commit flushes all before it.
+  const auto emit = [&](uint64_t bytes) {
+    return insert_after(
+        fmt::format("SELECT 1 FROM pg_logical_emit_message(true, '', repeat('x', {}))", bytes));
+  };
+  const auto flushed_soon = [&](uint64_t insert) {
+    const postgres::Lsn end = WalLayout().EndOfRecords(postgres::Lsn(insert));
+    const absl::Time deadline = absl::Now() + absl::Seconds(10);
+    while (absl::Now() < deadline) {
+      if (number("SELECT pg_current_wal_flush_lsn() - '0/0'") >= end.value()) return true;
+      absl::SleepFor(absl::Milliseconds(5));
+    }
+    return false;
+  };
+  bool at_page = false;
+  for (int i = 0; i < 200 && !at_page; ++i) {
+    const uint64_t before = emit(1000);
+    const uint64_t after = emit(1000);
+    const uint64_t overhead = after - before - 1000;
+    const uint64_t left = kPage - after % kPage;
+    if (before / kPage != after / kPage || left < overhead + 300) continue;
+    const uint64_t insert = emit(left - overhead);
+    at_page = insert % kPage == 24;
+    EXPECT_TRUE(flushed_soon(insert)) << insert;
+  }
+  EXPECT_TRUE(at_page);
+  const uint64_t insert = insert_after("SELECT 1 FROM pg_switch_wal()");
+  EXPECT_TRUE(flushed_soon(insert)) << insert;
 }
 
 TEST_F(PostgresSinkTest, SaysWhatIsDurable) {

@@ -19,6 +19,10 @@ constexpr const char* kIndexSettings =
 }  // namespace
 
 absl::Status SchemaWriter::Run(const std::string& sql, const std::string& object) {
+  return base::Annotate(change_.Run(sql), object);
+}
+
+absl::Status SchemaWriter::Execute(const std::string& sql, const std::string& object) {
   return base::Annotate(connection_.Execute(sql, stop_).status(), object);
 }
 
@@ -81,14 +85,14 @@ absl::Status SchemaWriter::Create(const PlannedTable& table) {
   if (exists) return absl::OkStatus();
   PGFLOW_RETURN_IF_ERROR(CreateNamespace(table.name().schema));
   const std::string object = "table " + table.name().ToString();
-  PGFLOW_RETURN_IF_ERROR(Run("BEGIN", object));
-  PGFLOW_RETURN_IF_ERROR(Run(table.CreateSql(), object));
+  PGFLOW_RETURN_IF_ERROR(base::Annotate(change_.Begin(), object));
+  PGFLOW_RETURN_IF_ERROR(Execute(table.CreateSql(), object));
   if (table.definition() != nullptr && table.definition()->identity_full) {
-    PGFLOW_RETURN_IF_ERROR(
-        Run(fmt::format("ALTER TABLE {} REPLICA IDENTITY FULL", QuoteTable(table.name())), object));
+    PGFLOW_RETURN_IF_ERROR(Execute(
+        fmt::format("ALTER TABLE {} REPLICA IDENTITY FULL", QuoteTable(table.name())), object));
   }
   PGFLOW_RETURN_IF_ERROR(SetDefaults(table));
-  PGFLOW_RETURN_IF_ERROR(Run("COMMIT", object));
+  PGFLOW_RETURN_IF_ERROR(base::Annotate(change_.Commit(), object));
   base::LogInfo("created {}", object);
   return absl::OkStatus();
 }
@@ -97,14 +101,14 @@ absl::Status SchemaWriter::SetDefaults(const PlannedTable& table) {
   for (const PlannedColumn& column : table.columns()) {
     if (column.definition == nullptr || column.definition->default_sql.empty()) continue;
     if (column.definition->generated != '\0') continue;
-    PGFLOW_RETURN_IF_ERROR(Run("SAVEPOINT pgflow_default", "default"));
+    PGFLOW_RETURN_IF_ERROR(Execute("SAVEPOINT pgflow_default", "default"));
     absl::Status status = SetDefault(table, column);
     if (status.ok()) continue;
-    if (postgres::SqlStateOf(status).empty()) return status;
+    if (base::IsRetryable(status) || postgres::SqlStateOf(status).empty()) return status;
     // A function that the target lacks, most likely. Replication does not need the default.
     base::LogWarning("table {}, column {}: its default was left out: {}", table.name().ToString(),
                      column.name, base::Message(status));
-    PGFLOW_RETURN_IF_ERROR(Run("ROLLBACK TO SAVEPOINT pgflow_default", "default"));
+    PGFLOW_RETURN_IF_ERROR(Execute("ROLLBACK TO SAVEPOINT pgflow_default", "default"));
   }
   return absl::OkStatus();
 }
@@ -116,16 +120,16 @@ absl::Status SchemaWriter::SetDefault(const PlannedTable& table, const PlannedCo
   if (sequence.has_value()) {
     const std::string& type = column.type_sql;
     const bool small = type == "integer" || type == "smallint";
-    PGFLOW_RETURN_IF_ERROR(Run(fmt::format("CREATE SEQUENCE IF NOT EXISTS {} AS {}", *sequence,
+    PGFLOW_RETURN_IF_ERROR(Execute(fmt::format("CREATE SEQUENCE IF NOT EXISTS {} AS {}", *sequence,
                                            small ? type : std::string("bigint")),
                                object));
   }
   PGFLOW_RETURN_IF_ERROR(
-      Run(fmt::format("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}", QuoteTable(table.name()),
+      Execute(fmt::format("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}", QuoteTable(table.name()),
                       name, column.definition->default_sql),
           object));
   if (!sequence.has_value()) return absl::OkStatus();
-  return Run(
+  return Execute(
       fmt::format("ALTER SEQUENCE {} OWNED BY {}.{}", *sequence, QuoteTable(table.name()), name),
       object);
 }
@@ -146,7 +150,11 @@ absl::Status SchemaWriter::FinishTable(const engine::TablePlan& plan) {
   if (found.row_count() == 0) return absl::OkStatus();
   const std::string object = "table " + table.name().ToString();
   const std::string key_sql = table.PrimaryKeySql();
-  if (!key_sql.empty() && !found.boolean(0, 0)) PGFLOW_RETURN_IF_ERROR(Run(key_sql, object));
+  if (!key_sql.empty() && !found.boolean(0, 0)) {
+    const absl::Status status = Run(key_sql, object);
+    // An earlier attempt, whose answer was lost, has just added it.
+    if (!status.ok() && postgres::SqlStateOf(status) != "42P16") return status;
+  }
   if (table.is_unchanged() && !plan.definition->identity_index_sql.empty()) {
     absl::Status status = Run(plan.definition->identity_index_sql, object);
     if (!status.ok() && postgres::SqlStateOf(status) != "42P07") return status;
@@ -164,7 +172,8 @@ absl::Status SchemaWriter::FinishParents(const TableDefinition& leaf) {
   if (key_sql.empty()) return absl::OkStatus();
   const std::string object = "table " + root->table.ToString();
   // Lanes may finish two partitions at once.
-  PGFLOW_RETURN_IF_ERROR(Run("BEGIN; SELECT pg_advisory_xact_lock(7308325411)", object));
+  PGFLOW_RETURN_IF_ERROR(base::Annotate(change_.Begin(), object));
+  PGFLOW_RETURN_IF_ERROR(Execute("SELECT pg_advisory_xact_lock(7308325411)", object));
   PGFLOW_ASSIGN_OR_RETURN(
       const bool ready,
       Ask(fmt::format("SELECT bool_and(i.indrelid IS NOT NULL) FILTER (WHERE p.isleaf)"
@@ -173,8 +182,8 @@ absl::Status SchemaWriter::FinishParents(const TableDefinition& leaf) {
                       " ON i.indrelid = p.relid AND i.indisprimary",
                       Regclass(root->table))));
   // The server takes the partitions' own keys over instead of building new ones.
-  if (ready) PGFLOW_RETURN_IF_ERROR(Run(key_sql, object));
-  return Run("COMMIT", object);
+  if (ready) PGFLOW_RETURN_IF_ERROR(Execute(key_sql, object));
+  return base::Annotate(change_.Commit(), object);
 }
 
 absl::Status SchemaWriter::Analyze(const TableName& table) {

@@ -11,15 +11,19 @@
 #include "postgres/client/connection.h"
 #include "schemas/table_definition.h"
 #include "sinks/postgres/planned_table.h"
+#include "sinks/postgres/target_change.h"
 
 namespace pgflow::sinks {
 
-// Short-lived; the connection is outside of a transaction and not in pipeline mode.
+// Short-lived, as `change` is.
 class SchemaWriter {
  public:
-  SchemaWriter(postgres::Connection& connection, const schemas::DatabaseDefinition& definition,
+  SchemaWriter(TargetChange& change, const schemas::DatabaseDefinition& definition,
                std::stop_token stop)
-      : connection_(connection), definition_(definition), stop_(std::move(stop)) {}
+      : change_(change),
+        connection_(change.connection()),
+        definition_(definition),
+        stop_(std::move(stop)) {}
 
   absl::Status CreateTypes();
   // With its schema, sequences and partitioned parents; without keys, which FinishTable adds.
@@ -30,7 +34,9 @@ class SchemaWriter {
   absl::Status Analyze(const schemas::TableName& table);
 
  private:
+  // In a transaction of its own; Execute: in the open one.
   absl::Status Run(const std::string& sql, const std::string& object);
+  absl::Status Execute(const std::string& sql, const std::string& object);
   absl::Status CreateNamespace(const std::string& name);
   absl::Status Create(const PlannedTable& table);
   absl::Status SetDefaults(const PlannedTable& table);
@@ -40,6 +46,7 @@ class SchemaWriter {
   absl::StatusOr<bool> Ask(const std::string& sql);
   std::string Regclass(const schemas::TableName& table) const;
 
+  TargetChange& change_;
   postgres::Connection& connection_;
   const schemas::DatabaseDefinition& definition_;
   std::stop_token stop_;

@@ -295,7 +295,8 @@ absl::Status PostgresLane::CommitRange(std::stop_token stop) {
 
 absl::Status PostgresLane::FinishTable(const engine::TablePlan& table, std::stop_token stop) {
   bound_schema_ = nullptr;  // It gets an index.
-  SchemaWriter writer(*session_.connection, *definition_, stop);
+  TargetChange change(*session_.connection, *checkpoint_, stop);
+  SchemaWriter writer(change, *definition_, stop);
   if (config_.create_schema) {
     absl::Status status = writer.FinishTable(table);
     if (postgres::SqlStateOf(status) == kUniqueViolation) {

@@ -11,7 +11,7 @@
 #include <absl/status/statusor.h>
 
 #include "engine/api/sink.h"
-#include "sinks/postgres/checkpoint_store.h"
+#include "sinks/postgres/checkpoint_statements.h"
 #include "sinks/postgres/copy_rows.h"
 #include "sinks/postgres/row_writer.h"
 #include "sinks/postgres/sink_config.h"

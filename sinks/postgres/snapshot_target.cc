@@ -110,7 +110,7 @@ absl::StatusOr<std::vector<TargetTablePtr>> TablesWithRows(postgres::Connection&
 absl::Status SnapshotTarget::Prepare(std::span<const TablePlan> fresh,
                                      std::span<const TablePlan> resumed) {
   if (config_.create_schema) {
-    SchemaWriter writer(connection_, definition_, stop_);
+    SchemaWriter writer(change_, definition_, stop_);
     PGFLOW_RETURN_IF_ERROR(writer.CreateTypes());
     for (const TablePlan& plan : fresh) PGFLOW_RETURN_IF_ERROR(writer.CreateTable(plan));
   }
@@ -167,16 +167,14 @@ absl::Status SnapshotTarget::Truncate(const std::vector<TargetTablePtr>& tables)
     names +=
         fmt::format("{}{}{}", names.empty() ? "" : ", ", table->only(), QuoteTable(table->name));
   }
-  const absl::Status status = connection_.Execute("TRUNCATE TABLE " + names, stop_).status();
+  const absl::Status status = change_.Run("TRUNCATE TABLE " + names);
   // 0A000: a table that is not emptied refers to one of these. 42501: only DELETE is allowed.
   const std::string state = postgres::SqlStateOf(status);
   if (state != "0A000" && state != "42501") return base::Annotate(status, "empty " + names);
   PGFLOW_RETURN_IF_ERROR(RefuseCascade(tables));
   for (const TargetTablePtr& table : tables) {
     PGFLOW_RETURN_IF_ERROR(base::Annotate(
-        connection_
-            .Execute(fmt::format("DELETE FROM {}{}", table->only(), QuoteTable(table->name)), stop_)
-            .status(),
+        change_.Run(fmt::format("DELETE FROM {}{}", table->only(), QuoteTable(table->name))),
         "empty " + table->name.ToString()));
   }
   return absl::OkStatus();
@@ -209,7 +207,7 @@ absl::Status SnapshotTarget::Reset(std::span<const TablePlan> plans) {
   std::vector<schemas::TableName> names;
   for (const TablePlan& plan : plans) names.push_back(plan.schema->table);
   PGFLOW_ASSIGN_OR_RETURN(TargetTables targets, LoadTargetTables(connection_, names, stop_));
-  SchemaWriter writer(connection_, definition_, stop_);
+  SchemaWriter writer(change_, definition_, stop_);
   TargetTables emptied;
   std::vector<const TablePlan*> created;
   for (const TablePlan& plan : plans) {

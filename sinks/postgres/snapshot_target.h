@@ -12,6 +12,7 @@
 #include "engine/api/sink.h"
 #include "postgres/client/connection.h"
 #include "sinks/postgres/sink_config.h"
+#include "sinks/postgres/target_change.h"
 #include "sinks/postgres/target_table.h"
 
 namespace pgflow::sinks {
@@ -35,9 +36,13 @@ absl::StatusOr<std::vector<TargetTablePtr>> TablesWithRows(postgres::Connection&
 // Short-lived; everything given must outlive it.
 class SnapshotTarget {
  public:
-  SnapshotTarget(postgres::Connection& connection, const PostgresSinkConfig& config,
+  SnapshotTarget(TargetChange& change, const PostgresSinkConfig& config,
                  const schemas::DatabaseDefinition& definition, std::stop_token stop)
-      : connection_(connection), config_(config), definition_(definition), stop_(std::move(stop)) {}
+      : change_(change),
+        connection_(change.connection()),
+        config_(config),
+        definition_(definition),
+        stop_(std::move(stop)) {}
 
   // All problems of all tables in one kFailedPrecondition.
   absl::Status Prepare(std::span<const engine::TablePlan> fresh,
@@ -53,6 +58,7 @@ class SnapshotTarget {
   absl::Status Empty(TargetTables tables);
   absl::Status RefuseCascade(const std::vector<TargetTablePtr>& tables);
 
+  TargetChange& change_;
   postgres::Connection& connection_;
   const PostgresSinkConfig& config_;
   const schemas::DatabaseDefinition& definition_;

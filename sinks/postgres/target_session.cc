@@ -13,6 +13,7 @@ namespace {
 
 constexpr absl::Duration kOriginPatience = absl::Milliseconds(500);
 constexpr absl::Duration kDropPatience = absl::Seconds(3);
+constexpr size_t kSessionNameMax = 63;
 constexpr int kFreeOriginsMax = 100;  // More than there are lanes.
 
 bool IsRefusal(const absl::Status& status) {
@@ -125,6 +126,34 @@ absl::StatusOr<bool> IsDecoded(postgres::Connection& connection, const std::stop
 
 }  // namespace
 
+std::string SessionName(const std::string& pipeline, const std::string& sink,
+                        std::string_view role) {
+  std::string name = fmt::format("pgflow {} {}", pipeline, sink);
+  if (!role.empty()) name += fmt::format(" {}", role);
+  if (name.size() <= kSessionNameMax) return name;
+  // The server would cut it, and sinks whose names begin alike would be one.
+  uint64_t hash = 14695981039346656037U;  // FNV-1a.
+  for (const char c : name) hash = (hash ^ static_cast<uint8_t>(c)) * 1099511628211U;
+  const std::string suffix = fmt::format("~{:016x}", hash);
+  return name.substr(0, kSessionNameMax - suffix.size()) + suffix;
+}
+
+absl::Status EndSinkSessions(postgres::Connection& connection, const std::string& pipeline,
+                             const std::string& sink, std::stop_token stop) {
+  std::string names;
+  for (const std::string_view role : {"", "checkpoint", "tables", "snapshot"}) {
+    names += names.empty() ? "" : ", ";
+    names += connection.QuoteLiteral(SessionName(pipeline, sink, role));
+  }
+  return connection
+      .Execute(fmt::format("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
+                           "application_name IN ({}) AND datname = current_database() AND "
+                           "usename = current_user AND pid <> pg_backend_pid()",
+                           names),
+               std::move(stop))
+      .status();
+}
+
 absl::Status TakeFreeOrigin(TargetSession& session, const std::string& origin,
                             std::stop_token stop) {
   postgres::Connection& connection = *session.connection;
@@ -198,6 +227,9 @@ absl::StatusOr<TargetSession> OpenTargetSession(const std::string& url, SessionJ
   TargetSession session;
   PGFLOW_ASSIGN_OR_RETURN(session.connection, postgres::Connection::Connect(options, stop));
   if (job != SessionJob::kCheckpoint) PGFLOW_RETURN_IF_ERROR(TakeReplicaRole(session, stop));
+  if (job == SessionJob::kApply) {
+    PGFLOW_ASSIGN_OR_RETURN(session.wal, ReadWalLayout(*session.connection, stop));
+  }
   if (!origin.empty()) PGFLOW_RETURN_IF_ERROR(TakeOrigin(session, origin, application_name, stop));
   if (job == SessionJob::kApply) {
     PGFLOW_ASSIGN_OR_RETURN(session.wal, ReadWalLayout(*session.connection, stop));

@@ -4,6 +4,7 @@
 #include <memory>
 #include <stop_token>
 #include <string>
+#include <string_view>
 
 #include <absl/status/statusor.h>
 
@@ -32,6 +33,15 @@ struct TargetSession {
 absl::StatusOr<TargetSession> OpenTargetSession(const std::string& url, SessionJob job,
                                                 const std::string& application_name,
                                                 const std::string& origin, std::stop_token stop);
+
+// The application_name of a sink's session, no longer than the server keeps; `role` says which of
+// them, and is empty for the one that applies the stream.
+std::string SessionName(const std::string& pipeline, const std::string& sink,
+                        std::string_view role);
+
+// Ends all other sessions of that sink, ours or of another process.
+absl::Status EndSinkSessions(postgres::Connection& connection, const std::string& pipeline,
+                             const std::string& sink, std::stop_token stop);
 
 // For sessions of which there are several: marks what this one writes with the first free one of
 // the origins `origin`_snapshot_1, `origin`_snapshot_2, ... Only where somebody decodes the

@@ -256,15 +256,14 @@ absl::Status WindowApplier::PollFlush(bool force, std::stop_token stop) {
   postgres::Connection& connection = session_.connection();
   if (force && !in_transaction_) {
     // Any commit that waits for its flush takes the earlier ones along.
-    PGFLOW_RETURN_IF_ERROR(
+    PGFLOW_RETURN_IF_ERROR(checkpoint_->Explain(
         connection
-            .Execute(
-                fmt::format("BEGIN; SET LOCAL synchronous_commit = local; UPDATE {}.checkpoint SET "
-                            "updated_at = now() WHERE pipeline = {} AND sink = {}; COMMIT",
-                            checkpoint_->schema(), connection.QuoteLiteral(checkpoint_->pipeline()),
-                            connection.QuoteLiteral(checkpoint_->sink())),
-                stop)
-            .status());
+            .Execute(fmt::format("BEGIN; SET LOCAL synchronous_commit = local; {}; UPDATE "
+                                 "{}.checkpoint SET updated_at = now() WHERE {}; COMMIT",
+                                 checkpoint_->FenceSql(connection), checkpoint_->schema(),
+                                 checkpoint_->Mine(connection)),
+                     stop)
+            .status()));
   }
   PGFLOW_ASSIGN_OR_RETURN(const postgres::Result flushed,
                           connection.Execute("SELECT pg_current_wal_flush_lsn()", stop));

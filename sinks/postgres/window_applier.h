@@ -12,7 +12,7 @@
 #include "engine/api/sink.h"
 #include "sinks/postgres/apply_session.h"
 #include "sinks/postgres/bulk_writer.h"
-#include "sinks/postgres/checkpoint_store.h"
+#include "sinks/postgres/checkpoint_statements.h"
 #include "sinks/postgres/flush_tracker.h"
 #include "sinks/postgres/row_writer.h"
 #include "sinks/postgres/sink_config.h"

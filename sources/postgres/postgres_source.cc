@@ -219,11 +219,23 @@ absl::Status PostgresSource::Run(engine::StreamWriter& out, std::stop_token stop
                        .server = identity_,
                        .acknowledged = &acknowledged_,
                        .receive_timeout = config_.replication.receive_timeout,
+                       .backend_pid = &walsender_pid_,
                        .telemetry = telemetry_},
                       *relations_, watch, out);
   absl::Status status = reader.Run(std::move(stop));
   streamed_to_ = std::max(streamed_to_, out.tail().end_lsn);
   return status;
+}
+
+absl::Status PostgresSource::ConfirmSlot(std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<SlotRow> row, ReadSlot(*control, slot(), stop));
+  const int ours = walsender_pid_.load();
+  if (ours != 0 && row.has_value() && row->active_pid == ours) return absl::OkStatus();
+  const bool taken = row.has_value() && row->active_pid.has_value();
+  return base::MakeStatus(
+      absl::StatusCode::kUnavailable, "slot {} is not ours now: {}", slot(),
+      taken ? fmt::format("pid {} of the server has it", *row->active_pid) : "nobody has it");
 }
 
 void PostgresSource::Acknowledge(Lsn lsn) {

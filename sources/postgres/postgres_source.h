@@ -43,6 +43,7 @@ class PostgresSource final : public engine::Source {
       std::stop_token stop) override;
   void ReleaseSnapshot() override { created_.reset(); }
   absl::Status Run(engine::StreamWriter& out, std::stop_token stop) override;
+  absl::Status ConfirmSlot(std::stop_token stop) override;
   void Acknowledge(postgres::Lsn lsn) override;
   absl::StatusOr<engine::SlotHealth> Health(std::stop_token stop) override;
   absl::StatusOr<postgres::Lsn> CurrentLsn(std::stop_token stop) override;
@@ -93,6 +94,7 @@ class PostgresSource final : public engine::Source {
   bool ran_ = false;
   bool captured_ = false;  // The DDL capture is there.
   std::atomic<uint64_t> acknowledged_{0};
+  std::atomic<int> walsender_pid_{0};  // On the server; 0: none streams to us.
 };
 
 }  // namespace pgflow::sources

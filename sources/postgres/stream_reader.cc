@@ -98,6 +98,7 @@ absl::Status StreamReader::Run(std::stop_token stop) {
     status = Loop(stop);
     // The server forgets what it was sending; so do we.
     out_.Cut();
+    options_.backend_pid->store(0);
     if (options_.telemetry != nullptr) options_.telemetry->open_transactions.store(0);
   }
   if (status.code() == absl::StatusCode::kCancelled && stop.stop_requested()) {
@@ -119,7 +120,11 @@ absl::Status StreamReader::Start(const std::stop_token& stop) {
   if (options_.origin == ChangeOrigin::kNone && !ServerLeavesOutReplicated()) {
     decoder_.LeaveOutReplicated();
   }
+  // Asked: the number that the protocol gives may be a pooler's own.
+  PGFLOW_ASSIGN_OR_RETURN(const postgres::Result backend,
+                          connection_->Execute("SELECT pg_backend_pid()", stop));
   PGFLOW_RETURN_IF_ERROR(connection_->BeginCopyBoth(StartCommand(), stop));
+  options_.backend_pid->store(static_cast<int>(backend.integer(0, 0)));
   base::LogInfo("slot {}: streaming from {} with protocol {}, {} values", options_.slot,
                 out_.tail().end_lsn, ProtocolVersion(connection_->server_version()),
                 relations_.wants_binary() ? "binary" : "text");

@@ -38,6 +38,7 @@ struct StreamReaderOptions {
   const std::atomic<uint64_t>* acknowledged = nullptr;  // Durable downstream.
   // A server that is asked and says nothing for so long is taken for gone.
   absl::Duration receive_timeout = absl::Minutes(1);
+  std::atomic<int>* backend_pid = nullptr;  // Set to the walsender's while it streams, else to 0.
   engine::SourceTelemetry* telemetry = nullptr;  // May be null.
 };
 
