@@ -180,9 +180,18 @@ absl::Status SnapshotRound::Perform(const Task& task, std::unique_ptr<SnapshotLa
     base::MutexLock lock(&store_mutex_);
     return context_.store.FinishTable(table.plan.source_table);
   }
+  PGFLOW_RETURN_IF_ERROR(lane->BeginRange(table.plan, task.range,
+                                          {.upsert = table.start == PlannedTable::Start::kResume,
+                                           .record = task.kind == Task::Kind::kRange,
+                                           .mode = task.mode,
+                                           .others_done = task.others_done}));
   if (task.again) {
+    // Behind BeginRange: now the earlier attempt has committed, or never will.
     PGFLOW_ASSIGN_OR_RETURN(const bool recorded, IsRecorded(task));
-    if (recorded) return absl::OkStatus();
+    if (recorded) {
+      lane = nullptr;  // It is inside the range's transaction.
+      return absl::OkStatus();
+    }
   }
   PGFLOW_ASSIGN_OR_RETURN(const RangeOutcome outcome, CopyRange(task, *lane, stop));
   if (outcome == RangeOutcome::kDone) return absl::OkStatus();
@@ -205,11 +214,6 @@ absl::StatusOr<RangeOutcome> SnapshotRound::CopyRange(const Task& task, Snapshot
   if (context_.dead_letter != nullptr) {
     PGFLOW_RETURN_IF_ERROR(context_.dead_letter->BeginRange(LetterRange(task)));
   }
-  PGFLOW_RETURN_IF_ERROR(lane.BeginRange(table.plan, task.range,
-                                         {.upsert = table.start == PlannedTable::Start::kResume,
-                                          .record = task.kind == Task::Kind::kRange,
-                                          .mode = task.mode,
-                                          .others_done = task.others_done}));
   uint64_t rows = 0;
   uint64_t bytes = 0;
   const auto consume = [&](Batch batch) {

@@ -19,6 +19,9 @@ using engine::WriteResult;
 constexpr size_t kCopyBufferBytes = 256 * base::kKiB;
 constexpr std::string_view kForeignKeyViolation = "23503";
 constexpr std::string_view kUniqueViolation = "23505";
+constexpr std::string_view kLockNotAvailable = "55P03";
+// How often the session of an earlier attempt at the range is told to end, 2 s apart.
+constexpr int kRangeLocksMax = 5;
 constexpr const char* kStage = "pg_temp.pgflow_stage";
 
 }  // namespace
@@ -62,8 +65,38 @@ absl::Status PostgresLane::BeginRange(const engine::TablePlan& table, engine::Bl
   options_ = options;
   copy_ = Copy::kNone;
   destination_ = binding_->sql_name;
-  PGFLOW_RETURN_IF_ERROR(Execute("BEGIN", {}));
+  PGFLOW_RETURN_IF_ERROR(BeginAlone());
   return options.upsert ? CreateStage() : absl::OkStatus();
+}
+
+// When this returns no transaction of an earlier attempt at the range is running any more: it has
+// committed or never will. Its session may not know yet that nobody listens.
+absl::Status PostgresLane::BeginAlone() {
+  postgres::Connection& connection = *session_.connection;
+  const std::string key = fmt::format(
+      "hashtextextended({}, 0)",
+      connection.QuoteLiteral(fmt::format("pgflow/{}/{}/{}/{}", checkpoint_->pipeline(),
+                                          checkpoint_->sink(), schemas::QuoteTable(source_table_),
+                                          range_.first)));
+  for (int attempt = 1;; ++attempt) {
+    absl::Status begun = Execute(
+        fmt::format("BEGIN; SET LOCAL lock_timeout = '2s'; SELECT pg_advisory_xact_lock({}); "
+                    "SET LOCAL lock_timeout = 0",
+                    key),
+        {});
+    if (postgres::SqlStateOf(begun) != kLockNotAvailable || attempt == kRangeLocksMax) {
+      return base::Annotate(begun, "begin a range of " + source_table_.ToString());
+    }
+    PGFLOW_RETURN_IF_ERROR(Execute("ROLLBACK", {}));
+    PGFLOW_RETURN_IF_ERROR(
+        Execute(fmt::format("SELECT pg_terminate_backend(l.pid) FROM pg_locks l, pg_database d, "
+                            "{} k WHERE d.datname = current_database() AND l.database = d.oid AND "
+                            "l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted AND "
+                            "l.classid::bigint = (k >> 32) & 4294967295 AND "
+                            "l.objid::bigint = k & 4294967295 AND l.pid <> pg_backend_pid()",
+                            key),
+                {}));
+  }
 }
 
 absl::Status PostgresLane::CreateStage() {
@@ -282,15 +315,32 @@ absl::Status PostgresLane::CommitRange(std::stop_token stop) {
   if (options_.upsert) PGFLOW_RETURN_IF_ERROR(MergeStage(stop));
   postgres::Connection& connection = *session_.connection;
   // synchronous_commit is the server's own setting here: durable when COMMIT returns.
-  const std::string entry = options_.record
-                                ? checkpoint_->RangeSql(connection, source_table_, range_)
-                                : checkpoint_->FenceSql(connection);
-  PGFLOW_ASSIGN_OR_RETURN(const postgres::Result entered, connection.Execute(entry, stop));
-  if (entered.affected_rows() != 1) {
+  if (!options_.record) {
+    return checkpoint_->Explain(Execute(checkpoint_->FenceSql(connection) + "; COMMIT", stop));
+  }
+  const absl::StatusOr<postgres::Result> entered =
+      connection.Execute(checkpoint_->RangeSql(connection, source_table_, range_), stop);
+  if (postgres::SqlStateOf(entered.status()) == kUniqueViolation) return Concede(stop);
+  PGFLOW_RETURN_IF_ERROR(entered.status());
+  if (entered->affected_rows() != 1) {
     Execute("ROLLBACK", stop).IgnoreError();
     return checkpoint_->TakenOver();
   }
   return Execute("COMMIT", stop);
+}
+
+// An earlier attempt at the range, whose answer was lost, has committed after all.
+absl::Status PostgresLane::Concede(std::stop_token stop) {
+  PGFLOW_RETURN_IF_ERROR(Execute("ROLLBACK", stop));
+  PGFLOW_ASSIGN_OR_RETURN(
+      const postgres::Result entry,
+      session_.connection->Execute(
+          checkpoint_->FindRangeSql(*session_.connection, source_table_, range_), stop));
+  if (entry.row_count() == 1) return absl::OkStatus();
+  return base::MakeStatus(absl::StatusCode::kInternal,
+                          "table {}: another range from block {} on is in the ledger than the one "
+                          "up to {}; `pgflow refresh --again` copies the table anew",
+                          source_table_.ToString(), range_.first, range_.end);
 }
 
 absl::Status PostgresLane::FinishTable(const engine::TablePlan& table, std::stop_token stop) {

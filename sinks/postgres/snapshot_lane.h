@@ -1,5 +1,6 @@
 // PostgresLane: one worker's connection to the target during the snapshot. A range is a
-// transaction: COPY, the ledger's entry, COMMIT.
+// transaction: COPY, the ledger's entry, COMMIT. Attempts at the same range come one after the
+// other, and one of them commits.
 #pragma once
 
 #include <memory>
@@ -35,6 +36,7 @@ class PostgresLane final : public engine::SnapshotLane {
 
  private:
   absl::Status Bind(const schemas::TableSchemaPtr& schema);
+  absl::Status BeginAlone();
   absl::Status CreateStage();
   // The rows that follow are of that table.
   absl::Status SwitchTo(const schemas::TableSchemaPtr& schema, std::stop_token stop);
@@ -55,6 +57,7 @@ class PostgresLane final : public engine::SnapshotLane {
   absl::Status Execute(const std::string& sql, std::stop_token stop);
   absl::Status WriteBatch(engine::Batch& batch, engine::WriteResult& result, std::stop_token stop);
   absl::Status CommitRange(std::stop_token stop);
+  absl::Status Concede(std::stop_token stop);
   // A missing parent row may still come.
   bool MayPass(const absl::Status& status) const;
   absl::Status Explain(absl::Status status) const;
