@@ -170,18 +170,50 @@ absl::Status KafkaCheckpointStore::FenceLanes(std::stop_token stop) {
   return absl::OkStatus();
 }
 
-absl::Status KafkaCheckpointStore::Open(TopicBook& topics, std::stop_token stop) {
+bool KafkaClaim::IsOurs(const std::string& owner) const {
+  return std::ranges::find(names, owner) != names.end();
+}
+
+absl::Status KafkaCheckpointStore::Look(TopicBook& topics, KafkaClaim& claim,
+                                        const engine::ConfirmSlot& confirm_slot,
+                                        std::stop_token stop) {
   PGFLOW_RETURN_IF_ERROR(topics.Ensure(CheckpointTopic(options_.topic), stop).status());
+  const base::MutexLock lock(&mutex_);
+  stop_ = stop;
+  PGFLOW_RETURN_IF_ERROR(StartReading());
+  // What is hidden behind an open transaction shows in Open.
+  PGFLOW_RETURN_IF_ERROR(ReadOn(stop).status());
+  claim.held = claim.held || claim.IsOurs(records_->owner().name);
+  if (claim.held && !claim.IsOurs(records_->owner().name)) return TakenOver();
+  return claim.held || confirm_slot == nullptr ? absl::OkStatus() : confirm_slot(std::move(stop));
+}
+
+// Once the store's producer is made nobody signs until another one is. So whoever sees then whose
+// the sink is, that the slot is its own, and signs, has had the slot in between.
+absl::Status KafkaCheckpointStore::Open(KafkaClaim& claim, const engine::ConfirmSlot& confirm_slot,
+                                        std::stop_token stop) {
   const base::MutexLock lock(&mutex_);
   stop_ = stop;
   producer_.reset();
   PGFLOW_ASSIGN_OR_RETURN(producer_,
                           MakeProducer(options_.settings, TransactionalId() + "-store", stop));
-  PGFLOW_RETURN_IF_ERROR(StartReading());
+  reader_.reset();  // What it knows of the end may be older than the producer.
   PGFLOW_RETURN_IF_ERROR(FenceLanes(stop));
+  claim.held = claim.held || claim.IsOurs(records_->owner().name);
+  if (claim.held && !claim.IsOurs(records_->owner().name)) return TakenOver();
+  if (!claim.held && confirm_slot != nullptr) PGFLOW_RETURN_IF_ERROR(confirm_slot(stop));
   owner_ = {.name = RandomName(), .lanes = {}};
   next_lane_ = 0;
-  return WriteOnce({keys_.Owner(owner_)});
+  claim.names.push_back(owner_.name);
+  const absl::Status status = WriteOnce({keys_.Owner(owner_)});
+  if (!base::Payload(status, kafka::kFencedPayload).empty()) {
+    return base::MakeStatus(absl::StatusCode::kAborted,
+                            "another pgflow opened sink {} of pipeline {} at the same moment",
+                            options_.sink, options_.pipeline);
+  }
+  PGFLOW_RETURN_IF_ERROR(status);
+  claim = {.held = true, .names = {owner_.name}};
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::optional<SinkCheckpoint>> KafkaCheckpointStore::Peek(TopicBook& topics,

@@ -18,6 +18,7 @@
 
 #include "base/mutex.h"
 #include "engine/api/checkpoint.h"
+#include "engine/api/sink.h"
 #include "kafka/consumer.h"
 #include "kafka/producer.h"
 #include "sinks/kafka/checkpoint_records.h"
@@ -28,6 +29,15 @@ namespace pgflow::sinks {
 // Sends a checkpoint's record as part of the producer's transaction.
 absl::Status SendRecord(kafka::Producer& producer, const std::string& topic,
                         const CheckpointRecord& record, std::stop_token stop);
+
+// What one sink instance knows of itself as the owner; outlives its sessions.
+struct KafkaClaim {
+  bool held = false;  // The sink was ours once.
+  // Owners' names that may be ours: the last one, and what was signed since without an answer.
+  std::vector<std::string> names;
+
+  bool IsOurs(const std::string& owner) const;
+};
 
 class KafkaCheckpointStore final : public engine::CheckpointStore {
  public:
@@ -40,9 +50,16 @@ class KafkaCheckpointStore final : public engine::CheckpointStore {
   };
   explicit KafkaCheckpointStore(Options options);
 
-  // Takes the sink over: from here on neither the predecessor's store nor its lanes can write.
-  // Its stream's producer must have been fenced off already.
-  absl::Status Open(TopicBook& topics, std::stop_token stop);
+  // Whether Open may be tried, before anybody is fenced off: at the first time once `confirm_slot`
+  // (may be null) says who we are, later while the sink is still ours. kFailedPrecondition: it is
+  // another's.
+  absl::Status Look(TopicBook& topics, KafkaClaim& claim, const engine::ConfirmSlot& confirm_slot,
+                    std::stop_token stop);
+  // After Look. Takes the sink, from anybody at the first time, later from ourselves only: from
+  // here on neither the predecessor's store nor its lanes can write. Its stream's producer must
+  // have been fenced off already.
+  absl::Status Open(KafkaClaim& claim, const engine::ConfirmSlot& confirm_slot,
+                    std::stop_token stop);
   // Instead of Open: reads, and takes nothing over.
   absl::StatusOr<std::optional<engine::SinkCheckpoint>> Peek(TopicBook& topics,
                                                              std::stop_token stop);

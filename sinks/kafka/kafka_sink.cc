@@ -86,10 +86,12 @@ absl::Status KafkaSink::Open(const engine::SinkContext& context, std::stop_token
                                    .transactional_id = "",
                                    .patience = config_.timeout};
   if (transactional()) {
+    PGFLOW_RETURN_IF_ERROR(
+        session_->store->Look(*session_->topics, claim_, context.confirm_slot, stop));
     // First the stream's producer, so that what the store reads afterwards is final.
     options.transactional_id = session_->store->TransactionalId();
     PGFLOW_ASSIGN_OR_RETURN(producer_, kafka::Producer::MakeTransactional(options, stop));
-    PGFLOW_RETURN_IF_ERROR(session_->store->Open(*session_->topics, stop));
+    PGFLOW_RETURN_IF_ERROR(session_->store->Open(claim_, context.confirm_slot, stop));
     PGFLOW_ASSIGN_OR_RETURN(const auto checkpoint, session_->store->Load());
     durable_ = checkpoint.has_value() ? checkpoint->stream : StreamPoint();
   } else {

@@ -62,6 +62,8 @@ class KafkaSink final : public engine::Sink {
   const kafka::Settings settings_;
   uint64_t batch_bytes_max_;  // Learnt; outlives sessions.
 
+  KafkaClaim claim_;
+
   // Of one Open.
   std::unique_ptr<KafkaSession> session_;
   std::unique_ptr<kafka::Producer> producer_;

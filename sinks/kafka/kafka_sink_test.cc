@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "base/status.h"
+#include "engine/api/takeover.h"
 #include "engine/testing/event_builder.h"
 #include "engine/testing/scratch_kafka.h"
 #include "engine/testing/sink_contract.h"
@@ -206,6 +207,31 @@ TEST_F(KafkaSinkTest, TheOneThatWasReplacedIsFencedOff) {
   EXPECT_EQ(store.code(), absl::StatusCode::kFailedPrecondition) << store;
   ASSERT_TRUE(Write(*second, "begin lsn=0/700\n insert items 3 three\n commit").ok());
   EXPECT_EQ(Positions(), std::vector<std::string>{"0/700:0"});
+}
+
+TEST_F(KafkaSinkTest, TheOneThatWasReplacedDoesNotTakeItBack) {
+  const auto first = Open();
+  ASSERT_TRUE(Write(*first, "begin lsn=0/500\n insert items 1 one\n commit").ok());
+  ASSERT_TRUE(first->Open(Context(), {}).ok());  // From itself it may.
+  const auto second = Open(false);
+  ASSERT_TRUE(Write(*second, "begin lsn=0/600\n insert items 2 two", false).ok());
+  for (int i = 0; i < 2; ++i) {
+    const absl::Status late = first->Open(Context(), {});
+    EXPECT_EQ(late.code(), absl::StatusCode::kFailedPrecondition) << late;
+    EXPECT_NE(base::Payload(late, engine::kTakenOverPayload), "") << late;
+  }
+  const absl::Status undisturbed = Write(*second, "insert items 3 three\n commit");
+  EXPECT_EQ(undisturbed, absl::OkStatus());
+}
+
+// It was about to take the sink when it lost the slot.
+TEST_F(KafkaSinkTest, WithoutTheSlotNobodyIsFencedOff) {
+  const auto first = Open();
+  const auto second = Make();
+  engine::SinkContext context = Context();
+  context.confirm_slot = [](const std::stop_token&) { return absl::CancelledError("no slot"); };
+  EXPECT_EQ(second->Open(context, {}).code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(Write(*first, "begin lsn=0/500\n insert items 1 one\n commit"), absl::OkStatus());
 }
 
 TEST_F(KafkaSinkTest, LanesOfTheOneThatWasReplacedAreFencedOff) {
