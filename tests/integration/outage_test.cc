@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <filesystem>
 #include <thread>
 
 #include <absl/time/clock.h>
@@ -236,7 +237,27 @@ TEST_F(OutageTest, APausedLeaderIsFencedOff) {
   ExpectEqualSoon({"t"}, *second);
   first->Signal(SIGCONT);
   source_.Execute("UPDATE t SET v = v + 1 WHERE id % 7 = 0");
+  EXPECT_EQ(first->WaitForExit(), 1) << first->Output();
+  EXPECT_TRUE(first->Printed("taken over")) << first->Output();
+  source_.Execute("UPDATE t SET v = v + 1 WHERE id % 3 = 0");
   ExpectEqualSoon({"t"}, *second);
+  EXPECT_EQ(CountOf(second->Output(), "taken over"), 0U) << second->Output();
+}
+
+// A fail-over: what answers is read-only until its promotion.
+TEST_F(OutageTest, ATargetThatIsAStandbyForAWhileIsWaitedFor) {
+  const auto process = Run();
+  ASSERT_TRUE(WaitForSnapshot(*process));
+  ASSERT_TRUE(target_server_->Stop().ok());
+  const std::string signal = target_server_->data_directory() + "/standby.signal";
+  WriteFile(signal, "");
+  std::filesystem::permissions(signal, std::filesystem::perms::all);
+  ASSERT_TRUE(target_server_->Start().ok());
+  source_.Execute("UPDATE t SET v = v + 1 WHERE id % 10 = 0; DELETE FROM t WHERE id % 9 = 0");
+  EXPECT_TRUE(process->WaitForOutput("25006")) << process->Output();
+  EXPECT_EQ(target_.Value("SELECT pg_promote()"), "t");
+  ExpectEqualSoon({"t"}, *process);
+  EXPECT_TRUE(process->running()) << process->Output();
 }
 
 }  // namespace
