@@ -50,8 +50,8 @@ struct SinkContext {
   std::string database;  // The source's; empty where nobody asked the source.
   // Of the pipeline, for a sink that has to remember something; it may not be there yet.
   std::string state_directory = ".pgflow";
-  // For a sink that can be another process's: asked between looking whose it is and taking it. Null:
-  // nobody else can run the pipeline now.
+  // For a sink that can be another process's: asked between looking whose it is and taking it.
+  // Null: nobody else can run the pipeline now.
   ConfirmSlot confirm_slot{};
 };
 

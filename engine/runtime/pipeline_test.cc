@@ -216,7 +216,8 @@ TEST_F(PipelineTest, ASinkIsTakenOnlyByWhoHasTheSlot) {
   server_.Write(events_.Stream("begin\ninsert items 1 a\ncommit"));
   Start({&target});
   const absl::Time deadline = absl::Now() + absl::Seconds(10);
-  while (server_.confirm_count() < 2 && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(1));
+  while (server_.confirm_count() < 2 && absl::Now() < deadline)
+    absl::SleepFor(absl::Milliseconds(1));
   EXPECT_GE(server_.confirm_count(), 2);
   EXPECT_EQ(target.open_count(), 0);
   server_.StopFailing("confirm_slot");

@@ -95,10 +95,10 @@ absl::Status SinkLane::Attempt(std::stop_token stop) {
     PGFLOW_ASSIGN_OR_RETURN(const auto request, replay_->Waiting(/*now=*/true));
     if (!request.has_value()) return absl::OkStatus();  // This sink need not be there.
   }
-  PGFLOW_RETURN_IF_ERROR(node_.sink->Open(
-      {context_.pipeline, node_.name, context_.identity.database, context_.state.directory(),
-       context_.confirm_slot},
-      stop));
+  PGFLOW_RETURN_IF_ERROR(
+      node_.sink->Open({context_.pipeline, node_.name, context_.identity.database,
+                        context_.state.directory(), context_.confirm_slot},
+                       stop));
   store_ = node_.sink->checkpoint_store();
   if (store_ == nullptr) store_ = &own_store_;
   PGFLOW_ASSIGN_OR_RETURN(SinkCheckpoint checkpoint, LoadCheckpoint(stop));
@@ -214,8 +214,11 @@ absl::Status SinkLane::CopySnapshot(SinkCheckpoint& checkpoint, std::stop_token 
   SnapshotRunner runner(
       {.sink = *node_.sink,
        .store = *store_,
-       .names = {context_.pipeline, node_.name, context_.identity.database,
-                 context_.state.directory(), {}},
+       .names = {context_.pipeline,
+                 node_.name,
+                 context_.identity.database,
+                 context_.state.directory(),
+                 {}},
        .transformers = context_.transformers,
        .open_session = context_.open_session,
        .statistics = statistics_,

@@ -39,7 +39,9 @@ class CheckpointStatements {
   std::string FindRangeSql(const postgres::Connection& connection, const schemas::TableName& table,
                            engine::BlockRange range) const;
   // Fails unless the sink is still ours, and keeps it so until the transaction ends.
-  std::string FenceSql(const postgres::Connection& connection) const { return Check(connection, true); }
+  std::string FenceSql(const postgres::Connection& connection) const {
+    return Check(connection, true);
+  }
   // The same for the moment, without a lock: for the start of a transaction that may take long.
   std::string LookSql(const postgres::Connection& connection) const {
     return Check(connection, false);

@@ -112,9 +112,9 @@ absl::Status PostgresCheckpointStore::Open(const engine::ConfirmSlot& confirm_sl
 }
 
 absl::StatusOr<std::optional<int64_t>> PostgresCheckpointStore::ReadEpoch() {
-  PGFLOW_ASSIGN_OR_RETURN(const postgres::Result row,
-                          Run(fmt::format("SELECT epoch FROM {}.checkpoint WHERE {}",
-                                          statements_->schema(), Mine())));
+  PGFLOW_ASSIGN_OR_RETURN(
+      const postgres::Result row,
+      Run(fmt::format("SELECT epoch FROM {}.checkpoint WHERE {}", statements_->schema(), Mine())));
   if (row.row_count() == 0) return std::optional<int64_t>();
   return row.integer(0, 0);
 }
@@ -152,8 +152,8 @@ absl::StatusOr<bool> PostgresCheckpointStore::TakeOnce(std::optional<int64_t> fr
 // Of a process that hangs, or lost by a network: the epoch keeps them from committing, and their
 // locks would keep us from working.
 void PostgresCheckpointStore::EndOtherSessions() {
-  const absl::Status ended = EndSinkSessions(*connection_, statements_->pipeline(),
-                                             statements_->sink(), stop_);
+  const absl::Status ended =
+      EndSinkSessions(*connection_, statements_->pipeline(), statements_->sink(), stop_);
   if (ended.ok()) return;
   base::LogDebug("cannot end other sessions of sink {}: {}", statements_->sink(),
                  base::Message(ended));
@@ -317,8 +317,9 @@ absl::Status PostgresCheckpointStore::FinishTable(const schemas::TableName& tabl
 absl::Status PostgresCheckpointStore::FinishSnapshot() {
   const base::MutexLock lock(&mutex_);
   PGFLOW_RETURN_IF_ERROR(Connect());
-  return Change({fmt::format("UPDATE {}.checkpoint SET snapshot_complete = true, updated_at = now() WHERE {}",
-                             statements_->schema(), Mine())});
+  return Change(
+      {fmt::format("UPDATE {}.checkpoint SET snapshot_complete = true, updated_at = now() WHERE {}",
+                   statements_->schema(), Mine())});
 }
 
 absl::Status PostgresCheckpointStore::AdvanceStream(StreamPoint point) {

@@ -42,11 +42,10 @@ absl::Status PostgresSink::Open(const engine::SinkContext& context, std::stop_to
     store_->set_before_forget([this] { applier_.reset(); });
   }
   PGFLOW_RETURN_IF_ERROR(store_->Open(context.confirm_slot, stop));
-  PGFLOW_ASSIGN_OR_RETURN(
-      TargetSession session,
-      OpenTargetSession(config_.url.value(), SessionJob::kApply,
-                        SessionName(context.pipeline, context.sink, ""),
-                        statements_->Origin(), stop));
+  PGFLOW_ASSIGN_OR_RETURN(TargetSession session,
+                          OpenTargetSession(config_.url.value(), SessionJob::kApply,
+                                            SessionName(context.pipeline, context.sink, ""),
+                                            statements_->Origin(), stop));
   if (!session.replica_role) {
     base::LogInfo(
         "sink {}: no privilege to set session_replication_role: triggers and foreign keys "
@@ -72,8 +71,7 @@ absl::StatusOr<TargetSession> PostgresSink::ConnectForTables(std::stop_token sto
   PGFLOW_ASSIGN_OR_RETURN(
       TargetSession session,
       OpenTargetSession(config_.url.value(), SessionJob::kLane,
-                        SessionName(context_.pipeline, context_.sink, "tables"), "",
-                        stop));
+                        SessionName(context_.pipeline, context_.sink, "tables"), "", stop));
   PGFLOW_RETURN_IF_ERROR(TakeFreeOrigin(session, statements_->Origin(), std::move(stop)));
   return session;
 }
@@ -112,8 +110,7 @@ absl::StatusOr<std::unique_ptr<engine::SnapshotLane>> PostgresSink::OpenLane(std
   PGFLOW_ASSIGN_OR_RETURN(
       TargetSession session,
       OpenTargetSession(config_.url.value(), SessionJob::kLane,
-                        SessionName(context_.pipeline, context_.sink, "snapshot"), "",
-                        stop));
+                        SessionName(context_.pipeline, context_.sink, "snapshot"), "", stop));
   PGFLOW_RETURN_IF_ERROR(TakeFreeOrigin(session, statements_->Origin(), std::move(stop)));
   return std::make_unique<PostgresLane>(std::move(session), config_, statements_, definition_);
 }

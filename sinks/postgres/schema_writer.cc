@@ -121,13 +121,13 @@ absl::Status SchemaWriter::SetDefault(const PlannedTable& table, const PlannedCo
     const std::string& type = column.type_sql;
     const bool small = type == "integer" || type == "smallint";
     PGFLOW_RETURN_IF_ERROR(Execute(fmt::format("CREATE SEQUENCE IF NOT EXISTS {} AS {}", *sequence,
-                                           small ? type : std::string("bigint")),
-                               object));
+                                               small ? type : std::string("bigint")),
+                                   object));
   }
   PGFLOW_RETURN_IF_ERROR(
       Execute(fmt::format("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}", QuoteTable(table.name()),
-                      name, column.definition->default_sql),
-          object));
+                          name, column.definition->default_sql),
+              object));
   if (!sequence.has_value()) return absl::OkStatus();
   return Execute(
       fmt::format("ALTER SEQUENCE {} OWNED BY {}.{}", *sequence, QuoteTable(table.name()), name),

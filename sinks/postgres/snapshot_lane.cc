@@ -73,11 +73,11 @@ absl::Status PostgresLane::BeginRange(const engine::TablePlan& table, engine::Bl
 // committed or never will. Its session may not know yet that nobody listens.
 absl::Status PostgresLane::BeginAlone() {
   postgres::Connection& connection = *session_.connection;
-  const std::string key = fmt::format(
-      "hashtextextended({}, 0)",
-      connection.QuoteLiteral(fmt::format("pgflow/{}/{}/{}/{}", checkpoint_->pipeline(),
-                                          checkpoint_->sink(), schemas::QuoteTable(source_table_),
-                                          range_.first)));
+  const std::string key =
+      fmt::format("hashtextextended({}, 0)",
+                  connection.QuoteLiteral(fmt::format(
+                      "pgflow/{}/{}/{}/{}", checkpoint_->pipeline(), checkpoint_->sink(),
+                      schemas::QuoteTable(source_table_), range_.first)));
   for (int attempt = 1;; ++attempt) {
     absl::Status begun = Execute(
         fmt::format("BEGIN; SET LOCAL lock_timeout = '2s'; SELECT pg_advisory_xact_lock({}); "

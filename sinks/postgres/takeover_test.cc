@@ -76,12 +76,12 @@ TEST_F(TakeoverTest, NothingOfTheOneBeforeChangesTheTarget) {
   ExpectTakenOver(sink_->PrepareSnapshot(definition, {}, {}, {}), "CREATE SCHEMA");
   const std::vector<TablePlan> plans = {Plan("t")};
   ExpectTakenOver(sink_->PrepareSnapshot({}, plans, {}, {}), "TRUNCATE");
-  ExpectTakenOver(sink_->ResetTable(Plan("t"), {}), "TRUNCATE of one");
+  ExpectTakenOver(sink_->ResetTables({}, plans, {}), "TRUNCATE of one");
   schemas::TableDefinition other_columns;
   other_columns.table = {"public", "t"};
   TablePlan anew = Plan("t");
   anew.definition = &other_columns;
-  ExpectTakenOver(sink_->ResetTable(anew, {}), "DROP");
+  ExpectTakenOver(sink_->ResetTables({}, std::vector<TablePlan>{anew}, {}), "DROP");
   builder_.Table("fresh (id int4 key)");
   schemas::TableDefinition fresh_definition;
   fresh_definition.table = {"public", "fresh"};
