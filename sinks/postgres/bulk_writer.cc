@@ -37,8 +37,10 @@ std::string KeyMatch(const TableBinding& binding, const ArrayColumns& arrays) {
   for (size_t i = 0; i < arrays.columns().size(); ++i) {
     const uint32_t column = arrays.columns()[i];
     if (!binding.columns[column].is_key) continue;
-    match += fmt::format("{}t.{} = {}", match.empty() ? "" : " AND ",
-                         QuoteIdentifier(binding.column_name(column)), arrays.ValueSql(i));
+    const TargetColumn& target = *binding.columns[column].target;
+    match += fmt::format("{}{} = {}", match.empty() ? "" : " AND ",
+                         target.Compared("t." + QuoteIdentifier(binding.column_name(column))),
+                         target.Compared(arrays.ValueSql(i)));
   }
   return match;
 }
@@ -147,11 +149,12 @@ absl::StatusOr<bool> BulkWriter::QueueDeletes(ApplyPipeline& pipeline, const Tab
   if (!arrays_.Choose(binding, binding.key, rows)) return false;
   const bool single = binding.key.size() == 1 && arrays_.ValueSql(0) == "u.c0";
   const std::string sql =
-      single
-          ? fmt::format("DELETE FROM {}{} t WHERE t.{} = ANY ($1)", binding.target->only(),
-                        binding.sql_name, QuoteIdentifier(binding.column_name(binding.key.front())))
-          : fmt::format("DELETE FROM {}{} t USING {} WHERE {}", binding.target->only(),
-                        binding.sql_name, arrays_.FromSql(), KeyMatch(binding, arrays_));
+      single ? fmt::format("DELETE FROM {}{} t WHERE {} = ANY ($1)", binding.target->only(),
+                           binding.sql_name,
+                           binding.columns[binding.key.front()].target->Compared(
+                               "t." + QuoteIdentifier(binding.column_name(binding.key.front()))))
+             : fmt::format("DELETE FROM {}{} t USING {} WHERE {}", binding.target->only(),
+                           binding.sql_name, arrays_.FromSql(), KeyMatch(binding, arrays_));
   PGFLOW_RETURN_IF_ERROR(QueueSlices(pipeline, sql, arrays_, rows, found));
   return true;
 }
@@ -203,7 +206,12 @@ absl::StatusOr<bool> BulkWriter::QueueUpdatesByRow(ApplyPipeline& pipeline,
     const std::string name = QuoteIdentifier(binding.column_name(column));
     std::string& list = binding.columns[column].is_key ? match : set;
     if (!list.empty()) list += binding.columns[column].is_key ? " AND " : ", ";
-    list += fmt::format("{}{} = u.{}", binding.columns[column].is_key ? "t." : "", name, name);
+    if (binding.columns[column].is_key) {
+      const TargetColumn& target = *binding.columns[column].target;
+      list += fmt::format("{} = {}", target.Compared("t." + name), target.Compared("u." + name));
+    } else {
+      list += fmt::format("{0} = u.{0}", name);
+    }
   }
   if (set.empty()) return false;
   PGFLOW_RETURN_IF_ERROR(

@@ -25,9 +25,11 @@ absl::StatusOr<std::string> MergeSql(const TableBinding& binding, const std::str
     const ColumnBinding& column = binding.columns[i];
     const std::string name = schemas::QuoteIdentifier(binding.column_name(i));
     if (binding.schema.columns[i].primary_key > 0) {
-      const std::string& equals = column.target->equals_operator;
-      Append(match, " AND ", fmt::format("t.{0} {1} s.{0}", name, equals));
-      Append(there, " AND ", fmt::format("there.{0} {1} s.{0}", name, equals));
+      const TargetColumn& target = *column.target;
+      const std::string equals = " " + target.equals_operator + " ";
+      const std::string staged = target.Compared("s." + name);
+      Append(match, " AND ", target.Compared("t." + name) + equals + staged);
+      Append(there, " AND ", target.Compared("there." + name) + equals + staged);
       Append(key, ", ", "s." + name);
     } else if (column.written && column.target->identity_always) {
       Append(renumbered, " OR ", fmt::format("t.{0} <> s.{0}", name));

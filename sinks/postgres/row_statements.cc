@@ -68,9 +68,9 @@ class Builder {
     std::string match;
     for (uint32_t column : binding_.key) {
       if (!match.empty()) match += " AND ";
-      match +=
-          fmt::format("{} {} {}", Quoted(column), binding_.columns[column].target->equals_operator,
-                      Compared(before, column));
+      const TargetColumn& target = *binding_.columns[column].target;
+      match += fmt::format("{} {} {}", target.Compared(Quoted(column)), target.equals_operator,
+                           target.Compared(Compared(before, column)));
     }
     return match;
   }
@@ -120,7 +120,8 @@ class Builder {
       if (WasNull(i)) {
         filter += name + " IS NULL AND ";
       } else if (IsBytewise(*binding_.columns[i].target)) {
-        filter += fmt::format("{} = {} AND ", name, value);
+        const TargetColumn& target = *binding_.columns[i].target;
+        filter += fmt::format("{} = {} AND ", target.Compared(name), target.Compared(value));
       }
     }
     return fmt::format(

@@ -105,6 +105,11 @@ void ReadIndexes(const postgres::Result& rows, const TablesByOid& tables) {
 
 }  // namespace
 
+std::string TargetColumn::Compared(std::string sql) const {
+  if (type == base_type || base_kind == 'b') return sql;
+  return std::move(sql) + "::" + base_type_name;
+}
+
 const TargetColumn* TargetTable::FindColumn(std::string_view column) const {
   for (const TargetColumn& candidate : columns) {
     if (candidate.name == column) return &candidate;

@@ -40,6 +40,10 @@ struct TargetColumn {
   // Of the type's ordinary indexes; qualified when it is not pg_catalog's, like citext's.
   std::string equals_operator = "=";
 
+  // `sql`, which has this column's type, as one side of a comparison: the operators of enums,
+  // ranges and composites are polymorphic, and do not take domains over them.
+  std::string Compared(std::string sql) const;
+
   friend bool operator==(const TargetColumn&, const TargetColumn&) = default;
 };
 
