@@ -28,7 +28,7 @@ BEGIN
     WHERE pronamespace = 'pgflow'::regnamespace
     UNION ALL SELECT 'relation', oid::regclass::text, relowner FROM pg_class
     WHERE relnamespace = 'pgflow'::regnamespace AND relname IN ('capture_pipeline',
-      'capture_secret', 'object_state', 'joining_table', 'message')
+      'capture_secret', 'object_state', 'joining_table', 'message', 'command_note', 'writer')
   ) o JOIN pg_roles r ON r.oid = o.owner WHERE NOT r.rolsuper LIMIT 1;
   IF foreign_object IS NOT NULL THEN
     RAISE EXCEPTION '%, which is no superuser: give it to one (ALTER ... OWNER TO), or drop it',
@@ -44,7 +44,20 @@ CREATE TABLE IF NOT EXISTS pgflow.capture_pipeline (
 );
 
 -- Anybody may write logical messages. Ours begin with this, which only pgflow's role may read.
-CREATE TABLE IF NOT EXISTS pgflow.capture_secret (secret text NOT NULL);
+DO $$
+DECLARE
+  reader text;
+BEGIN
+  IF to_regclass('pgflow.capture_secret') IS NOT NULL THEN RETURN; END IF;
+  CREATE TABLE pgflow.capture_secret (secret text NOT NULL);
+  -- Default privileges may have let in somebody who was never meant.
+  FOR reader IN SELECT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END
+      FROM pg_class c CROSS JOIN aclexplode(c.relacl) a
+      WHERE c.oid = 'pgflow.capture_secret'::regclass AND a.grantee <> c.relowner LOOP
+    EXECUTE format(CASE WHEN reader = 'PUBLIC' THEN 'REVOKE ALL ON pgflow.capture_secret FROM %s'
+      ELSE 'REVOKE ALL ON pgflow.capture_secret FROM %I' END, reader);
+  END LOOP;
+END $$;
 INSERT INTO pgflow.capture_secret
 SELECT md5(gen_random_uuid()::text || clock_timestamp()) WHERE NOT EXISTS (
   SELECT FROM pgflow.capture_secret);
@@ -72,16 +85,39 @@ CREATE TABLE IF NOT EXISTS pgflow.joining_table (
   PRIMARY KEY (relation, publication)
 );
 
+-- What one trigger of a command leaves for a later one. Not a setting: anybody may set those. Gone at
+-- the end of the command; what a crash leaves is nobody's, because transactions have their numbers
+-- once.
+CREATE UNLOGGED TABLE IF NOT EXISTS pgflow.command_note (
+  transaction xid8 NOT NULL DEFAULT pg_current_xact_id(),
+  kind text NOT NULL,  -- 'rewritten', or 'cascade'.
+  relation oid,        -- That was rewritten,
+  whole boolean        -- perhaps with other values in any column.
+);
+CREATE INDEX IF NOT EXISTS command_note_by_transaction ON pgflow.command_note (transaction);
+
+-- Whoever writes a row learns from its xmin which subtransaction it is in. Always empty.
+CREATE UNLOGGED TABLE IF NOT EXISTS pgflow.writer ();
+
 -- The way of the messages on servers whose pgoutput has no 'messages' option (13): rows that are
 -- deleted at once. Always empty.
 CREATE TABLE IF NOT EXISTS pgflow.message (prefix text NOT NULL, content bytea NOT NULL);
 ALTER TABLE pgflow.message REPLICA IDENTITY FULL;
 
+-- A message begins with the secret and the subtransaction that writes it: of a transaction that is
+-- sent before its end the server tells the top one alone, which says nothing of a rollback to a
+-- savepoint.
 CREATE OR REPLACE FUNCTION pgflow.emit(prefix text, content jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  bytes bytea := convert_to((SELECT secret FROM pgflow.capture_secret) || content::text, 'UTF8');
+  place tid;
+  subtransaction xid;
+  bytes bytea;
 BEGIN
+  INSERT INTO pgflow.writer DEFAULT VALUES RETURNING ctid, xmin INTO place, subtransaction;
+  DELETE FROM pgflow.writer WHERE ctid = place;
+  bytes := convert_to((SELECT secret FROM pgflow.capture_secret) || subtransaction::text || ' '
+    || content::text, 'UTF8');
   IF current_setting('server_version_num')::int >= 140000 THEN
     PERFORM pg_logical_emit_message(true, 'pgflow.' || prefix, bytes);
     -- A message has the LSN of its end, which is where the next record begins. Among changes of the
@@ -116,6 +152,29 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   WHERE acl IS NOT NULL
 $$;
 
+CREATE OR REPLACE FUNCTION pgflow.is_superuser(role oid) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce((SELECT rolsuper FROM pg_roles WHERE oid = role), false)
+$$;
+
+-- What an expression calls that its owner may have filled with anything, or that does more than
+-- compute: on a target it would run with the rights of whoever writes there. NULL: nothing. What a
+-- superuser made of a superuser's functions is trusted.
+CREATE OR REPLACE FUNCTION pgflow.risk(expression text, owner oid) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT string_agg(DISTINCT p.oid::regprocedure::text, ', ')
+  FROM regexp_matches(expression,
+    ':(?:funcid|opfuncid|aggfnoid|winfnoid|hashfuncid|negfuncid) (\d+)', 'g') m
+  JOIN pg_proc p ON p.oid = m[1]::oid
+  WHERE NOT (pgflow.is_superuser(owner) AND pgflow.is_superuser(p.proowner))
+  AND NOT ((p.oid < 16384 OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass
+      AND d.objid = p.oid AND d.deptype = 'e'))
+    AND (p.provolatile <> 'v' OR p.proname IN ('nextval', 'random', 'clock_timestamp', 'timeofday',
+      'gen_random_uuid', 'uuidv4', 'uuidv7', 'uuid_generate_v1', 'uuid_generate_v1mc',
+      'uuid_generate_v4', 'txid_current', 'pg_current_xact_id'))
+    AND p.proname !~ '_to_xml')
+$$;
+
 CREATE OR REPLACE FUNCTION pgflow.columns_state(relation oid) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
@@ -126,6 +185,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
       'not_null_name', (SELECT k.conname FROM pg_constraint k WHERE k.conrelid = a.attrelid
         AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum]),
       'default', pg_get_expr(d.adbin, d.adrelid), 'default_oid', d.oid::bigint,
+      'risk', CASE WHEN d.oid IS NOT NULL THEN pgflow.risk(d.adbin::text,
+        (SELECT relowner FROM pg_class WHERE oid = a.attrelid)) END,
       -- What rows that are older than the column have in it. A partitioned table has no rows, but
       -- its leaves do.
       'missing', CASE WHEN a.atthasmissing THEN array_to_string(a.attmissingval, '') ELSE (
@@ -170,6 +231,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     'identity_index', (SELECT x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
       WHERE i.indrelid = c.oid AND i.indisreplident),
     'partition_key', CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END,
+    'risk', (SELECT pgflow.risk(partexprs::text, c.relowner) FROM pg_partitioned_table
+      WHERE partrelid = c.oid),
     'partition_bound', CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END,
     'parents', (SELECT jsonb_agg(jsonb_build_array(pn.nspname, p.relname, p.oid::bigint)
         ORDER BY h.inhseqno)
@@ -181,6 +244,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     'constraints', coalesce((SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
         'oid', k.oid::bigint, 'name', k.conname, 'type', k.contype,
         'definition', pg_get_constraintdef(k.oid), 'validated', k.convalidated,
+        'risk', CASE WHEN k.contype = 'c' THEN pgflow.risk(k.conbin::text, c.relowner) END,
         'inherited', NOT k.conislocal OR k.conparentid <> 0,
         'columns', to_jsonb(k.conkey),
         'references', (SELECT jsonb_build_array(fn.nspname, f.relname) FROM pg_class f
@@ -194,6 +258,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         'definition', CASE WHEN x.relkind = 'I' AND i.indisvalid
           THEN regexp_replace(pg_get_indexdef(x.oid), ' ON ONLY ', ' ON ')
           ELSE pg_get_indexdef(x.oid) END,
+        'risk', pgflow.risk(nullif(concat(i.indexprs, i.indpred), ''), c.relowner),
         'options', CASE WHEN x.reloptions IS NOT NULL THEN to_jsonb(x.reloptions) END,
         'parent', (SELECT jsonb_build_array(pn.nspname, p.relname) FROM pg_inherits h
           JOIN pg_class p ON p.oid = h.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace
@@ -205,7 +270,10 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         WHERE k.conrelid = c.oid AND k.conindid = x.oid AND k.contype IN ('p', 'u', 'x'))), '[]'),
     'triggers', coalesce((SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
         'oid', g.oid::bigint, 'name', g.tgname, 'definition', pg_get_triggerdef(g.oid),
-        'enabled', g.tgenabled, 'comment', obj_description(g.oid, 'pg_trigger')))
+        'enabled', g.tgenabled, 'risk', (SELECT g.tgfoid::regprocedure::text FROM pg_proc f
+          WHERE f.oid = g.tgfoid
+          AND NOT (pgflow.is_superuser(c.relowner) AND pgflow.is_superuser(f.proowner))),
+        'comment', obj_description(g.oid, 'pg_trigger')))
         ORDER BY g.tgname)
       FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgparentid = 0), '[]'),
     'policies', coalesce((SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
@@ -213,16 +281,19 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         'permissive', y.polpermissive,
         'roles', (SELECT jsonb_agg(CASE WHEN m.role = 0 THEN 'public'
             ELSE quote_ident(pg_get_userbyid(m.role)) END) FROM unnest(y.polroles) m(role)),
+        'risk', pgflow.risk(nullif(concat(y.polqual, y.polwithcheck), ''), c.relowner),
         'using', pg_get_expr(y.polqual, y.polrelid), 'check', pg_get_expr(y.polwithcheck, y.polrelid),
         'comment', obj_description(y.oid, 'pg_policy'))) ORDER BY y.polname)
       FROM pg_policy y WHERE y.polrelid = c.oid), '[]'),
     'rules', coalesce((SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
         'oid', w.oid::bigint, 'name', w.rulename, 'definition', pg_get_ruledef(w.oid),
+        'risk', CASE WHEN NOT pgflow.is_superuser(c.relowner) THEN 'its actions' END,
         'comment', obj_description(w.oid, 'pg_rewrite'))) ORDER BY w.rulename)
       FROM pg_rewrite w WHERE w.ev_class = c.oid AND w.rulename <> '_RETURN'), '[]'),
     'statistics', coalesce((SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
         'oid', s.oid::bigint, 'schema', sn.nspname, 'name', s.stxname,
         'definition', pg_get_statisticsobjdef(s.oid),
+        'risk', pgflow.risk(to_jsonb(s) ->> 'stxexprs', c.relowner),
         'comment', obj_description(s.oid, 'pg_statistic_ext'))) ORDER BY s.stxname)
       FROM pg_statistic_ext s JOIN pg_namespace sn ON sn.oid = s.stxnamespace
       WHERE s.stxrelid = c.oid), '[]')))
@@ -265,9 +336,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
       WHERE k.oid = t.typcollation AND t.typcollation <> b.typcollation) END,
     'default', CASE WHEN t.typtype = 'd' THEN pg_get_expr(t.typdefaultbin, 0) END,
     'not_null', CASE WHEN t.typtype = 'd' THEN t.typnotnull END,
+    'risk', CASE t.typtype WHEN 'd' THEN pgflow.risk(t.typdefaultbin::text, t.typowner)
+      WHEN 'r' THEN (SELECT pgflow.risk(':funcid ' || r.rngsubdiff::oid, t.typowner)
+        FROM pg_range r WHERE r.rngtypid = t.oid) END,
     'constraints', CASE WHEN t.typtype = 'd' THEN coalesce((
-      SELECT jsonb_agg(jsonb_build_object('oid', k.oid::bigint, 'name', k.conname,
-        'definition', pg_get_constraintdef(k.oid)) ORDER BY k.conname) FROM pg_constraint k
+      SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('oid', k.oid::bigint,
+        'name', k.conname, 'definition', pg_get_constraintdef(k.oid),
+        'risk', pgflow.risk(k.conbin::text, t.typowner))) ORDER BY k.conname) FROM pg_constraint k
       WHERE k.contypid = t.oid AND k.contype = 'c'), '[]') END,
     'definition', CASE WHEN t.typtype = 'r' THEN (
       SELECT 'AS RANGE (SUBTYPE = ' || format_type(r.rngsubtype, NULL)
@@ -294,6 +369,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     'object', CASE WHEN p.prokind = 'p' THEN 'procedure' ELSE 'function' END,
     'schema', n.nspname, 'name', p.proname,
     'arguments', pg_get_function_identity_arguments(p.oid),
+    'signature', p.oid::regprocedure::text,
     'definition', pg_get_functiondef(p.oid), 'result', pg_get_function_result(p.oid),
     'owner', pg_get_userbyid(p.proowner), 'grants', pgflow.acl(p.proacl),
     'default_grants', p.proacl IS NULL, 'comment', obj_description(p.oid, 'pg_proc')))
@@ -512,7 +588,7 @@ CREATE OR REPLACE FUNCTION pgflow.join_publication() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET standard_conforming_strings = on SET timezone = 'UTC' SET lc_monetary = 'C'
 SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres' SET extra_float_digits = 3
-SET bytea_output = 'hex' SET quote_all_identifiers = off SET lock_timeout = 0 AS $$
+SET bytea_output = 'hex' SET quote_all_identifiers = off SET lock_timeout = 0 SET jit = off AS $$
 DECLARE
   detail text;
   place text;
@@ -633,9 +709,8 @@ END $$;
 -- Tables that the command under way has rewritten.
 CREATE OR REPLACE FUNCTION pgflow.rewritten() RETURNS oid[]
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT coalesce(array_agg(o::oid), '{}')
-  FROM regexp_split_to_table(coalesce(current_setting('pgflow.rewritten', true), ''), ',') o
-  WHERE o ~ '^[0-9]{1,10}$'
+  SELECT coalesce(array_agg(relation), '{}') FROM pgflow.command_note
+  WHERE transaction = pg_current_xact_id_if_assigned() AND kind = 'rewritten'
 $$;
 
 CREATE OR REPLACE FUNCTION pgflow.store(in_class oid, in_object oid, in_state jsonb, tag text)
@@ -684,6 +759,7 @@ DECLARE
   leaves oid[];
   replaced boolean;
   changed text[];
+  tree oid[];
   whole boolean := false;
   by_rows boolean := false;
 BEGIN
@@ -724,7 +800,10 @@ BEGIN
     'new_for', to_jsonb(announced), 'published_by', (SELECT to_jsonb(publications)
       FROM pgflow.object_state WHERE class = in_class AND object = in_object));
 
-  IF is_table AND old IS NOT NULL AND rewritten && ARRAY(SELECT pgflow.tree_and_heirs(in_object)) THEN
+  IF is_table AND old IS NOT NULL AND rewritten <> '{}' THEN
+    tree := ARRAY(SELECT pgflow.tree_and_heirs(in_object));
+  END IF;
+  IF rewritten && tree THEN
     -- New columns whose values the log does not have.
     SELECT array_agg(n ->> 'name') INTO changed
     FROM jsonb_array_elements(new -> 'columns') n
@@ -738,7 +817,8 @@ BEGIN
     FROM jsonb_array_elements(new -> 'columns') n
     JOIN jsonb_array_elements(old -> 'columns') o ON o -> 'number' = n -> 'number';
     whole := whole OR old ->> 'persistence' <> new ->> 'persistence'
-      OR coalesce(current_setting('pgflow.rewritten_whole', true), '') = 'on';
+      OR EXISTS (SELECT FROM pgflow.command_note n WHERE n.kind = 'rewritten' AND n.whole
+        AND n.transaction = pg_current_xact_id() AND n.relation = ANY (tree));
     by_rows := changed IS NOT NULL OR whole;
   END IF;
   IF NOT by_rows THEN
@@ -802,23 +882,33 @@ BEGIN
   END LOOP;
 END $$;
 
--- Objects whose owner or privileges are not those of their stored state.
-CREATE OR REPLACE FUNCTION pgflow.changed_rights()
+-- Objects whose owner or privileges are not those of their stored state, among those that this
+-- transaction has written: their age is none. (So is that of some others, which are compared in vain.)
+CREATE OR REPLACE FUNCTION pgflow.changed_rights(with_columns boolean)
 RETURNS TABLE (of_class oid, of_object oid)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT s.class, s.object FROM pgflow.object_state s
-  JOIN (
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off
+SET enable_mergejoin = off SET jit = off AS $$
+  WITH written AS MATERIALIZED (
     SELECT 'pg_class'::regclass::oid AS class, oid, relowner AS owner, relacl AS acl FROM pg_class
-    UNION ALL SELECT 'pg_type'::regclass, oid, typowner, typacl FROM pg_type
-    UNION ALL SELECT 'pg_proc'::regclass, oid, proowner, proacl FROM pg_proc
+    WHERE age(xmin) <= 0 AND relkind IN ('r', 'p', 'v', 'm', 'S')
+    UNION ALL SELECT 'pg_type'::regclass, oid, typowner, typacl FROM pg_type WHERE age(xmin) <= 0
+    UNION ALL SELECT 'pg_proc'::regclass, oid, proowner, proacl FROM pg_proc WHERE age(xmin) <= 0
     UNION ALL SELECT 'pg_namespace'::regclass, oid, nspowner, nspacl FROM pg_namespace
-  ) o ON o.class = s.class AND o.oid = s.object
+    WHERE age(xmin) <= 0
+  ), written_column AS MATERIALIZED (
+    SELECT attrelid, attnum, attacl FROM pg_attribute
+    WHERE with_columns AND age(xmin) <= 0 AND attnum > 0
+  )
+  SELECT s.class, s.object FROM written o
+  JOIN pgflow.object_state s ON o.class = s.class AND o.oid = s.object
   WHERE s.state ->> 'owner' <> pg_get_userbyid(o.owner)
   OR s.state -> 'grants' <> pgflow.acl(o.acl)
   OR s.state -> 'default_grants' <> to_jsonb(o.acl IS NULL)
-  OR EXISTS (SELECT FROM jsonb_array_elements(s.state -> 'columns') c
-    JOIN pg_attribute a ON a.attrelid = s.object AND a.attnum = (c ->> 'number')::int
-    WHERE s.class = 'pg_class'::regclass
+  UNION
+  SELECT s.class, s.object FROM written_column a
+  JOIN pgflow.object_state s ON s.class = 'pg_class'::regclass AND s.object = a.attrelid
+  WHERE EXISTS (SELECT FROM jsonb_array_elements(s.state -> 'columns') c
+    WHERE (c ->> 'number')::int = a.attnum
     AND coalesce(c -> 'grants', '[]') <> pgflow.acl(a.attacl))
   ORDER BY 1, 2
 $$;
@@ -833,19 +923,23 @@ CREATE OR REPLACE FUNCTION pgflow.capture() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET standard_conforming_strings = on SET timezone = 'UTC' SET lc_monetary = 'C'
 SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres' SET extra_float_digits = 3
-SET bytea_output = 'hex' SET quote_all_identifiers = off SET lock_timeout = 0 AS $$
+SET bytea_output = 'hex' SET quote_all_identifiers = off SET lock_timeout = 0 SET jit = off AS $$
 DECLARE
   command record;
   whole record;
   pass int;
   first_pass boolean;
   handled oid[] := '{}';
-  is_cascade boolean := coalesce(current_setting('pgflow.cascade', true), '') = 'on';
+  is_cascade boolean;
+  is_noted boolean;
+  failed boolean := false;
   detail text;
   place text;
   stack text;
 BEGIN
   IF pgflow.is_busy() THEN RETURN; END IF;
+  SELECT count(*) > 0, coalesce(bool_or(kind = 'cascade'), false) INTO is_noted, is_cascade
+  FROM pgflow.command_note WHERE transaction = pg_current_xact_id_if_assigned();
   BEGIN
     PERFORM pgflow.set_busy(true);
     -- What others refer to first; then tables and the rest; then what refers to tables.
@@ -864,7 +958,7 @@ BEGIN
         CONTINUE WHEN pass = 1 AND command.object_type = 'sequence'
           AND whole.of_object <> command.objid;
         IF pgflow.state(whole.of_class, whole.of_object) IS NOT NULL THEN
-          IF pgflow.rewritten() <> '{}' THEN
+          IF is_noted THEN
             handled := handled || ARRAY(SELECT pgflow.tree_and_heirs(whole.of_object));
           END IF;
           PERFORM pgflow.capture_heirs(whole.of_object, tg_tag);
@@ -877,12 +971,16 @@ BEGIN
           PERFORM pgflow.emit('ddl', jsonb_build_object('tag', command.command_tag,
             'statement', current_query(), 'object', command.object_type,
             'identity', command.object_identity, 'schema', command.schema_name,
-            'top_level', stack !~ '\n', 'search_path', pgflow.session_search_path()));
+            'top_level', stack !~ '\n', 'search_path', pgflow.session_search_path(),
+            'role', pgflow.session_role()));
         END IF;
       END LOOP;
     END LOOP;
     IF tg_tag IN ('GRANT', 'REVOKE', 'REASSIGN OWNED', 'DROP OWNED') THEN
-      FOR whole IN SELECT * FROM pgflow.changed_rights() LOOP
+      GET DIAGNOSTICS stack = PG_CONTEXT;
+      -- Rights on columns are granted with parentheses, and nobody else need look at all columns.
+      FOR whole IN SELECT * FROM pgflow.changed_rights(tg_tag NOT IN ('GRANT', 'REVOKE')
+          OR stack ~ '\n' OR current_query() ~ '[(]') LOOP
         PERFORM pgflow.capture_object(whole.of_class, whole.of_object, tg_tag, false);
       END LOOP;
     END IF;
@@ -890,14 +988,16 @@ BEGIN
   WHEN serialization_failure OR deadlock_detected THEN
     RAISE;  -- Whoever runs DDL beside others has to be ready for these, and the next try is captured.
   WHEN OTHERS THEN
+    failed := true;
     GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, place = PG_EXCEPTION_CONTEXT;
     PERFORM pgflow.emit_failure(tg_tag, concat_ws('; ', sqlerrm, nullif(detail, ''), place));
   END;
   PERFORM pgflow.set_busy(false);
   -- A command inside another one leaves the notes of that one alone.
-  IF NOT pgflow.rewritten() && handled AND pgflow.rewritten() <> '{}' THEN RETURN; END IF;
-  PERFORM set_config('pgflow.rewritten', '', true), set_config('pgflow.rewritten_whole', '', true),
-    set_config('pgflow.cascade', '', true);
+  IF is_noted THEN
+    DELETE FROM pgflow.command_note WHERE transaction = pg_current_xact_id()
+    AND (failed OR kind = 'cascade' OR relation = ANY (handled));
+  END IF;
 END $$;
 
 -- The search_path of the session itself, which the functions here replace while they run.
@@ -906,11 +1006,17 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT current_setting('pgflow.search_path', true)
 $$;
 
+-- Whose rights a command at the top level has: not a function's here, which are its owner's.
+CREATE OR REPLACE FUNCTION pgflow.session_role() RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce(nullif(current_setting('role'), 'none'), session_user::text)
+$$;
+
 CREATE OR REPLACE FUNCTION pgflow.capture_drop() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET standard_conforming_strings = on SET timezone = 'UTC' SET lc_monetary = 'C'
 SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres' SET extra_float_digits = 3
-SET bytea_output = 'hex' SET quote_all_identifiers = off SET lock_timeout = 0 AS $$
+SET bytea_output = 'hex' SET quote_all_identifiers = off SET lock_timeout = 0 SET jit = off AS $$
 DECLARE
   gone record;
   owner record;
@@ -930,7 +1036,7 @@ BEGIN
         AND r.object_name = d.address_names[2] AND d.object_type IN ('rule', 'default value'))),
       false) INTO is_cascade
     FROM pg_event_trigger_dropped_objects() d;
-    IF is_cascade THEN PERFORM set_config('pgflow.cascade', 'on', true); END IF;
+    IF is_cascade THEN INSERT INTO pgflow.command_note (kind) VALUES ('cascade'); END IF;
     FOR gone IN SELECT * FROM pg_event_trigger_dropped_objects() WHERE NOT is_temporary LOOP
       DELETE FROM pgflow.object_state WHERE class = gone.classid AND object = gone.objid
         AND gone.objsubid = 0 RETURNING state, to_jsonb(publications)
@@ -948,7 +1054,7 @@ BEGIN
         PERFORM pgflow.emit('ddl', jsonb_build_object('tag', tg_tag, 'statement',
           format('DROP %s IF EXISTS %s', upper(gone.object_type), gone.object_identity),
           'object', gone.object_type, 'identity', gone.object_identity,
-          'schema', gone.schema_name, 'top_level', true));
+          'schema', gone.schema_name, 'top_level', true, 'role', pgflow.session_role()));
         CONTINUE;
       END IF;
       CONTINUE WHEN gone.object_type NOT IN ('index', 'trigger', 'policy', 'rule', 'table constraint',
@@ -990,20 +1096,19 @@ DECLARE
   reason int := pg_event_trigger_table_rewrite_reason();
 BEGIN
   GET DIAGNOSTICS stack = PG_CONTEXT;
-  -- Other types without USING: the target computes the same from its own rows. 1: persistence, 2: a
-  -- default, 4: a column's type, 8: the access method.
-  IF reason & 7 = 0 THEN RETURN; END IF;
   -- 1: persistence, 2: a default, 4: a column's type, 8: the access method. USING may give any
   -- column any value; without, the target computes the same from its own rows.
-  IF reason & 4 <> 0 AND (stack ~ '\n' OR current_query() ~* '\yusing\y') THEN
-    PERFORM set_config('pgflow.rewritten_whole', 'on', true);
+  IF reason & 7 = 0 OR EXISTS (SELECT FROM pg_class
+      WHERE oid = pg_event_trigger_table_rewrite_oid() AND relpersistence = 't') THEN
+    RETURN;
   END IF;
-  PERFORM set_config('pgflow.rewritten', concat_ws(',',
-    nullif(current_setting('pgflow.rewritten', true), ''), pg_event_trigger_table_rewrite_oid()),
-    true);
+  INSERT INTO pgflow.command_note (kind, relation, whole)
+  VALUES ('rewritten', pg_event_trigger_table_rewrite_oid(),
+    reason & 4 <> 0 AND (stack ~ '\n' OR current_query() ~* '\yusing\y'));
 END $$;
 
--- Notes the session's search_path, which statements that travel as text need.
+-- Notes the session's search_path, which statements that travel as text need. It is a setting, as it
+-- was one before: whoever could forge it may choose it.
 CREATE OR REPLACE FUNCTION pgflow.capture_start() RETURNS event_trigger
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -1016,10 +1121,11 @@ CREATE OR REPLACE FUNCTION pgflow.refresh() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 SET standard_conforming_strings = on SET timezone = 'UTC' SET lc_monetary = 'C'
 SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres' SET extra_float_digits = 3
-SET bytea_output = 'hex' SET quote_all_identifiers = off AS $$
+SET bytea_output = 'hex' SET quote_all_identifiers = off SET jit = off AS $$
 DECLARE
   stale record;
 BEGIN
+  DELETE FROM pgflow.command_note WHERE transaction < pg_snapshot_xmin(pg_current_snapshot());
   DELETE FROM pgflow.object_state s WHERE pgflow.state(s.class, s.object) IS NULL;
   INSERT INTO pgflow.object_state (class, object, state)
   SELECT o.class, o.oid, pgflow.state(o.class, o.oid)
@@ -1084,7 +1190,7 @@ BEGIN
   DROP EVENT TRIGGER IF EXISTS pgflow_capture_drop;
   DROP EVENT TRIGGER IF EXISTS pgflow_capture;
   DROP TABLE pgflow.capture_pipeline, pgflow.capture_secret, pgflow.object_state,
-    pgflow.joining_table, pgflow.message;
+    pgflow.joining_table, pgflow.message, pgflow.command_note, pgflow.writer;
   FOR routine IN SELECT oid FROM pg_proc WHERE pronamespace = 'pgflow'::regnamespace LOOP
     EXECUTE format('DROP FUNCTION %s', routine);
   END LOOP;
@@ -1094,6 +1200,30 @@ BEGIN
 END $$;
 
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA pgflow FROM PUBLIC;
+-- Nor anybody else whom default privileges let in: what is here is believed, and called with a
+-- superuser's rights. The secret's readers were chosen one by one.
+DO $$
+DECLARE
+  open record;
+BEGIN
+  FOR open IN
+    SELECT 'TABLE' AS kind, c.oid::regclass::text AS name, a.grantee, a.privilege_type AS privilege
+    FROM pg_class c CROSS JOIN aclexplode(c.relacl) a
+    WHERE c.relnamespace = 'pgflow'::regnamespace AND c.relname IN ('capture_pipeline',
+      'capture_secret', 'object_state', 'joining_table', 'message', 'command_note', 'writer')
+    AND a.grantee <> c.relowner
+    AND NOT (c.relname = 'capture_secret' AND a.privilege_type = 'SELECT' AND a.grantee <> 0)
+    UNION ALL SELECT 'FUNCTION', p.oid::regprocedure::text, a.grantee, a.privilege_type
+    FROM pg_proc p CROSS JOIN aclexplode(p.proacl) a
+    WHERE p.pronamespace = 'pgflow'::regnamespace AND a.grantee <> p.proowner
+    UNION ALL SELECT 'SCHEMA', 'pgflow', a.grantee, a.privilege_type
+    FROM pg_namespace n CROSS JOIN aclexplode(n.nspacl) a
+    WHERE n.nspname = 'pgflow' AND a.grantee <> n.nspowner AND a.privilege_type = 'CREATE'
+  LOOP
+    EXECUTE format('REVOKE %s ON %s %s FROM %s CASCADE', open.privilege, open.kind, open.name,
+      CASE WHEN open.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(open.grantee)) END);
+  END LOOP;
+END $$;
 DROP TRIGGER IF EXISTS join_publication ON pgflow.joining_table;
 CREATE CONSTRAINT TRIGGER join_publication AFTER INSERT ON pgflow.joining_table
   DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pgflow.join_publication();

@@ -217,14 +217,19 @@ absl::Status PostgresSource::Run(engine::StreamWriter& out, std::stop_token stop
                        .publication = publication(),
                        .origin = config_.replication.origin,
                        .server = identity_,
+                       .in_progress = takes_in_progress_,
                        .acknowledged = &acknowledged_,
                        .receive_timeout = config_.replication.receive_timeout,
                        .backend_pid = &walsender_pid_,
                        .telemetry = telemetry_},
                       *relations_, watch, out);
-  absl::Status status = reader.Run(std::move(stop));
+  const absl::Status status = reader.Run(std::move(stop));
   streamed_to_ = std::max(streamed_to_, out.tail().end_lsn);
-  return status;
+  if (!reader.failed_in_progress()) return status;
+  takes_in_progress_ = false;
+  return base::MakeStatus(absl::StatusCode::kAborted,
+                          "{}; asking for transactions only when they have ended, from here on",
+                          base::Message(status));
 }
 
 absl::Status PostgresSource::ConfirmSlot(std::stop_token stop) {

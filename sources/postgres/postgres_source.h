@@ -92,7 +92,8 @@ class PostgresSource final : public engine::Source {
   std::atomic<bool> tables_are_known_{false};  // It knows those of this run.
   bool is_first_session_ = false;              // control_ is the one that identity_ was read from.
   bool ran_ = false;
-  bool captured_ = false;  // The DDL capture is there.
+  bool takes_in_progress_ = true;  // The server may send transactions before they end.
+  bool captured_ = false;          // The DDL capture is there.
   std::atomic<uint64_t> acknowledged_{0};
   std::atomic<int> walsender_pid_{0};  // On the server; 0: none streams to us.
 };

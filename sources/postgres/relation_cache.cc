@@ -52,11 +52,13 @@ const Column* FindByName(const TableSchema* schema, std::string_view name) {
 absl::Status RelationCache::Load(const std::string& publication, std::stop_token stop) {
   stop_ = std::move(stop);
   publication_ = publication;
+  // The server sends transactions in progress once more, from their beginning.
+  while (!learnt_.empty()) Settle(learnt_.back().in.top, false);
   PGFLOW_RETURN_IF_ERROR(ReadTables());
   if (ddl_ == DdlSource::kCapture) {
     PGFLOW_ASSIGN_OR_RETURN(secret_, ReadCaptureSecret(*connection_, stop_));
   }
-  wants_binary_ = binary_ != BinaryMode::kOff;
+  wants_binary_ = binary_ != BinaryMode::kOff && !requires_text_;
   if (binary_ == BinaryMode::kAuto) {
     for (const auto& [oid, table] : catalog_) {
       if (table.binary_obstacle.empty()) continue;
@@ -104,11 +106,21 @@ bool RelationCache::IsTold(const schemas::TableName& table) const {
   return ddl_ == DdlSource::kCapture && !partitions_.contains(table);
 }
 
-absl::StatusOr<TableSchemaPtr> RelationCache::Resolve(const RelationMessage& message) {
+absl::StatusOr<TableSchemaPtr> RelationCache::Resolve(
+    const RelationMessage& message, const std::optional<OpenTransactionId>& learnt_in) {
   const auto known = known_.find(message.relation);
   const TableSchemaPtr before = known == known_.end() ? nullptr : known->second;
   if (before != nullptr && Describes(message, *before)) return before;
+  PGFLOW_ASSIGN_OR_RETURN(TableSchemaPtr schema, Learn(message, before));
+  if (schema == nullptr) return schema;
+  if (before != nullptr && tells_changes()) PGFLOW_RETURN_IF_ERROR(NoteChange(*before, *schema));
+  known_[message.relation] = schema;
+  if (learnt_in.has_value()) learnt_.push_back({*learnt_in, message.relation, before, schema});
+  return schema;
+}
 
+absl::StatusOr<TableSchemaPtr> RelationCache::Learn(const RelationMessage& message,
+                                                    const TableSchemaPtr& before) {
   auto entry = catalog_.find(message.relation);
   if (entry == catalog_.end() || !Describes(message, *entry->second.schema)) {
     PGFLOW_RETURN_IF_ERROR(ReadTables());
@@ -120,21 +132,47 @@ absl::StatusOr<TableSchemaPtr> RelationCache::Resolve(const RelationMessage& mes
                   NameOf(message).ToString());
     return TableSchemaPtr();
   }
-  TableSchemaPtr schema;
-  if (in_catalog && Describes(message, *entry->second.schema)) {
-    PGFLOW_RETURN_IF_ERROR(CheckFormat(NameOf(message).ToString(), entry->second.binary_obstacle));
-    auto copy = std::make_shared<TableSchema>(*entry->second.schema);
-    copy->version = before == nullptr ? 0 : before->version + 1;
-    copy->changes_told = IsTold(copy->table);
-    schema = std::move(copy);
-  } else {
-    // The table has changed again, or is gone, since the change that is being read.
-    PGFLOW_ASSIGN_OR_RETURN(
-        schema, Build(message, in_catalog ? entry->second.schema.get() : nullptr, before.get()));
+  // The table may have changed again, or be gone, since the change that is being read.
+  if (!in_catalog || !Describes(message, *entry->second.schema)) {
+    return Build(message, in_catalog ? entry->second.schema.get() : nullptr, before.get());
   }
-  if (before != nullptr && tells_changes()) PGFLOW_RETURN_IF_ERROR(NoteChange(*before, *schema));
-  known_[message.relation] = schema;
-  return schema;
+  PGFLOW_RETURN_IF_ERROR(CheckFormat(NameOf(message).ToString(), entry->second.binary_obstacle));
+  auto copy = std::make_shared<TableSchema>(*entry->second.schema);
+  copy->version = next_version_[message.relation]++;
+  copy->changes_told = IsTold(copy->table);
+  return TableSchemaPtr(std::move(copy));
+}
+
+void RelationCache::Undo(const Learnt& learnt) {
+  if (const auto known = known_.find(learnt.relation);
+      known != known_.end() && known->second == learnt.now) {
+    if (learnt.before == nullptr) {
+      known_.erase(known);
+    } else {
+      known->second = learnt.before;
+    }
+  }
+  for (Learnt& later : learnt_) {
+    if (later.before == learnt.now) later.before = learnt.before;
+  }
+}
+
+void RelationCache::ForgetSubtransaction(const OpenTransactionId& rolled_back) {
+  for (size_t i = learnt_.size(); i-- > 0;) {
+    if (learnt_[i].in.top != rolled_back.top || learnt_[i].in.xid != rolled_back.xid) continue;
+    const Learnt learnt = learnt_[i];
+    learnt_.erase(learnt_.begin() + static_cast<ptrdiff_t>(i));
+    Undo(learnt);
+  }
+}
+
+void RelationCache::Settle(postgres::Xid top, bool committed) {
+  for (size_t i = learnt_.size(); i-- > 0;) {
+    if (learnt_[i].in.top != top) continue;
+    const Learnt learnt = learnt_[i];
+    learnt_.erase(learnt_.begin() + static_cast<ptrdiff_t>(i));
+    if (!committed) Undo(learnt);
+  }
 }
 
 absl::Status RelationCache::NoteChange(const TableSchema& before, const TableSchema& after) {
@@ -177,9 +215,10 @@ bool RelationCache::IsChosen(const RelationMessage& message) const {
   return publication_is_ours_ || filter_.Matches(NameOf(message));
 }
 
-absl::Status RelationCache::CheckFormat(const std::string& table,
-                                        const std::string& obstacle) const {
+absl::Status RelationCache::CheckFormat(const std::string& table, const std::string& obstacle) {
   if (obstacle.empty() || !wants_binary_ || binary_ != BinaryMode::kAuto) return absl::OkStatus();
+  // For good: the catalog may never know this table, and the server sends its rows again.
+  RequireText();
   return base::MakeStatus(absl::StatusCode::kAborted,
                           "table {}: {}; the stream starts over in text format", table, obstacle);
 }
@@ -191,8 +230,8 @@ absl::StatusOr<TableSchemaPtr> RelationCache::Build(const RelationMessage& messa
   schema->table = NameOf(message);
   schema->oid = message.relation;
   schema->replica_identity = static_cast<schemas::ReplicaIdentity>(message.replica_identity);
-  schema->version = before == nullptr ? 0 : before->version + 1;
   schema->changes_told = IsTold(schema->table);
+  schema->version = next_version_[message.relation]++;
   std::set<Oid> types;
   for (const RelationColumn& from : message.Columns()) {
     Column column;
@@ -218,7 +257,14 @@ absl::StatusOr<TableSchemaPtr> RelationCache::Build(const RelationMessage& messa
                           schemas::ReadTypeFacts(*connection_, list, stop_));
   for (Column& column : schema->columns) {
     const auto found = facts.find(column.type);
-    if (found == facts.end()) continue;  // The type is gone; its values are still readable.
+    if (found == facts.end()) {
+      // It is gone, or not committed yet. What a value of it holds in binary, nobody knows.
+      if (column.type < postgres::kFirstUserOid) continue;
+      PGFLOW_RETURN_IF_ERROR(
+          CheckFormat(schema->table.ToString(),
+                      fmt::format("the type of column {} is not in the catalog now", column.name)));
+      continue;
+    }
     column.type_name = found->second.name;
     column.wire_type = found->second.wire_type;
     PGFLOW_RETURN_IF_ERROR(CheckFormat(schema->table.ToString(), found->second.binary_obstacle));

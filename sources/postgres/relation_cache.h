@@ -6,10 +6,12 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <stop_token>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "postgres/client/connection.h"
 #include "schemas/catalog.h"
@@ -32,10 +34,16 @@ class RelationCache final : public RelationLookup {
   absl::Status Load(const std::string& publication, std::stop_token stop);
   // Whether the stream should send binary values; valid after Load.
   bool wants_binary() const { return wants_binary_; }
+  // From the next Load on, whatever the catalog says then: it no longer has all that the rows to
+  // come are made of.
+  void RequireText() { requires_text_ = binary_ == BinaryMode::kAuto; }
 
   // kAborted: the stream must start over in text format, because of a new column's type.
   absl::StatusOr<schemas::TableSchemaPtr> Resolve(
-      const postgres::RelationMessage& message) override;
+      const postgres::RelationMessage& message,
+      const std::optional<OpenTransactionId>& learnt_in) override;
+  void Settle(postgres::Xid top, bool committed) override;
+  void ForgetSubtransaction(const OpenTransactionId& rolled_back) override;
   std::string_view CaptureSecret() const override { return secret_; }
   bool Publishes(const std::vector<std::string>& publications) const override;
   bool WantsDdl(const schemas::DdlSubject& subject) const override;
@@ -45,14 +53,27 @@ class RelationCache final : public RelationLookup {
   bool tells_changes() const { return ddl_ == DdlSource::kRelations; }
 
  private:
+  // A version that a transaction in progress brought.
+  struct Learnt {
+    OpenTransactionId in;
+    postgres::Oid relation = 0;
+    schemas::TableSchemaPtr before;  // Null: none.
+    schemas::TableSchemaPtr now;
+  };
+
   absl::Status ReadTables();
+  // The schema of a message that says something new.
+  absl::StatusOr<schemas::TableSchemaPtr> Learn(const postgres::RelationMessage& message,
+                                                const schemas::TableSchemaPtr& before);
+  // Takes back what `learnt` brought, which is no longer in the list.
+  void Undo(const Learnt& learnt);
   absl::Status NoteChange(const schemas::TableSchema& before, const schemas::TableSchema& after);
   absl::StatusOr<schemas::TableSchemaPtr> Build(const postgres::RelationMessage& message,
                                                 const schemas::TableSchema* now,
                                                 const schemas::TableSchema* before);
   bool IsChosen(const postgres::RelationMessage& message) const;
   bool IsTold(const schemas::TableName& table) const;
-  absl::Status CheckFormat(const std::string& table, const std::string& obstacle) const;
+  absl::Status CheckFormat(const std::string& table, const std::string& obstacle);
 
   const postgres::ConnectOptions options_;
   const schemas::TableFilter filter_;
@@ -65,9 +86,12 @@ class RelationCache final : public RelationLookup {
   std::string secret_;
   bool publication_is_ours_ = false;
   bool wants_binary_ = true;
+  bool requires_text_ = false;
   std::map<postgres::Oid, schemas::CatalogTable> catalog_;
   std::set<schemas::TableName> partitions_;
   std::map<postgres::Oid, schemas::TableSchemaPtr> known_;
+  std::vector<Learnt> learnt_;                      // By transactions in progress, in their order.
+  std::map<postgres::Oid, uint64_t> next_version_;  // No version's number is given twice.
 };
 
 }  // namespace pgflow::sources

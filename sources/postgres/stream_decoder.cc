@@ -1,5 +1,6 @@
 #include "sources/postgres/stream_decoder.h"
 
+#include <charconv>
 #include <utility>
 #include <variant>
 
@@ -43,6 +44,25 @@ absl::Status Unexpected(std::string_view message, std::string_view where) {
 
 size_t SizeOf(const Chunk& chunk) {
   return chunk.bytes.size() + chunk.records.size() * sizeof(EventRecord);
+}
+
+// The transaction that wrote a message of the capture, which it begins with: "731 {...}". What the
+// server says of a transaction in progress is the top one, whatever subtransaction it was, and only
+// the subtransaction's own number tells whether it was rolled back. `label`: what the server says;
+// captures before this was so say nothing.
+absl::StatusOr<postgres::Xid> TakeWriter(std::string_view& content, postgres::Xid label) {
+  if (content.starts_with('{')) return label;
+  postgres::Xid writer = 0;
+  const char* const begin = content.data();
+  const auto [end, error] = std::from_chars(begin, begin + content.size(), writer);
+  content.remove_prefix(static_cast<size_t>(end - begin));
+  if (error != std::errc() || !content.starts_with(' ')) {
+    return base::MakeStatus(absl::StatusCode::kDataLoss,
+                            "a captured DDL message is malformed: it does not say which "
+                            "transaction wrote it");
+  }
+  content.remove_prefix(1);
+  return writer;
 }
 
 // Starts the next chunk with room for as much as the last one had: one allocation in the steady
@@ -91,7 +111,9 @@ absl::Status StreamDecoder::Take(std::string_view message) {
   }
   if (const auto* m = std::get_if<postgres::BeginMessage>(&decoded)) return TakeBegin(*m);
   if (const auto* m = std::get_if<postgres::CommitMessage>(&decoded)) return TakeCommit(*m);
-  if (const auto* m = std::get_if<postgres::RelationMessage>(&decoded)) return TakeRelation(*m);
+  if (const auto* m = std::get_if<postgres::RelationMessage>(&decoded)) {
+    return TakeRelation(*m, m->xid);
+  }
   if (const auto* m = std::get_if<postgres::TruncateMessage>(&decoded)) return TakeTruncate(*m);
   if (const auto* m = std::get_if<postgres::StreamStartMessage>(&decoded)) {
     return TakeStreamStart(*m);
@@ -154,16 +176,21 @@ absl::Status StreamDecoder::TakeCommit(const postgres::CommitMessage& message) {
   return absl::OkStatus();
 }
 
-absl::Status StreamDecoder::TakeRelation(const postgres::RelationMessage& message) {
+absl::Status StreamDecoder::TakeRelation(const postgres::RelationMessage& message,
+                                         postgres::Xid xid) {
   if (message.schema == "pgflow" && message.name == "message") {
     message_relation_ = message.relation;
     tables_[message.relation] = nullptr;
     return absl::OkStatus();
   }
-  PGFLOW_ASSIGN_OR_RETURN(tables_[message.relation], relations_.Resolve(message));
+  std::optional<OpenTransactionId> learnt_in;
+  if (state_ == State::kInStream) learnt_in = OpenTransactionId{top_xid_, xid};
+  // After a rollback it stays: the server describes the table again if, and only if, it was another
+  // one meanwhile.
+  PGFLOW_ASSIGN_OR_RETURN(tables_[message.relation], relations_.Resolve(message, learnt_in));
   last_relation_ = 0;
   const std::string change = relations_.TakeSchemaChange();
-  return change.empty() ? absl::OkStatus() : TakeDdl(change, message.xid);
+  return change.empty() ? absl::OkStatus() : TakeDdl(change, xid);
 }
 
 absl::StatusOr<bool> StreamDecoder::EnterTransaction() {
@@ -246,6 +273,7 @@ absl::Status StreamDecoder::TakeLogicalMessage(std::string_view prefix, std::str
   // Anybody may write a logical message.
   if (secret.empty() || !content.starts_with(secret)) return absl::OkStatus();
   content.remove_prefix(secret.size());
+  PGFLOW_ASSIGN_OR_RETURN(xid, TakeWriter(content, xid));
   return prefix == kDdlPrefix ? TakeDdl(content, xid) : TakeCapturedRows(content, xid);
 }
 
@@ -291,7 +319,7 @@ absl::Status StreamDecoder::TakeCapturedRows(std::string_view content, postgres:
   PGFLOW_ASSIGN_OR_RETURN(const postgres::PgoutputMessage decoded,
                           postgres::DecodePgoutput(rows.relation, false));
   const auto& relation = std::get<postgres::RelationMessage>(decoded);
-  PGFLOW_RETURN_IF_ERROR(TakeRelation(relation));
+  PGFLOW_RETURN_IF_ERROR(TakeRelation(relation, xid));
   EventRecord record;
   if (rows.replaces && rows.first) {
     PGFLOW_ASSIGN_OR_RETURN(const bool wanted, BeginChange(relation.relation, record.table));
@@ -333,6 +361,7 @@ absl::Status StreamDecoder::TakeStreamCommit(const postgres::StreamCommitMessage
   // What committed before it goes before it.
   PGFLOW_RETURN_IF_ERROR(Publish());
   last_end_ = message.end_lsn;
+  relations_.Settle(message.xid, true);
   auto open = open_.extract(message.xid);
   if (telemetry_ != nullptr) telemetry_->open_transactions.store(open_.size());
   if (open.empty() || !open.mapped().appended) return absl::OkStatus();
@@ -357,8 +386,10 @@ absl::Status StreamDecoder::TakeStreamAbort(const postgres::StreamAbortMessage& 
   if (open == open_.end()) return absl::OkStatus();
   if (message.subtransaction != message.xid) {
     open->second.aborted.push_back(message.subtransaction);
+    relations_.ForgetSubtransaction({message.xid, message.subtransaction});
     return absl::OkStatus();
   }
+  relations_.Settle(message.xid, false);
   if (open->second.appended) out_.DropOpen(message.xid);
   open_.erase(open);
   if (telemetry_ != nullptr) telemetry_->open_transactions.store(open_.size());

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -21,13 +22,24 @@
 
 namespace pgflow::sources {
 
+// A transaction in progress, or a subtransaction of it.
+struct OpenTransactionId {
+  postgres::Xid top = 0;
+  postgres::Xid xid = 0;  // The subtransaction's own; that of the top for itself.
+};
+
 // Knows what a relation is beyond what its message says.
 class RelationLookup {
  public:
   virtual ~RelationLookup() = default;
-  // Null: not a chosen table, its changes are left out.
+  // Null: not a chosen table, its changes are left out. `learnt_in`: the transaction in progress
+  // that the message is part of, which may roll back.
   virtual absl::StatusOr<schemas::TableSchemaPtr> Resolve(
-      const postgres::RelationMessage& message) = 0;
+      const postgres::RelationMessage& message,
+      const std::optional<OpenTransactionId>& learnt_in) = 0;
+  // The transaction in progress is over. What was learnt in one that rolled back never was.
+  virtual void Settle(postgres::Xid /*top*/, bool /*committed*/) {}
+  virtual void ForgetSubtransaction(const OpenTransactionId& /*rolled_back*/) {}
   // How the last resolved relation differs from what it was before, as schemas::PlanDdl reads it;
   // empty when it does not, or the DDL capture tells it.
   virtual std::string TakeSchemaChange() { return {}; }
@@ -72,7 +84,7 @@ class StreamDecoder {
   absl::Status TakeOrigin();
   absl::Status TakeBegin(const postgres::BeginMessage& message);
   absl::Status TakeCommit(const postgres::CommitMessage& message);
-  absl::Status TakeRelation(const postgres::RelationMessage& message);
+  absl::Status TakeRelation(const postgres::RelationMessage& message, postgres::Xid xid);
   absl::Status TakeTruncate(const postgres::TruncateMessage& message);
   // What the DDL capture wrote (ddl_capture.sql). Other messages carry no row.
   absl::Status TakeLogicalMessage(std::string_view prefix, std::string_view content,

@@ -96,6 +96,7 @@ absl::Status StreamReader::Run(std::stop_token stop) {
     out_.Started();
     watch_.Begin();
     status = Loop(stop);
+    NoteFailure(status);
     // The server forgets what it was sending; so do we.
     out_.Cut();
     options_.backend_pid->store(0);
@@ -106,6 +107,13 @@ absl::Status StreamReader::Run(std::stop_token stop) {
     return status;
   }
   return Explain(status, options_.slot);
+}
+
+void StreamReader::NoteFailure(const absl::Status& status) {
+  const std::string state = postgres::SqlStateOf(status);
+  failed_in_progress_ = state == "XX000" && SendsInProgress();
+  // "no binary output function available": of a part of a type that is gone by now.
+  if (state == "42883") relations_.RequireText();
 }
 
 absl::Status StreamReader::Start(const std::stop_token& stop) {
@@ -136,6 +144,12 @@ bool StreamReader::ServerLeavesOutReplicated() const {
   return connection_->server_version() >= 160000;
 }
 
+bool StreamReader::SendsInProgress() const {
+  const bool origins_first = options_.origin == ChangeOrigin::kNone && !ServerLeavesOutReplicated();
+  return options_.in_progress && connection_->server_version() >= 140000 &&
+         !relations_.tells_changes() && !origins_first;
+}
+
 std::string StreamReader::StartCommand() const {
   const int version = connection_->server_version();
   const bool own_only = options_.origin == ChangeOrigin::kNone;
@@ -147,8 +161,7 @@ std::string StreamReader::StartCommand() const {
   if (version >= 140000) {
     command += relations_.wants_binary() ? ", binary 'true'" : "";
     command += ", messages 'true'";
-    const bool origins_first = own_only && !ServerLeavesOutReplicated();
-    if (!relations_.tells_changes() && !origins_first) command += ", streaming 'on'";
+    if (SendsInProgress()) command += ", streaming 'on'";
   }
   if (own_only && ServerLeavesOutReplicated()) command += ", origin 'none'";
   return command + ")";

@@ -35,6 +35,7 @@ struct StreamReaderOptions {
   std::string publication;
   ChangeOrigin origin = ChangeOrigin::kAny;
   std::optional<engine::SourceIdentity> server{};  // The only one to stream from, if it is known.
+  bool in_progress = true;  // The server may send large transactions before they end.
   const std::atomic<uint64_t>* acknowledged = nullptr;  // Durable downstream.
   // A server that is asked and says nothing for so long is taken for gone.
   absl::Duration receive_timeout = absl::Minutes(1);
@@ -79,11 +80,17 @@ class StreamReader {
 
   // Until `stop` (kCancelled) or an error; see engine::Source::Run.
   absl::Status Run(std::stop_token stop);
+  // After Run: the server failed at decoding, and had been asked for transactions in progress. It
+  // may do without: after a rollback to a savepoint it can lose a table whose definition was
+  // changed in the part that was rolled back.
+  bool failed_in_progress() const { return failed_in_progress_; }
 
  private:
   absl::Status Start(const std::stop_token& stop);
   std::string StartCommand() const;
   bool ServerLeavesOutReplicated() const;
+  bool SendsInProgress() const;
+  void NoteFailure(const absl::Status& status);
   absl::Status Loop(const std::stop_token& stop);
   // Takes messages until nothing more is there, the writer is full, or a status is due.
   absl::Status Drain(const std::stop_token& stop);
@@ -105,6 +112,7 @@ class StreamReader {
   PatientLookup lookup_;
   StreamDecoder decoder_;
   std::unique_ptr<postgres::Connection> connection_;
+  bool failed_in_progress_ = false;
   bool drained_ = false;
   int64_t taken_ = 0;  // Messages since the last rest, and their bytes.
   int64_t taken_bytes_ = 0;

@@ -1,5 +1,7 @@
 // Every case of ddl_cases/: while the pipeline runs, or read from the log afterwards, in binary and
-// in text. In the end the target has the rows of the source and every object as it is there.
+// in text; from a source that sends transactions before their end, and once from one that does not
+// (the backlog in text). In the end the target has the rows of the source and every object as it is
+// there.
 #include <csignal>
 #include <ostream>
 
@@ -57,6 +59,10 @@ void DdlConformanceTest::SetUp() {
   pipeline_.tables = "[\"*.*\"]";
   pipeline_.source_options = fmt::format("    replication: {{ddl: true}}\n    binary: {}\n",
                                          GetParam().binary ? "auto" : "off");
+  if (GetParam().live || GetParam().binary) {
+    source_.Execute(
+        fmt::format("ALTER DATABASE {} SET logical_decoding_work_mem = '64kB'", source_.name));
+  }
   source_.Execute("CREATE TABLE first (id int PRIMARY KEY)");
   RunToCurrent();
 }

@@ -43,6 +43,11 @@ void RandomWorkloadTest::RunSeed(uint64_t seed) {
   pipeline_.tables = "[\"w.*\"]";
   pipeline_.source_options = fmt::format("    replication: {{ddl: true}}\n    binary: {}\n",
                                          draw(0, 2) > 0 ? "auto" : "off");
+  if (draw(1, 6) > 1) {
+    // Transactions are sent before their end, with what they roll back later.
+    source_.Execute(
+        fmt::format("ALTER DATABASE {} SET logical_decoding_work_mem = '64kB'", source_.name));
+  }
   Workload workload(source_.url(), seed);
   workload.Create();
   Expect(0, "init");  // From here on no command goes unseen.

@@ -189,7 +189,7 @@ std::string Workload::Writer::Rows() {
   const std::optional<Table> table = PickTable("rp");
   if (!table.has_value()) return {};
   const int draw = Draw(1, 100);
-  if (draw <= 45) return Insert(*table, Chance(5) ? 1500 : Draw(1, 20));
+  if (draw <= 45) return Insert(*table, Chance(10) ? 1500 : Draw(1, 20));
   if (draw <= 80) return Update(*table);
   if (draw <= 98) {
     return fmt::format(
@@ -325,6 +325,8 @@ void Workload::Writer::Transaction() {
     }
     Execute("SAVEPOINT part");
     for (int inner = Draw(1, 3); inner > 0; --inner) Step();
+    // Long enough that it is sent before it is rolled back, if it is large.
+    if (Chance(5)) Execute("SELECT pg_sleep(0.3)");
     Execute(Chance(50) ? "ROLLBACK TO SAVEPOINT part" : "RELEASE SAVEPOINT part");
   }
   if (!Chance(12) && Execute("COMMIT")) {
