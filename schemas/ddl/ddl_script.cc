@@ -4,6 +4,7 @@
 
 #include "base/status.h"
 #include "schemas/ddl/object_state.h"
+#include "schemas/ddl/trust.h"
 
 namespace pgflow::schemas {
 namespace {
@@ -31,7 +32,7 @@ std::string SingleStatement(std::string text) {
   return text.find(';') == std::string::npos ? text : std::string();
 }
 
-void WriteStatement(const Json& message, DdlScript& script) {
+void WriteStatement(const Json& message, const DdlTrust& trust, DdlScript& script) {
   ScriptWriter out(script);
   const std::string object = TextOf(message, "object");
   script.object = object;
@@ -51,7 +52,16 @@ void WriteStatement(const Json& message, DdlScript& script) {
     out.Add(
         fmt::format("SELECT pg_catalog.set_config('search_path', {}, true)", QuoteLiteral(path)));
   }
-  out.Try(single);
+  const std::string role = TextOf(message, "role");
+  if (trust.everybody) {
+    out.Try(single);
+  } else if (role.empty()) {
+    out.Warn(fmt::format("{} is left out: an older capture does not say whose command it was",
+                         script.tag));
+  } else {
+    // The text may end in a comment.
+    out.Try(fmt::format("SET LOCAL ROLE {};\n{}\n;RESET ROLE", QuoteIdentifier(role), single));
+  }
   if (!path.empty()) out.Add("SELECT pg_catalog.set_config('search_path', 'pg_catalog', true)");
 }
 
@@ -116,11 +126,11 @@ absl::Status Malformed(std::string_view why) {
                           why);
 }
 
-DdlScript Plan(const Json& message) {
+DdlScript Plan(const Json& message, const DdlTrust& trust) {
   DdlScript script;
   script.tag = TextOf(message, "tag");
   if (message.contains("statement")) {
-    WriteStatement(message, script);
+    WriteStatement(message, trust, script);
     return script;
   }
   const DdlSubject subject = SubjectOf(message);
@@ -130,15 +140,30 @@ DdlScript Plan(const Json& message) {
       fmt::format("{} {}", subject.object,
                   subject.name.schema.empty() ? subject.name.name : subject.name.ToString());
   const std::string phase = TextOf(message, "phase");
-  WriteObject({.before = StateIn(message, "before"),
-               .after = StateIn(message, "after"),
-               .replaced = ListOf(message, "replaced"),
-               .tag = script.tag,
-               .cascade = FlagOf(message, "cascade"),
-               .phase = phase == "before_rows"  ? DdlPhase::kBeforeRows
-                        : phase == "after_rows" ? DdlPhase::kAfterRows
-                                                : DdlPhase::kWhole},
-              script);
+  Json before = StateIn(message, "before");
+  Json after = StateIn(message, "after");
+  TakeOutRisks(before, after, trust, script);
+  if (!script.refused.empty()) return script;
+  const bool owned = GoesWithItsOwner(before, after, trust);
+  const bool populate = owned && before.is_null() && FlagOf(after, "populated");
+  if (populate) after["populated"] = false;
+  const ObjectChange change{.before = before,
+                            .after = after,
+                            .replaced = ListOf(message, "replaced"),
+                            .tag = script.tag,
+                            .cascade = FlagOf(message, "cascade"),
+                            .phase = phase == "before_rows"  ? DdlPhase::kBeforeRows
+                                     : phase == "after_rows" ? DdlPhase::kAfterRows
+                                                             : DdlPhase::kWhole};
+  if (!owned) {
+    WriteObject(change, script);
+    return script;
+  }
+  DdlScript planned;
+  WriteObject(change, planned);
+  ScriptWriter out(script);
+  for (std::string& warning : planned.warnings) out.Warn(std::move(warning));
+  WriteWithItsOwner(change, planned, populate, out);
   return script;
 }
 
@@ -162,7 +187,7 @@ absl::StatusOr<std::string> WithoutBefore(std::string_view message) {
   }
 }
 
-absl::StatusOr<DdlScript> PlanDdl(std::string_view message) {
+absl::StatusOr<DdlScript> PlanDdl(std::string_view message, const DdlTrust& trust) {
   try {
     const Json json = Json::parse(message);
     if (json.contains("error")) {
@@ -172,7 +197,7 @@ absl::StatusOr<DdlScript> PlanDdl(std::string_view message) {
           "hand, or run `pgflow destroy` and copy again",
           TextOf(json, "tag"), TextOf(json, "error"), TextOf(json, "query").substr(0, kQueryShown));
     }
-    DdlScript script = Plan(json);
+    DdlScript script = Plan(json, trust);
     if (script.object.empty()) return Malformed("it names no object");
     return script;
   } catch (const Json::exception& error) {

@@ -25,6 +25,16 @@ struct DdlStatement {
   // Rights and comments: when the target refuses (a role is missing there), it goes on with a
   // warning. The rows do not depend on it.
   bool best_effort = false;
+  // A query that answers true when it must not be run: it is left out with a warning that says
+  // `obstacle`.
+  std::string left_out_when{};
+  std::string obstacle{};
+};
+
+// With whose rights programs of the source's users may run on the target.
+struct DdlTrust {
+  bool everybody = false;         // Also with those of the role that applies the script.
+  bool fires_as_replica = false;  // Ordinary triggers and rules do not fire for that role.
 };
 
 struct DdlScript {
@@ -36,6 +46,7 @@ struct DdlScript {
   // The rows of some tables are deleted, because all of them come anew. That must not set off
   // triggers and foreign keys of the target.
   bool deletes_rows = false;
+  std::string refused;  // Not empty: it must not be applied, and why.
   // Parts that are not carried over, each with its reason.
   std::vector<std::string> warnings;
 };
@@ -61,6 +72,6 @@ absl::StatusOr<std::string> WithoutBefore(std::string_view message);
 
 // kDataLoss: the message is malformed. kFailedPrecondition: the capture itself failed on the source
 // and says why.
-absl::StatusOr<DdlScript> PlanDdl(std::string_view message);
+absl::StatusOr<DdlScript> PlanDdl(std::string_view message, const DdlTrust& trust = {});
 
 }  // namespace pgflow::schemas

@@ -126,10 +126,12 @@ TEST(DdlScriptTest, AConstraintThatIsReplaced) {
 TEST(DdlScriptTest, AStatementTravelsAsTextOnlyWhenItStoodAlone) {
   Json message = {{"tag", "CREATE CAST"},   {"object", "cast"},
                   {"identity", "(a AS b)"}, {"statement", "CREATE CAST (a AS b) WITHOUT FUNCTION;"},
-                  {"top_level", true},      {"search_path", "shop"}};
+                  {"top_level", true},      {"search_path", "shop"},
+                  {"role", "app"}};
   EXPECT_THAT(Statements(message),
               ElementsAre("SELECT pg_catalog.set_config('search_path', 'shop', true)",
-                          "CREATE CAST (a AS b) WITHOUT FUNCTION",
+                          "SET LOCAL ROLE \"app\";\nCREATE CAST (a AS b) WITHOUT FUNCTION\n;"
+                          "RESET ROLE",
                           "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true)"));
   for (const auto& [key, value] : std::vector<std::pair<std::string, Json>>{
            {"statement", "BEGIN; CREATE CAST (a AS b) WITHOUT FUNCTION; COMMIT"},
@@ -142,6 +144,102 @@ TEST(DdlScriptTest, AStatementTravelsAsTextOnlyWhenItStoodAlone) {
     ASSERT_EQ(script->warnings.size(), 1u);
     EXPECT_NE(script->warnings[0].find("run it on the target yourself"), std::string::npos);
   }
+}
+
+Json Trigger(const std::string& enabled) {
+  return {{"oid", 7},
+          {"name", "audit"},
+          {"enabled", enabled},
+          {"definition", "CREATE TRIGGER audit"},
+          {"risk", "shop.f()"}};
+}
+
+TEST(DdlScriptTest, ATriggerThatWouldFireForTheSinkIsLeftOut) {
+  const auto statements_of = [](const std::string& enabled, const DdlTrust& trust) {
+    Json after = Table({Id()});
+    after["triggers"] = {Trigger(enabled)};
+    const absl::StatusOr<DdlScript> script = PlanDdl(Message(Table({Id()}), after).dump(), trust);
+    EXPECT_TRUE(script.ok()) << script.status();
+    EXPECT_EQ(script->statements.empty(), script->warnings.size() == 1);
+    return script->statements.size();
+  };
+  EXPECT_EQ(statements_of("A", {.fires_as_replica = true}), 0U);
+  EXPECT_EQ(statements_of("R", {.fires_as_replica = true}), 0U);
+  EXPECT_EQ(statements_of("O", {.fires_as_replica = true}), 2U);
+  EXPECT_EQ(statements_of("O", {}), 0U);
+  EXPECT_EQ(statements_of("A", {.everybody = true}), 3U);
+  // One that was harmless, and is no longer.
+  Json before = Table({Id()});
+  before["triggers"] = {Trigger("O")};
+  Json after = Table({Id()});
+  after["triggers"] = {Trigger("A")};
+  const auto script = PlanDdl(Message(before, after).dump(), {.fires_as_replica = true});
+  ASSERT_TRUE(script.ok()) << script.status();
+  ASSERT_EQ(script->statements.size(), 1U);
+  EXPECT_TRUE(script->statements[0].sql.starts_with("DROP TRIGGER IF EXISTS \"audit\""));
+}
+
+TEST(DdlScriptTest, ExpressionsThatWouldRunForTheSinkAreLeftOut) {
+  Json after = Table({Id()});
+  after["constraints"] = {{{"oid", 2},
+                           {"name", "checked"},
+                           {"type", "c"},
+                           {"definition", "CHECK (shop.f(id))"},
+                           {"validated", true},
+                           {"risk", "shop.f(integer)"}}};
+  after["indexes"] = {
+      {{"oid", 3}, {"name", "by_f"}, {"definition", "CREATE INDEX"}, {"risk", "shop.f(integer)"}}};
+  after["policies"] = {{{"oid", 4}, {"name", "p"}, {"risk", "shop.f(integer)"}}};
+  after["columns"][0]["default"] = "shop.f()";
+  after["columns"][0]["risk"] = "shop.f()";
+  const absl::StatusOr<DdlScript> script = PlanDdl(Message(Table({Id()}), after).dump());
+  ASSERT_TRUE(script.ok()) << script.status();
+  EXPECT_THAT(script->statements, IsEmpty());
+  EXPECT_EQ(script->warnings.size(), 3U);
+  Json generated = Column(2, "g", "integer", 23);
+  generated["generated"] = "s";
+  generated["default"] = "shop.f(id)";
+  generated["risk"] = "shop.f(integer)";
+  const Json message = Message(Table({Id()}), Table({Id(), generated}));
+  EXPECT_NE(PlanDdl(message.dump())->refused, "");
+  EXPECT_EQ(PlanDdl(message.dump(), {.everybody = true})->refused, "");
+}
+
+TEST(DdlScriptTest, AFunctionArrivesWithItsOwnerOrNotAtAll) {
+  const Json routine = {{"object", "function"},
+                        {"schema", "shop"},
+                        {"name", "f"},
+                        {"arguments", "a integer"},
+                        {"definition", "CREATE OR REPLACE FUNCTION shop.f(a integer)"},
+                        {"signature", "shop.f(integer)"},
+                        {"owner", "o'wner"},
+                        {"default_grants", true}};
+  const auto script = PlanDdl(Message(nullptr, routine, "CREATE FUNCTION").dump());
+  ASSERT_TRUE(script.ok()) << script.status();
+  ASSERT_FALSE(script->statements.empty());
+  const DdlStatement& whole = script->statements[0];
+  EXPECT_EQ(whole.sql,
+            "CREATE OR REPLACE FUNCTION shop.f(a integer);\nALTER FUNCTION \"shop\".\"f\"(a "
+            "integer) OWNER TO \"o'wner\"");
+  EXPECT_TRUE(whole.best_effort);
+  EXPECT_NE(whole.left_out_when.find("proowner) <> 'o''wner'"), std::string::npos)
+      << whole.left_out_when;
+  const auto dropped = PlanDdl(Message(routine, nullptr, "DROP FUNCTION").dump());
+  ASSERT_EQ(dropped->statements.size(), 1U);
+  EXPECT_NE(dropped->statements[0].left_out_when, "");
+}
+
+TEST(DdlScriptTest, AMaterializedViewIsFilledAsItsOwner) {
+  const Json view = {
+      {"object", "materialized view"}, {"schema", "shop"},        {"name", "m"},
+      {"definition", "SELECT 1;"},     {"owner", "app"},          {"populated", true},
+      {"default_grants", true},        {"columns", Json::array()}};
+  const auto script = PlanDdl(Message(nullptr, view, "CREATE MATERIALIZED VIEW").dump());
+  ASSERT_TRUE(script.ok()) << script.status();
+  ASSERT_FALSE(script->statements.empty());
+  EXPECT_EQ(script->statements[0].sql,
+            "CREATE MATERIALIZED VIEW \"shop\".\"m\" AS SELECT 1 WITH NO DATA;\nALTER MATERIALIZED "
+            "VIEW \"shop\".\"m\" OWNER TO \"app\";\nREFRESH MATERIALIZED VIEW \"shop\".\"m\"");
 }
 
 TEST(DdlScriptTest, AFailedCaptureSaysWhy) {

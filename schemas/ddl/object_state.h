@@ -43,10 +43,15 @@ class ScriptWriter {
   explicit ScriptWriter(DdlScript& script) : script_(script) {}
 
   void Add(std::string sql, std::string skip_when = {}) {
-    script_.statements.push_back({std::move(sql), std::move(skip_when), false});
+    script_.statements.push_back({std::move(sql), std::move(skip_when), false, {}, {}});
   }
   void Try(std::string sql, std::string skip_when = {}) {
-    script_.statements.push_back({std::move(sql), std::move(skip_when), true});
+    script_.statements.push_back({std::move(sql), std::move(skip_when), true, {}, {}});
+  }
+  // Best effort, and not at all when the query answers true.
+  void TryUnless(std::string sql, std::string left_out_when, std::string obstacle) {
+    script_.statements.push_back(
+        {std::move(sql), {}, true, std::move(left_out_when), std::move(obstacle)});
   }
   void DeleteRows(const std::string& table) {
     script_.deletes_rows = true;

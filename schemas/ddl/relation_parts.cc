@@ -90,6 +90,15 @@ void AddPolicies(const ObjectChange& change, ScriptWriter& out) {
   }
 }
 
+// What it calls may have been left out.
+void AddProgram(const Json& part, ScriptWriter& out) {
+  if (TextOf(part, "risk").empty()) {
+    out.Add(TextOf(part, "definition"));
+  } else {
+    out.Try(TextOf(part, "definition"));
+  }
+}
+
 void AddTriggers(const ObjectChange& change, ScriptWriter& out) {
   const std::string table = QualifiedName(change.after);
   for (const Json& trigger : ListOf(change.after, "triggers")) {
@@ -99,15 +108,20 @@ void AddTriggers(const ObjectChange& change, ScriptWriter& out) {
     const bool anew = was == nullptr || Differs(*was, trigger, "definition");
     if (anew) {
       DropNamed("TRIGGER", was == nullptr ? trigger : *was, table, out);
-      out.Add(TextOf(trigger, "definition"));
+      AddProgram(trigger, out);
     }
     if (anew ? enabled != "O" : TextOf(*was, "enabled") != enabled) {
-      out.Add(fmt::format("ALTER TABLE {} {} TRIGGER {}", table,
-                          enabled == "D"   ? "DISABLE"
-                          : enabled == "R" ? "ENABLE REPLICA"
-                          : enabled == "A" ? "ENABLE ALWAYS"
-                                           : "ENABLE",
-                          name));
+      const std::string sql = fmt::format("ALTER TABLE {} {} TRIGGER {}", table,
+                                          enabled == "D"   ? "DISABLE"
+                                          : enabled == "R" ? "ENABLE REPLICA"
+                                          : enabled == "A" ? "ENABLE ALWAYS"
+                                                           : "ENABLE",
+                                          name);
+      if (TextOf(trigger, "risk").empty()) {
+        out.Add(sql);
+      } else {
+        out.Try(sql);
+      }
     }
     WriteComment(was == nullptr ? Json::object() : *was, trigger,
                  fmt::format("TRIGGER {} ON {}", name, table), out);
@@ -121,7 +135,7 @@ void AddRules(const ObjectChange& change, ScriptWriter& out) {
     const std::string name = QuoteIdentifier(TextOf(rule, "name"));
     if (was == nullptr || Differs(*was, rule, "definition")) {
       DropNamed("RULE", was == nullptr ? rule : *was, table, out);
-      out.Add(TextOf(rule, "definition"));
+      AddProgram(rule, out);
     }
     WriteComment(was == nullptr ? Json::object() : *was, rule,
                  fmt::format("RULE {} ON {}", name, table), out);

@@ -26,9 +26,15 @@ absl::Status SchemaChanger::Run(const schemas::DdlScript& script, const std::str
   if (script.statements.empty()) return absl::OkStatus();
   PGFLOW_RETURN_IF_ERROR(connection_.Execute(kSettings, stop_).status());
   for (const schemas::DdlStatement& statement : script.statements) {
-    PGFLOW_ASSIGN_OR_RETURN(const bool done, IsDone(statement));
+    PGFLOW_ASSIGN_OR_RETURN(const bool done, Ask(statement.skip_when));
     if (done) {
       base::LogDebug("{}: already so on the target: {}", title, statement.sql);
+      continue;
+    }
+    PGFLOW_ASSIGN_OR_RETURN(const bool left_out, Ask(statement.left_out_when));
+    if (left_out) {
+      base::LogWarning("{}: left out on the target: {} ({})", title, statement.sql,
+                       statement.obstacle);
       continue;
     }
     PGFLOW_RETURN_IF_ERROR(statement.best_effort ? RunBestEffort(statement, title)
@@ -42,10 +48,9 @@ absl::Status SchemaChanger::Run(const schemas::DdlScript& script, const std::str
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> SchemaChanger::IsDone(const schemas::DdlStatement& statement) {
-  if (statement.skip_when.empty()) return false;
-  PGFLOW_ASSIGN_OR_RETURN(const postgres::Result answer,
-                          connection_.Execute(statement.skip_when, stop_));
+absl::StatusOr<bool> SchemaChanger::Ask(const std::string& query) {
+  if (query.empty()) return false;
+  PGFLOW_ASSIGN_OR_RETURN(const postgres::Result answer, connection_.Execute(query, stop_));
   return answer.row_count() > 0 && !answer.is_null(0, 0) && answer.boolean(0, 0);
 }
 

@@ -24,7 +24,8 @@ class SchemaChanger {
  private:
   absl::Status RunStatement(const schemas::DdlStatement& statement, const std::string& title);
   absl::Status RunBestEffort(const schemas::DdlStatement& statement, const std::string& title);
-  absl::StatusOr<bool> IsDone(const schemas::DdlStatement& statement);
+  // Whether the query, empty for none, answers true.
+  absl::StatusOr<bool> Ask(const std::string& query);
 
   postgres::Connection& connection_;
   const bool replica_role_;

@@ -57,6 +57,11 @@ config::ConfigSpec<PostgresSinkConfig> PostgresSinkSpec() {
   spec.Field("ddl_schemas", &PostgresSinkConfig::ddl_schemas,
              "Only DDL in these schemas is applied (globs), and in others reported. Empty: all.")
       .Example("[public, \"app_*\"]");
+  spec.Field("ddl_trusts_source", &PostgresSinkConfig::ddl_trusts_source,
+             "Apply also DDL that lets programs of the source's users run with the rights of this "
+             "sink's role: triggers that fire for it, expressions that call their functions, "
+             "functions and views whose owner is missing here. For sources whose every user may do "
+             "anything on the target. Without it these are left out with a warning.");
   spec.Field("bulk_threshold", &PostgresSinkConfig::bulk_threshold,
              "Fewer waiting changes than this are written one by one (lower latency), more of them "
              "in bulk.")

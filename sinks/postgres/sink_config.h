@@ -27,6 +27,7 @@ struct PostgresSinkConfig {
   DdlMode ddl = DdlMode::kApply;
   std::vector<std::string> ddl_objects;  // Kinds of objects whose DDL is applied; empty: all.
   std::vector<std::string> ddl_schemas;  // Globs; empty: all.
+  bool ddl_trusts_source = false;
   uint64_t bulk_threshold = 100;
   std::string schema = "pgflow";
 };

@@ -95,7 +95,9 @@ absl::Status WindowApplier::ApplyWithDdl(const Window& window, std::stop_token s
 absl::Status WindowApplier::ChangeSchema(const Batch& batch, const ChangeEvent& event,
                                          std::stop_token stop) {
   const std::string position = batch.PositionOf(event).ToString();
-  absl::StatusOr<schemas::DdlScript> planned = schemas::PlanDdl(event.ddl);
+  absl::StatusOr<schemas::DdlScript> planned = schemas::PlanDdl(
+      event.ddl,
+      {.everybody = config_.ddl_trusts_source, .fires_as_replica = session_.replica_role()});
   if (config_.ddl == DdlMode::kReport) {
     base::LogWarning("{} at {}: not applied, because ddl is report",
                      planned.ok() ? fmt::format("{} ({})", planned->tag, planned->subject)
@@ -115,6 +117,10 @@ absl::Status WindowApplier::ChangeSchema(const Batch& batch, const ChangeEvent& 
                             "{}: stopped in front of it, because ddl is stop; to go on, apply it "
                             "to the target and set ddl: report for one run",
                             title);
+  }
+  if (!script.refused.empty()) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition, "{}: not applied: {}", title,
+                            script.refused);
   }
   if (event.ddl_transformed) {
     return base::MakeStatus(

@@ -263,6 +263,86 @@ TEST_F(DdlTest, ASchemaOfSomebodyElseIsNotTrusted) {
   EXPECT_EQ(source_.Value("SELECT count(*) FROM pg_namespace WHERE nspname = 'pgflow'"), "0");
 }
 
+// What triggers of one command leave for a later one, said by a user instead.
+TEST_F(DdlTest, NobodyForgesWhatACommandDid) {
+  if (source_.server->version() < 140000) {
+    GTEST_SKIP() << "messages are rows in this version";
+  }
+  source_.Execute(
+      "CREATE ROLE forger; GRANT CREATE ON SCHEMA public TO forger; SET ROLE forger; "
+      "CREATE TABLE own (id int PRIMARY KEY, v text, w text)");
+  RunToCurrent();
+  source_.Execute(
+      "SET SESSION AUTHORIZATION forger; SELECT set_config('pgflow.rewritten', concat_ws(',', "
+      "'own'::regclass::oid, 't'::regclass::oid), false), set_config('pgflow.rewritten_whole', "
+      "'on', false), set_config('pgflow.cascade', 'on', false), set_config('pgflow.busy', 'x', "
+      "false); ALTER TABLE own ADD COLUMN x int; ALTER TABLE own DROP COLUMN w");
+  EXPECT_EQ(source_.Value(fmt::format(
+                "SELECT count(*) FILTER (WHERE position('pgflow.ddl'::bytea IN data) > 0) || "
+                "' commands, ' || count(*) FILTER (WHERE position('pgflow.rows'::bytea IN data) > "
+                "0) || ' blocks of rows, ' || count(*) FILTER (WHERE position('\"cascade\": "
+                "true'::bytea IN data) > 0) || ' cascades' FROM "
+                "pg_logical_slot_peek_binary_changes('pgflow_{0}', NULL, NULL, 'proto_version', "
+                "'1', 'publication_names', 'pgflow_{0}', 'messages', 'true')",
+                pipeline_.name)),
+            "2 commands, 0 blocks of rows, 0 cascades");
+  EXPECT_EQ(source_.Value("SELECT count(*) FROM pgflow.command_note"), "0");
+  Expect(0, "destroy");
+  source_.Execute("DROP OWNED BY forger; DROP ROLE forger");
+}
+
+TEST_F(DdlTest, DefaultPrivilegesOpenNothingOfTheCapture) {
+  source_.Execute(
+      "CREATE ROLE everywhere; ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO everywhere; ALTER "
+      "DEFAULT PRIVILEGES GRANT ALL ON FUNCTIONS TO everywhere; ALTER DEFAULT PRIVILEGES GRANT ALL "
+      "ON SCHEMAS TO everywhere");
+  Expect(0, "init");
+  const std::string open =
+      "SELECT concat_ws(' ', has_schema_privilege('everywhere', 'pgflow', 'CREATE'), "
+      "(SELECT string_agg(relname, ' ') FROM pg_class WHERE relnamespace = 'pgflow'::regnamespace "
+      "AND relkind = 'r' AND (has_table_privilege('everywhere', oid, 'INSERT, UPDATE, DELETE, "
+      "TRUNCATE, TRIGGER') OR relname <> 'capture_pipeline' AND has_table_privilege('everywhere', "
+      "oid, 'SELECT'))), (SELECT string_agg(proname, ' ') FROM pg_proc WHERE pronamespace = "
+      "'pgflow'::regnamespace AND has_function_privilege('everywhere', oid, 'EXECUTE')))";
+  EXPECT_EQ(source_.Value(open), "f");
+  // Who may read the secret was said by hand, and stays so.
+  source_.Execute("GRANT SELECT ON pgflow.capture_secret TO everywhere");
+  source_.Execute("COMMENT ON EVENT TRIGGER pgflow_capture IS 'another version'");
+  Expect(0, "init");
+  EXPECT_EQ(source_.Value(open), "f capture_secret");
+  Expect(0, "destroy");
+  source_.Execute("DROP OWNED BY everywhere; DROP ROLE everywhere");
+}
+
+// The sink's role is a superuser here, and what an ordinary user of the source makes would run as
+// it.
+TEST_F(DdlTest, WhatAUserMakesDoesNotRunAsTheSink) {
+  source_.Execute("CREATE ROLE climber; GRANT CREATE ON SCHEMA public TO climber");
+  target_.Execute("GRANT CREATE ON SCHEMA public TO climber");
+  RunToCurrent();
+  source_.Execute(
+      "SET SESSION AUTHORIZATION climber;"
+      "CREATE FUNCTION climb() RETURNS bool LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN "
+      "IF current_database() LIKE '%target' THEN EXECUTE 'ALTER ROLE climber SUPERUSER'; END IF; "
+      "RETURN true; END $$;"
+      "CREATE FUNCTION climb_by_trigger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+      "PERFORM climb(); RETURN new; END $$;"
+      "CREATE TABLE rock (id int PRIMARY KEY, v int DEFAULT 1 CHECK (climb()));"
+      "CREATE INDEX ON rock ((climb())); CREATE INDEX ON rock (v) WHERE climb();"
+      "CREATE TRIGGER t BEFORE INSERT ON rock FOR EACH ROW EXECUTE FUNCTION climb_by_trigger();"
+      "ALTER TABLE rock ENABLE ALWAYS TRIGGER t; CREATE DOMAIN peak AS int CHECK (climb());"
+      "CREATE TABLE top (id int PRIMARY KEY, p peak); ALTER TABLE rock ADD w bool DEFAULT climb();"
+      "CREATE MATERIALIZED VIEW seen AS SELECT climb();"
+      "INSERT INTO rock VALUES (1, 1); INSERT INTO top VALUES (1, 1); UPDATE rock SET v = 2");
+  RunToCurrent();
+  ExpectEqual({"rock", "top"});
+  EXPECT_EQ(target_.Value("SELECT rolsuper FROM pg_roles WHERE rolname = 'climber'"), "f");
+  EXPECT_EQ(target_.Value("SELECT pg_get_userbyid(proowner) FROM pg_proc WHERE proname = 'climb'"),
+            "climber");
+  EXPECT_EQ(target_.Value("SELECT count(*) FROM pg_trigger WHERE tgrelid = 'rock'::regclass"), "0");
+  Expect(0, "destroy");
+}
+
 TEST_F(DdlTest, OrdinaryRolesRunDdl) {
   RunToCurrent();
   source_.Execute(
