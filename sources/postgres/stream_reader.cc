@@ -80,8 +80,9 @@ absl::Status Explain(const absl::Status& status, const std::string& slot) {
 }  // namespace
 
 absl::StatusOr<schemas::TableSchemaPtr> PatientLookup::Resolve(
-    const postgres::RelationMessage& message) {
-  auto schema = std::async(std::launch::async, [&] { return relations_.Resolve(message); });
+    const postgres::RelationMessage& message, const std::optional<OpenTransactionId>& learnt_in) {
+  auto schema =
+      std::async(std::launch::async, [&] { return relations_.Resolve(message, learnt_in); });
   absl::Status waited;
   while (schema.wait_for(kLookupPatience) != std::future_status::ready) {
     if (waited.ok()) waited = while_waiting_();

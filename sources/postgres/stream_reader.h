@@ -52,7 +52,12 @@ class PatientLookup final : public RelationLookup {
       : relations_(relations), while_waiting_(std::move(while_waiting)) {}
 
   absl::StatusOr<schemas::TableSchemaPtr> Resolve(
-      const postgres::RelationMessage& message) override;
+      const postgres::RelationMessage& message,
+      const std::optional<OpenTransactionId>& learnt_in) override;
+  void Settle(postgres::Xid top, bool committed) override { relations_.Settle(top, committed); }
+  void ForgetSubtransaction(const OpenTransactionId& rolled_back) override {
+    relations_.ForgetSubtransaction(rolled_back);
+  }
   std::string TakeSchemaChange() override { return relations_.TakeSchemaChange(); }
   std::string_view CaptureSecret() const override { return relations_.CaptureSecret(); }
   bool Publishes(const std::vector<std::string>& publications) const override {

@@ -1,5 +1,6 @@
 -- Composites of built-in fields, also in domains and arrays, and those with an array in them; the row
 -- type of a table.
+--- needs: text
 --- both
 CREATE TABLE template (a int, b text);
 --- schema
