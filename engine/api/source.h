@@ -87,9 +87,8 @@ class Source {
     return absl::NotFoundError("no timeline " + std::to_string(timeline));
   }
 
-  // Makes sure that publication and slot exist; creates them when `create` says so, else a missing
-  // one is kNotFound. kFailedPrecondition: it exists but cannot serve (invalidated, another
-  // plugin).
+  // Makes sure that publication and slot exist; creates them when `create` says so, else kNotFound.
+  // kFailedPrecondition: one is there and cannot serve (invalidated, another plugin).
   virtual absl::StatusOr<SlotState> OpenSlot(bool create, std::stop_token stop) = 0;
   // Removes slot and publication. OK when there was none.
   virtual absl::Status DropSlot(std::stop_token stop) = 0;
@@ -107,7 +106,6 @@ class Source {
   virtual absl::Status Select(const TableSelection& /*selection*/, std::stop_token /*stop*/) {
     return absl::UnimplementedError("this source cannot change its tables");
   }
-
   // What ListTables said last is copied, or will be: gaps count from there.
   virtual absl::Status KeepTables(std::stop_token /*stop*/) { return absl::OkStatus(); }
 
@@ -122,8 +120,7 @@ class Source {
   // kUnavailable with kSlotInUsePayload: another session has the slot. Can be run again.
   virtual absl::Status Run(StreamWriter& out, std::stop_token stop) = 0;
 
-  // Whether the server says, now, that the slot is held by Run's session. kUnavailable: it is not;
-  // another process may have it.
+  // kUnavailable: the server does not say, now, that Run's session holds the slot.
   virtual absl::Status ConfirmSlot(std::stop_token /*stop*/) { return absl::OkStatus(); }
 
   // Everything that committed before `lsn` is durable downstream. Never goes backwards.
@@ -133,8 +130,7 @@ class Source {
   // The server's insert position now: everything committed before is below it.
   virtual absl::StatusOr<postgres::Lsn> CurrentLsn(std::stop_token stop) = 0;
 
-  // Looks at what Run and OpenSnapshot need, after Open, and changes nothing. An error: it could
-  // not look.
+  // Looks at what Run and OpenSnapshot need, after Open. An error: it could not look.
   virtual absl::StatusOr<SourceCheck> Check(std::stop_token /*stop*/) { return SourceCheck(); }
 
   // Counters that the source updates; the runtime owns them and sets them before Open.

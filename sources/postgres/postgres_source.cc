@@ -223,7 +223,7 @@ absl::Status PostgresSource::Run(engine::StreamWriter& out, std::stop_token stop
                        .backend_pid = &walsender_pid_,
                        .telemetry = telemetry_},
                       *relations_, watch, out);
-  const absl::Status status = reader.Run(std::move(stop));
+  absl::Status status = reader.Run(std::move(stop));
   streamed_to_ = std::max(streamed_to_, out.tail().end_lsn);
   if (!reader.failed_in_progress()) return status;
   takes_in_progress_ = false;

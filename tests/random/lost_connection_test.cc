@@ -162,8 +162,8 @@ class LostConnectionTest : public testing::Test {
     ASSERT_TRUE(server_->Execute("TRUNCATE items, log; DROP SCHEMA IF EXISTS pgflow CASCADE").ok());
   }
   static std::string Rows(const std::string& table) {
-    const auto rows = server_->Query(
-        fmt::format("SELECT string_agg(t::text, ';' ORDER BY t) FROM {} t", table));
+    const auto rows =
+        server_->Query(fmt::format("SELECT string_agg(t::text, ';' ORDER BY t) FROM {} t", table));
     EXPECT_TRUE(rows.ok()) << rows.status();
     return rows.ok() ? rows->at(0).at(0).value_or("") : "";
   }
