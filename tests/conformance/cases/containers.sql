@@ -1,6 +1,6 @@
 -- Composites, arrays, domains, ranges and multiranges in one another, two deep, around built-in types
 -- and enums: in columns, in keys and in whole rows.
---- needs: server 14
+--- needs: text, server 14
 --- schema
 CREATE TYPE e AS ENUM ('one', 'two', 'it''s "3"');
 CREATE TYPE plain AS (n int, t text, d numeric);
