@@ -229,7 +229,7 @@ absl::Status Connection::ApplySettings(const ConnectOptions& options, std::stop_
 int Connection::server_version() const { return PQserverVersion(connection_); }
 int Connection::backend_pid() const { return PQbackendPID(connection_); }
 bool Connection::healthy() const {
-  return PQstatus(connection_) == CONNECTION_OK && !session_->given_up;
+  return PQstatus(connection_) == CONNECTION_OK && !session_->given_up && !session_->interrupted;
 }
 
 bool Connection::in_transaction() const {
@@ -304,8 +304,10 @@ absl::Status Connection::WaitForResult(const std::stop_token& stop) {
 }
 
 absl::StatusOr<pg_result*> Connection::TakeResult(const std::stop_token& stop) {
-  PGFLOW_RETURN_IF_ERROR(WaitForResult(stop));
-  return PQgetResult(connection_);
+  const absl::Status waited = WaitForResult(stop);
+  if (waited.ok()) return PQgetResult(connection_);
+  session_->interrupted |= waited.code() == absl::StatusCode::kCancelled;
+  return waited;
 }
 
 // All results of one statement string: the first error, else the last result.

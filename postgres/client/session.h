@@ -27,6 +27,7 @@ struct Connection::Session {
   ConnectOptions options;
   std::stop_token stop;        // Of Connect: for calls that are given none.
   bool pid_is_real = false;    // No pooler stands between us and the backend.
+  bool interrupted = false;    // A stop came while an answer was waited for: it is still to come.
   bool given_up = false;       // The server does not answer: nothing more is asked of it.
   size_t unflushed_bytes = 0;  // Given to libpq since the last complete flush.
   size_t outstanding = 0;      // Pipeline: results and syncs that are still to come.
