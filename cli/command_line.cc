@@ -1,6 +1,9 @@
 #include "cli/command_line.h"
 
+#include <algorithm>
+
 #include <CLI/CLI.hpp>
+#include <fmt/ranges.h>
 
 #include "base/config/node.h"
 
@@ -89,10 +92,12 @@ CommandLine::Command CommandLine::Add(const std::string& name, const std::string
 
 void CommandLine::Choice(const std::string& name, std::string& value,
                          const std::vector<std::string>& choices, const std::string& doc) {
-  // IsMember's own description would be printed as part of the option's name.
-  parser_->app.add_option(name, value, doc)
-      ->check(CLI::IsMember(choices).description(""))
-      ->type_name("");
+  // Not IsMember: it repeats the value, which may be a URL that stands in the wrong place.
+  const auto is_choice = [choices](const std::string& given) -> std::string {
+    if (std::ranges::find(choices, given) != choices.end()) return "";
+    return fmt::format("write one of {}", fmt::join(choices, ", "));
+  };
+  parser_->app.add_option(name, value, doc)->check(is_choice)->type_name("");
 }
 
 CommandLine::Action CommandLine::Parse(const std::vector<std::string>& arguments,

@@ -64,7 +64,12 @@ ExitCode Describe(const Invocation& invocation, const Options& options) {
   const std::string nearest = config::NearestName(options.component, names);
   const std::string hint =
       nearest.empty() ? "`pgflow list` shows what there is" : "did you mean " + nearest + "?";
-  return Fail(invocation.console, fmt::format("no component '{}'; {}", options.component, hint),
+  // What is no name may be a URL that stands in the wrong place.
+  const bool is_name =
+      options.component.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string::npos;
+  const std::string named =
+      is_name ? fmt::format("'{}'", options.component) : std::string("of this name");
+  return Fail(invocation.console, fmt::format("no component {}; {}", named, hint),
               ExitCode::kUsage);
 }
 
