@@ -108,7 +108,7 @@ CommandLine::Action CommandLine::Parse(const std::vector<std::string>& arguments
     return parser_->chosen;
   } catch (const CLI::ParseError& error) {
     code = error.get_exit_code() == 0 ? ExitCode::kDone : ExitCode::kUsage;
-    if (error.get_name() == "ExtrasError") {
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError)) {
       console.error << "The following arguments were not expected: " << Unexpected(parser_->app)
                     << "\nRun with --help for more information.\n";
       return nullptr;
