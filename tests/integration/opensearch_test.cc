@@ -236,7 +236,7 @@ TEST_F(OpenSearchTest, EveryKindOfValueArrivesAndIsFound) {
             R"("ta":[["a","b"],["c","d"]],"r":{"gte":1,"lt":5},"re":[],"dr":{"gte":"2026-01-01"},)"
             R"("ip":"10.0.0.7","net":"10.0.0.0/8","u":"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",)"
             R"("by":"\\x00ff","m":"ok",)"
-            R"("c":"(x,1)",)"
+            R"x("c":"(x,1)",)x"
             R"x("p":"(1.5,2.5)","iv":"1 day 02:00:00"})x");
   for (const char* query :
        {R"({"term":{"i8":9223372036854775807}})", R"({"range":{"n":{"gt":1e39}}})",
