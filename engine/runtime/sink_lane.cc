@@ -302,8 +302,17 @@ absl::Status SinkLane::SkipLetters(StreamPoint checkpoint) {
 // then, and no change of its row is under way.
 absl::Status SinkLane::StepReplay(std::stop_token stop) {
   if (!replay_.has_value() || inside_window_) return absl::OkStatus();
-  PGFLOW_ASSIGN_OR_RETURN(const std::optional<ReplayRequest> request, replay_->Waiting());
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<ReplayRequest> request,
+                          replay_->Waiting(/*now=*/std::exchange(replay_waits_, false)));
   if (!request.has_value()) return absl::OkStatus();
+  if (!cursor_->AtEnd()) {
+    // Each refused change sends the lane back to where its window began. It passes the letters that
+    // it has buried on the way before it is asked for them.
+    PGFLOW_ASSIGN_OR_RETURN(const std::vector<Position> ahead,
+                            node_.letters->Behind(position_.commit_lsn));
+    replay_waits_ = !ahead.empty();
+    if (replay_waits_) return absl::OkStatus();
+  }
   if (position_.end_lsn > written_.end_lsn) PGFLOW_RETURN_IF_ERROR(WritePosition(stop));
   while (durable_.end_lsn < written_.end_lsn) {
     if (stop.stop_requested()) return absl::CancelledError("stopped");

@@ -103,6 +103,7 @@ class SinkLane {
   bool began_ = false;                          // The checkpoint was made by this run.
   bool progressed_ = false;                     // Since the last error.
   bool retry_now_ = false;                      // The last error was dealt with; no pause.
+  bool replay_waits_ = false;                   // Until the lane has passed its letters.
   std::optional<postgres::Lsn> isolate_until_;  // Events go one by one up to here.
   bool inside_window_ = false;  // The sink holds parts of an unfinished transaction.
   uint32_t timeline_ = 0;       // Of the checkpoint.
