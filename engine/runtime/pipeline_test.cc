@@ -250,6 +250,18 @@ TEST_F(PipelineTest, EndsAtAnIdlePoint) {
   EXPECT_THAT(target_.durable_events(), ElementsAre("insert shop.items 1 a"));
 }
 
+// A server without writes does not repeat where it is.
+TEST_F(PipelineTest, ASinkThatIsLostAtTheEndOfAnIdleStreamKnowsItWhenItIsBack) {
+  until_ = postgres::Lsn(0x300);
+  Write("begin lsn=0/200\ninsert items 1 a\ncommit");
+  server_.Idle(postgres::Lsn(0x300));
+  target_.FailNext("close", absl::UnavailableError("the connection was lost"));
+  Start({&target_});
+  EXPECT_TRUE(Join().ok()) << result_;
+  EXPECT_EQ(target_.open_count(), 2);
+  EXPECT_THAT(target_.durable_events(), ElementsAre("insert shop.items 1 a"));
+}
+
 TEST_F(PipelineTest, ASinkWithoutAStoreIsKeptInTheStateDirectory) {
   FakeTarget plain(false);
   Start({&plain});

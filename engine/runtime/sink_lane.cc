@@ -243,9 +243,16 @@ absl::Status SinkLane::Stream(std::stop_token stop) {
     const bool soon = lags || joining_.active();
     const absl::Time deadline =
         absl::Now() + (soon ? context_.options.durable_interval : absl::Seconds(1));
-    PGFLOW_ASSIGN_OR_RETURN(Take take, cursor_->Read(context_.options.window_bytes_max,
-                                                     postgres::Lsn(stop_before_.load()), deadline));
-    reached_stop_ |= take.reached_stop;
+    const postgres::Lsn stop_before(stop_before_.load());
+    // A lane that comes back where it was asked to end need not wait to be told so: an idle server
+    // does not say again where it is.
+    reached_stop_ |= !inside_window_ && position_.end_lsn >= stop_before;
+    Take take;
+    if (!reached_stop_ || joining_.active()) {
+      PGFLOW_ASSIGN_OR_RETURN(
+          take, cursor_->Read(context_.options.window_bytes_max, stop_before, deadline));
+      reached_stop_ |= take.reached_stop;
+    }
     const bool drained = take.slices.empty() && finish_.load() && cursor_->AtEnd();
     // Tables that join belong to what was asked for, unless the program is told to end.
     const bool finished = drained || (reached_stop_ && !joining_.active());
