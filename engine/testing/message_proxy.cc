@@ -1,6 +1,5 @@
 #include "engine/testing/message_proxy.h"
 
-#include <arpa/inet.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,18 +10,10 @@
 #include <absl/time/clock.h>
 #include <fmt/format.h>
 
-#include "base/check.h"
+#include "engine/testing/relay_sockets.h"
 
 namespace pgflow::engine {
 namespace {
-
-sockaddr_in Loopback(int port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return address;
-}
 
 // Of the message that `bytes` begins with; nothing when it cannot be told yet.
 std::optional<size_t> SizeOfMessage(std::string_view bytes, bool starts) {
@@ -33,26 +24,12 @@ std::optional<size_t> SizeOfMessage(std::string_view bytes, bool starts) {
   return at + size;
 }
 
-bool SendAll(int socket, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t sent = send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (sent <= 0) return false;
-    bytes.remove_prefix(static_cast<size_t>(sent));
-  }
-  return true;
-}
-
 }  // namespace
 
 MessageProxy::MessageProxy(int target_port) : target_port_(target_port) {
-  listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address = Loopback(0);
-  socklen_t size = sizeof(address);
-  PGFLOW_CHECK(bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 &&
-                   listen(listener_, 64) == 0 &&
-                   getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) == 0,
-               "the loopback interface gives a port");
-  port_ = ntohs(address.sin_port);
+  const RelayListener listener = ListenOnLoopback();
+  listener_ = listener.socket;
+  port_ = listener.port;
   thread_ = std::jthread([this](std::stop_token stop) { Forward(std::move(stop)); });
 }
 
@@ -83,16 +60,10 @@ bool MessageProxy::AwaitHappened(absl::Duration timeout) const {
 }
 
 void MessageProxy::Accept() {
-  const int client = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-  const int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const sockaddr_in address = Loopback(target_port_);
-  if (connect(server, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
-    close(client);
-    close(server);
-    return;
-  }
-  ends_[client] = {.other = server, .starts = true, .bytes = {}};
-  ends_[server] = {.other = client, .starts = false, .bytes = {}};
+  const std::optional<RelayEnds> ends = AcceptFor(listener_, target_port_);
+  if (!ends.has_value()) return;
+  ends_[ends->client] = {.other = ends->server, .starts = true, .bytes = {}};
+  ends_[ends->server] = {.other = ends->client, .starts = false, .bytes = {}};
 }
 
 void MessageProxy::Close(int socket) {

@@ -1,6 +1,5 @@
 #include "tests/integration/stalling_proxy.h"
 
-#include <arpa/inet.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -9,27 +8,12 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/check.h"
+#include "engine/testing/relay_sockets.h"
 
 namespace pgflow::tests {
 namespace {
 
-sockaddr_in Loopback(int port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return address;
-}
-
-bool SendAll(int to, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t now = send(to, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (now <= 0) return false;
-    bytes.remove_prefix(static_cast<size_t>(now));
-  }
-  return true;
-}
+using engine::SendAll;
 
 // False at the end of the stream.
 bool Pump(int from, int to) {
@@ -43,14 +27,9 @@ constexpr uint32_t kProtocolMajor = 3;  // Of a start-up message; requests have 
 }  // namespace
 
 StallingProxy::StallingProxy(int target_port) : target_port_(target_port) {
-  listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address = Loopback(0);
-  socklen_t size = sizeof(address);
-  PGFLOW_CHECK(bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 &&
-                   listen(listener_, 64) == 0 &&
-                   getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) == 0,
-               "the loopback interface gives a port");
-  port_ = ntohs(address.sin_port);
+  const engine::RelayListener listener = engine::ListenOnLoopback();
+  listener_ = listener.socket;
+  port_ = listener.port;
   thread_ = std::jthread([this](std::stop_token stop) { Forward(stop); });
 }
 
@@ -106,18 +85,12 @@ void StallingProxy::Forward(std::stop_token stop) {
     for (const pollfd& ready : waiting) {
       if (ready.revents == 0) continue;
       if (ready.fd == listener_) {
-        const int client = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-        const int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        const sockaddr_in address = Loopback(target_port_);
-        if (connect(server, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) {
-          peers[client] = server;
-          peers[server] = client;
-          if (counts_) clients_[client] = {};
-          numbers[client] = numbers[server] = ++opened_;
-        } else {
-          close(client);
-          close(server);
-        }
+        const auto ends = engine::AcceptFor(listener_, target_port_);
+        if (!ends.has_value()) continue;
+        peers[ends->client] = ends->server;
+        peers[ends->server] = ends->client;
+        if (counts_) clients_[ends->client] = {};
+        numbers[ends->client] = numbers[ends->server] = ++opened_;
         continue;
       }
       const auto found = peers.find(ready.fd);
