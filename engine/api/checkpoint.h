@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -75,11 +76,13 @@ class CheckpointStore {
   virtual absl::StatusOr<std::optional<SinkCheckpoint>> Load() = 0;
   // Replaces whatever there was.
   virtual absl::Status Begin(const SourceIdentity& identity, StreamPoint start) = 0;
-  // Starts (or starts over) one table: its finished ranges are forgotten unless `progress` names
-  // them.
-  virtual absl::Status BeginTable(const TableProgress& progress) = 0;
+  // Starts (or starts over) tables, each named once: their finished ranges are forgotten unless
+  // `tables` names them. After an error some may have been started.
+  virtual absl::Status BeginTables(std::span<const TableProgress> tables) = 0;
+  absl::Status BeginTable(const TableProgress& table) { return BeginTables({&table, 1}); }
   virtual absl::Status FinishRange(const schemas::TableName& table, BlockRange range) = 0;
-  virtual absl::Status FinishTable(const schemas::TableName& table) = 0;
+  virtual absl::Status FinishTables(std::span<const schemas::TableName> tables) = 0;
+  absl::Status FinishTable(const schemas::TableName& table) { return FinishTables({&table, 1}); }
   virtual absl::Status FinishSnapshot() = 0;
   virtual absl::Status AdvanceStream(StreamPoint point) = 0;
   // The source was promoted: what the checkpoint says is of its new timeline's log, too.

@@ -190,10 +190,12 @@ absl::Status SinkLane::BeginAgain(const std::optional<SinkCheckpoint>& stale) {
   if (stale.has_value()) {
     for (const TableProgress& table : stale->tables) with_rows.insert(table.table);
   }
+  std::vector<TableProgress> begun;
+  begun.reserve(with_rows.size());
   for (const schemas::TableName& table : with_rows) {
-    PGFLOW_RETURN_IF_ERROR(store_->BeginTable({table, {}, "", {}, false, {}}));
+    begun.push_back({table, {}, "", {}, false, {}});
   }
-  return absl::OkStatus();
+  return store_->BeginTables(begun);
 }
 
 bool SinkLane::IsStale(const SinkCheckpoint& checkpoint) const {

@@ -4,11 +4,20 @@
 #include <thread>
 #include <utility>
 
+#include <absl/time/clock.h>
+
 #include "base/log.h"
 #include "base/pause.h"
 #include "base/status.h"
 
 namespace pgflow::engine {
+namespace {
+
+// Finished tables are marked in the store so many, and so often, at a time.
+constexpr size_t kMarksAtOnce = 200;
+constexpr absl::Duration kMarkPause = absl::Milliseconds(200);
+
+}  // namespace
 
 SnapshotRound::SnapshotRound(SnapshotContext& context, std::shared_ptr<SnapshotSession> session,
                              const SnapshotPlan& plan)
@@ -51,10 +60,13 @@ absl::Status SnapshotRound::Run(std::stop_token stop) {
     const size_t count = std::min(tasks, static_cast<size_t>(std::max(1, context_.workers)));
     for (size_t i = 0; i < count; ++i) workers.emplace_back([this] { Work(abort_.get_token()); });
   }
-  base::MutexLock lock(&mutex_);
-  if (!error_.ok()) return error_;
+  {
+    base::MutexLock lock(&mutex_);
+    if (!error_.ok()) return error_;
+  }
   if (stop.stop_requested()) return absl::CancelledError("stopped");
-  return absl::OkStatus();
+  base::MutexLock lock(&store_mutex_);
+  return WriteMarks();
 }
 
 bool SnapshotRound::session_lost() const {
@@ -177,8 +189,7 @@ absl::Status SnapshotRound::Perform(const Task& task, std::unique_ptr<SnapshotLa
     for (const TablePlan& route : table.routes) {
       PGFLOW_RETURN_IF_ERROR(lane->FinishTable(route, stop));
     }
-    base::MutexLock lock(&store_mutex_);
-    return context_.store.FinishTable(table.plan.source_table);
+    return MarkFinished(table);
   }
   PGFLOW_RETURN_IF_ERROR(lane->BeginRange(table.plan, task.range,
                                           {.upsert = table.start == PlannedTable::Start::kResume,
@@ -202,6 +213,30 @@ absl::Status SnapshotRound::Perform(const Task& task, std::unique_ptr<SnapshotLa
   lane = nullptr;  // It is inside the range's transaction.
   base::MutexLock lock(&mutex_);
   changed_.insert(task.table);
+  return absl::OkStatus();
+}
+
+// A mark that a crash takes away costs copying a small table once more; a commit for each of many
+// small tables costs more than their rows.
+absl::Status SnapshotRound::MarkFinished(const PlannedTable& table) {
+  const bool small = table.ranges.size() + table.progress.finished.size() <= 1;
+  bool last = false;
+  {
+    base::MutexLock lock(&mutex_);
+    last = queue_.empty() && in_flight_ == 1;
+  }
+  base::MutexLock lock(&store_mutex_);
+  unmarked_.push_back(table.plan.source_table);
+  const bool wait =
+      small && !last && unmarked_.size() < kMarksAtOnce && marked_at_ + kMarkPause > absl::Now();
+  return wait ? absl::OkStatus() : WriteMarks();
+}
+
+absl::Status SnapshotRound::WriteMarks() {
+  if (unmarked_.empty()) return absl::OkStatus();
+  PGFLOW_RETURN_IF_ERROR(context_.store.FinishTables(unmarked_));
+  unmarked_.clear();
+  marked_at_ = absl::Now();
   return absl::OkStatus();
 }
 

@@ -59,6 +59,10 @@ class SnapshotRound {
   DeadLetterQueue::Range LetterRange(const Task& task) const;
   // Records the rows that the lane refused.
   absl::Status Bury(const Task& task, const WriteResult& result, Batch& batch);
+  // All ranges of the table are in, and its keys. It is in the store a moment later, and when Run
+  // returns.
+  absl::Status MarkFinished(const PlannedTable& table);
+  absl::Status WriteMarks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(store_mutex_);
   absl::StatusOr<bool> IsRecorded(const Task& task);
   absl::Status Record(const Task& task);
   void OnDone(const Task& task);
@@ -75,6 +79,8 @@ class SnapshotRound {
   std::stop_source abort_;  // Ends the other workers after a fatal error.
 
   base::Mutex store_mutex_;  // The store takes one thread at a time.
+  std::vector<schemas::TableName> unmarked_ ABSL_GUARDED_BY(store_mutex_);  // Finished.
+  absl::Time marked_at_ ABSL_GUARDED_BY(store_mutex_);
   mutable base::Mutex mutex_;
   std::deque<Task> queue_ ABSL_GUARDED_BY(mutex_);
   size_t in_flight_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -59,15 +59,17 @@ bool AddLimited(const SnapshotPlan& plan, const ResumeLimits& limits,
 // The ledger forgets first: after a crash in between, ranges whose rows are gone would count.
 absl::Status SnapshotRunner::Reset(const SnapshotPlan& plan, std::stop_token stop) {
   std::vector<TablePlan> emptied;
+  std::vector<TableProgress> begun;
   for (const PlannedTable& table : plan.tables) {
     if (table.start != PlannedTable::Start::kReset) continue;
     base::LogInfo("sink {}: starting table {} over", context_.names.sink,
                   table.plan.source_table.ToString());
-    PGFLOW_RETURN_IF_ERROR(context_.store.BeginTable(table.progress));
+    begun.push_back(table.progress);
     emptied.push_back(table.plan);
     emptied.insert(emptied.end(), table.routes.begin(), table.routes.end());
   }
   if (emptied.empty()) return absl::OkStatus();
+  PGFLOW_RETURN_IF_ERROR(context_.store.BeginTables(begun));
   return context_.sink.ResetTables(*plan.definition, emptied, std::move(stop));
 }
 
@@ -117,11 +119,11 @@ absl::Status SnapshotRunner::Prepare(const SnapshotPlan& plan, std::stop_token s
         table.plan.source_table, table.plan.schema->table, table.progress.finished, last_point_));
   }
   PGFLOW_RETURN_IF_ERROR(context_.sink.PrepareSnapshot(*plan.definition, fresh, kept, stop));
+  std::vector<TableProgress> begun;
   for (const PlannedTable& table : plan.tables) {
-    if (table.start == PlannedTable::Start::kComplete) continue;
-    PGFLOW_RETURN_IF_ERROR(context_.store.BeginTable(table.progress));
+    if (table.start != PlannedTable::Start::kComplete) begun.push_back(table.progress);
   }
-  return absl::OkStatus();
+  return context_.store.BeginTables(begun);
 }
 
 absl::StatusOr<bool> SnapshotRunner::RunRound(const SinkCheckpoint& checkpoint,
@@ -135,13 +137,14 @@ absl::StatusOr<bool> SnapshotRunner::RunRound(const SinkCheckpoint& checkpoint,
   SnapshotRound round(context_, std::move(session), plan);
   PGFLOW_RETURN_IF_ERROR(round.Run(stop));
   changed_ = round.changed();
+  std::vector<TableProgress> forgotten;
   for (const PlannedTable& table : plan.tables) {
     // Forgotten at once: after a crash the old ranges must not be taken for the new table's.
     if (!changed_.contains(table.plan.source_table)) continue;
-    TableProgress progress = table.progress;
-    progress.finished.clear();
-    PGFLOW_RETURN_IF_ERROR(context_.store.BeginTable(progress));
+    forgotten.push_back(table.progress);
+    forgotten.back().finished.clear();
   }
+  PGFLOW_RETURN_IF_ERROR(context_.store.BeginTables(forgotten));
   if (round.session_lost()) {
     base::LogWarning("the snapshot was lost; what is left is copied at a later one");
   }

@@ -1,8 +1,12 @@
 #include "engine/state/sqlite_checkpoint_store.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <map>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/status.h"
 
@@ -10,9 +14,20 @@ namespace pgflow::engine {
 namespace {
 
 using Row = SqliteDatabase::Row;
+using Bound = SqliteDatabase::Bound;
+
+// A statement takes 32,766 values, of which each of these has seven at most.
+constexpr size_t kTablesAtOnce = 1000;
 
 postgres::Lsn LsnAt(const Row& row, int column) {
   return postgres::Lsn::Parse(row.text(column)).value_or(postgres::Lsn());
+}
+
+// Places for `count` rows of values.
+std::string Rows(size_t count, std::string_view row) {
+  std::string rows;
+  for (size_t i = 0; i < count; ++i) rows.append(i == 0 ? "" : ", ").append(row);
+  return rows;
 }
 
 }  // namespace
@@ -47,16 +62,17 @@ absl::Status SqliteCheckpointStore::LoadTables(SinkCheckpoint& checkpoint) {
         table.complete = row.integer(5) != 0;
         checkpoint.tables.push_back(std::move(table));
       }));
-  for (TableProgress& table : checkpoint.tables) {
-    PGFLOW_RETURN_IF_ERROR(database_.Query(
-        "SELECT first_block, end_block FROM finished_range "
-        "WHERE sink = ? AND schema_name = ? AND table_name = ? ORDER BY first_block",
-        {key_, table.table.schema, table.table.name}, [&](const Row& row) {
-          table.finished.push_back(
-              {static_cast<uint32_t>(row.integer(0)), static_cast<uint32_t>(row.integer(1))});
-        }));
-  }
-  return absl::OkStatus();
+  std::map<schemas::TableName, TableProgress*> places;
+  for (TableProgress& table : checkpoint.tables) places.emplace(table.table, &table);
+  return database_.Query(
+      "SELECT schema_name, table_name, first_block, end_block FROM finished_range WHERE sink = ? "
+      "ORDER BY first_block",
+      {key_}, [&](const Row& row) {
+        const auto place = places.find({row.text(0), row.text(1)});
+        if (place == places.end()) return;
+        place->second->finished.push_back(
+            {static_cast<uint32_t>(row.integer(2)), static_cast<uint32_t>(row.integer(3))});
+      });
 }
 
 absl::Status SqliteCheckpointStore::Begin(const SourceIdentity& identity, StreamPoint start) {
@@ -67,18 +83,38 @@ absl::Status SqliteCheckpointStore::Begin(const SourceIdentity& identity, Stream
        identity.database, identity.slot, start.commit_lsn.ToString(), start.end_lsn.ToString()});
 }
 
-absl::Status SqliteCheckpointStore::BeginTable(const TableProgress& progress) {
-  const std::string& schema = progress.table.schema;
-  const std::string& name = progress.table.name;
-  PGFLOW_RETURN_IF_ERROR(database_.Query(
-      "DELETE FROM finished_range WHERE sink = ? AND schema_name = ? AND table_name = ?",
-      {key_, schema, name}));
+absl::Status SqliteCheckpointStore::BeginTables(std::span<const TableProgress> tables) {
+  for (std::span<const TableProgress> rest = tables; !rest.empty();) {
+    const auto some = rest.first(std::min(rest.size(), kTablesAtOnce));
+    rest = rest.subspan(some.size());
+    PGFLOW_RETURN_IF_ERROR(BeginSome(some));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SqliteCheckpointStore::BeginSome(std::span<const TableProgress> tables) {
+  std::vector<Bound> names = {key_};
+  std::vector<Bound> rows;
+  for (const TableProgress& table : tables) {
+    names.insert(names.end(), {table.table.schema, table.table.name});
+    rows.insert(rows.end(),
+                {key_, table.table.schema, table.table.name, table.snapshot_lsn.ToString(),
+                 table.snapshot, table.catch_up_until.ToString(), int64_t{table.complete}});
+  }
   PGFLOW_RETURN_IF_ERROR(
-      database_.Query("INSERT OR REPLACE INTO table_progress VALUES (?, ?, ?, ?, ?, ?, ?)",
-                      {key_, schema, name, progress.snapshot_lsn.ToString(), progress.snapshot,
-                       progress.catch_up_until.ToString(), int64_t{progress.complete}}));
-  for (const BlockRange& range : progress.finished) {
-    PGFLOW_RETURN_IF_ERROR(FinishRange(progress.table, range));
+      database_.Query(("DELETE FROM finished_range WHERE sink = ? AND (schema_name, table_name) "
+                       "IN (VALUES " +
+                       Rows(tables.size(), "(?, ?)") + ")")
+                          .c_str(),
+                      names));
+  PGFLOW_RETURN_IF_ERROR(database_.Query(("INSERT OR REPLACE INTO table_progress VALUES " +
+                                          Rows(tables.size(), "(?, ?, ?, ?, ?, ?, ?)"))
+                                             .c_str(),
+                                         rows));
+  for (const TableProgress& table : tables) {
+    for (const BlockRange& range : table.finished) {
+      PGFLOW_RETURN_IF_ERROR(FinishRange(table.table, range));
+    }
   }
   return absl::OkStatus();
 }
@@ -89,11 +125,22 @@ absl::Status SqliteCheckpointStore::FinishRange(const schemas::TableName& table,
                           static_cast<int64_t>(range.end)});
 }
 
-absl::Status SqliteCheckpointStore::FinishTable(const schemas::TableName& table) {
-  return database_.Query(
-      "UPDATE table_progress SET complete = 1 "
-      "WHERE sink = ? AND schema_name = ? AND table_name = ?",
-      {key_, table.schema, table.name});
+absl::Status SqliteCheckpointStore::FinishTables(std::span<const schemas::TableName> tables) {
+  for (std::span<const schemas::TableName> rest = tables; !rest.empty();) {
+    const auto some = rest.first(std::min(rest.size(), kTablesAtOnce));
+    rest = rest.subspan(some.size());
+    std::vector<Bound> names = {key_};
+    for (const schemas::TableName& table : some) {
+      names.insert(names.end(), {table.schema, table.name});
+    }
+    PGFLOW_RETURN_IF_ERROR(
+        database_.Query(("UPDATE table_progress SET complete = 1 WHERE sink = ? AND (schema_name, "
+                         "table_name) IN (VALUES " +
+                         Rows(some.size(), "(?, ?)") + ")")
+                            .c_str(),
+                        names));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status SqliteCheckpointStore::FinishSnapshot() {

@@ -2,6 +2,7 @@
 // directory.
 #pragma once
 
+#include <span>
 #include <string>
 
 #include "engine/api/checkpoint.h"
@@ -17,15 +18,16 @@ class SqliteCheckpointStore final : public CheckpointStore {
 
   absl::StatusOr<std::optional<SinkCheckpoint>> Load() override;
   absl::Status Begin(const SourceIdentity& identity, StreamPoint start) override;
-  absl::Status BeginTable(const TableProgress& progress) override;
+  absl::Status BeginTables(std::span<const TableProgress> tables) override;
   absl::Status FinishRange(const schemas::TableName& table, BlockRange range) override;
-  absl::Status FinishTable(const schemas::TableName& table) override;
+  absl::Status FinishTables(std::span<const schemas::TableName> tables) override;
   absl::Status FinishSnapshot() override;
   absl::Status AdvanceStream(StreamPoint point) override;
   absl::Status FollowTimeline(uint32_t timeline) override;
   absl::Status Forget() override;
 
  private:
+  absl::Status BeginSome(std::span<const TableProgress> tables);
   absl::Status LoadTables(SinkCheckpoint& checkpoint);
 
   SqliteDatabase& database_;

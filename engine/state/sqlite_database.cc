@@ -112,7 +112,7 @@ int64_t SqliteDatabase::Row::integer(int column) const {
   return sqlite3_column_int64(statement_, column);
 }
 
-absl::Status SqliteDatabase::Query(const char* sql, std::initializer_list<Bound> bounds,
+absl::Status SqliteDatabase::Query(const char* sql, std::span<const Bound> bounds,
                                    const std::function<void(const Row&)>& on_row) const {
   Statement statement;
   int outcome = sqlite3_prepare_v2(handle_, sql, -1, &statement.prepared, nullptr);

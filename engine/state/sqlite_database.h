@@ -5,6 +5,7 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <variant>
@@ -52,8 +53,12 @@ class SqliteDatabase {
 
   // Runs one statement with its `?` bound; `on_row` sees each row of the answer. Durable when it
   // returns. kFailedPrecondition, naming the file, when that failed.
-  absl::Status Query(const char* sql, std::initializer_list<Bound> bounds,
+  absl::Status Query(const char* sql, std::span<const Bound> bounds,
                      const std::function<void(const Row&)>& on_row = nullptr) const;
+  absl::Status Query(const char* sql, std::initializer_list<Bound> bounds,
+                     const std::function<void(const Row&)>& on_row = nullptr) const {
+    return Query(sql, std::span(bounds.begin(), bounds.size()), on_row);
+  }
   // All that `work` asks, or nothing. The caller sees to it that nobody else asks meanwhile.
   absl::Status Transaction(const std::function<absl::Status()>& work) const;
 

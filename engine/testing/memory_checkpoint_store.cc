@@ -26,12 +26,14 @@ absl::Status MemoryCheckpointStore::Begin(const SourceIdentity& identity, Stream
   return absl::OkStatus();
 }
 
-absl::Status MemoryCheckpointStore::BeginTable(const TableProgress& progress) {
+absl::Status MemoryCheckpointStore::BeginTables(std::span<const TableProgress> tables) {
   base::MutexLock lock(&mutex_);
   if (!checkpoint_.has_value()) return NotBegun();
-  std::erase_if(checkpoint_->tables,
-                [&progress](const TableProgress& table) { return table.table == progress.table; });
-  checkpoint_->tables.push_back(progress);
+  for (const TableProgress& begun : tables) {
+    std::erase_if(checkpoint_->tables,
+                  [&begun](const TableProgress& table) { return table.table == begun.table; });
+    checkpoint_->tables.push_back(begun);
+  }
   return absl::OkStatus();
 }
 
@@ -53,10 +55,12 @@ absl::Status MemoryCheckpointStore::FinishRange(const schemas::TableName& table,
   return absl::OkStatus();
 }
 
-absl::Status MemoryCheckpointStore::FinishTable(const schemas::TableName& table) {
+absl::Status MemoryCheckpointStore::FinishTables(std::span<const schemas::TableName> tables) {
   base::MutexLock lock(&mutex_);
-  PGFLOW_ASSIGN_OR_RETURN(TableProgress * progress, Find(table));
-  progress->complete = true;
+  for (const schemas::TableName& table : tables) {
+    PGFLOW_ASSIGN_OR_RETURN(TableProgress * progress, Find(table));
+    progress->complete = true;
+  }
   return absl::OkStatus();
 }
 

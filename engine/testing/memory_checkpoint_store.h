@@ -13,9 +13,9 @@ class MemoryCheckpointStore final : public CheckpointStore {
  public:
   absl::StatusOr<std::optional<SinkCheckpoint>> Load() override;
   absl::Status Begin(const SourceIdentity& identity, StreamPoint start) override;
-  absl::Status BeginTable(const TableProgress& progress) override;
+  absl::Status BeginTables(std::span<const TableProgress> tables) override;
   absl::Status FinishRange(const schemas::TableName& table, BlockRange range) override;
-  absl::Status FinishTable(const schemas::TableName& table) override;
+  absl::Status FinishTables(std::span<const schemas::TableName> tables) override;
   absl::Status FinishSnapshot() override;
   absl::Status AdvanceStream(StreamPoint point) override;
   absl::Status FollowTimeline(uint32_t timeline) override;

@@ -1,4 +1,5 @@
-// The sockets of a proxy on 127.0.0.1, for the proxies that tests put between a client and a server.
+// The sockets of a proxy on 127.0.0.1, for the proxies that tests put between a client and a
+// server.
 //
 // Functions without state; any thread. The caller owns the descriptors. A machine that gives no
 // port on its loopback interface ends the test.

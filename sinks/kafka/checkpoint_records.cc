@@ -157,10 +157,11 @@ std::optional<SinkCheckpoint> CheckpointRecords::checkpoint() const {
   return checkpoint;
 }
 
-std::vector<std::string> CheckpointRecords::KeysOf(const schemas::TableName& table) const {
+std::vector<std::string> CheckpointRecords::KeysOf(
+    const std::set<schemas::TableName>& tables) const {
   std::vector<std::string> found;
   for (const auto& [key, name] : keys_) {
-    if (name == table) found.push_back(key);
+    if (tables.contains(name)) found.push_back(key);
   }
   return found;
 }

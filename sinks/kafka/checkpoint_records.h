@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -63,8 +64,8 @@ class CheckpointRecords {
   // Nothing when it never began.
   std::optional<engine::SinkCheckpoint> checkpoint() const;
   const CheckpointOwner& owner() const { return owner_; }
-  // Keys of what is there; of one table, or (without) of everything but the owner.
-  std::vector<std::string> KeysOf(const schemas::TableName& table) const;
+  // Keys of what is there; of some tables, or (without) of everything but the owner.
+  std::vector<std::string> KeysOf(const std::set<schemas::TableName>& tables) const;
   std::vector<std::string> Keys() const;
 
  private:

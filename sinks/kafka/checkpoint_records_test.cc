@@ -54,7 +54,7 @@ TEST_F(CheckpointRecordsTest, AddsUpToACheckpoint) {
             (std::vector<BlockRange>{{0, 64}, {64, BlockRange::kOpenEnd}}));
   EXPECT_EQ(records_.owner().name, "ab");
   EXPECT_EQ(records_.owner().lanes, (std::vector<uint32_t>{0, 2}));
-  EXPECT_EQ(records_.KeysOf(orders).size(), 3U);
+  EXPECT_EQ(records_.KeysOf({orders}).size(), 3U);
   EXPECT_EQ(records_.Keys().size(), 5U);
 }
 

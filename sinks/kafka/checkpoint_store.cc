@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <random>
+#include <set>
 #include <utility>
 
 #include <absl/time/clock.h>
@@ -292,7 +293,7 @@ absl::Status KafkaCheckpointStore::WriteOnce(const Records& records) {
 
 absl::Status KafkaCheckpointStore::Write(const Records& records) {
   if (producer_ == nullptr) PGFLOW_RETURN_IF_ERROR(Recover());
-  const absl::Status status = WriteOnce(records);
+  absl::Status status = WriteOnce(records);
   if (base::Payload(status, kafka::kFencedPayload).empty()) return status;
   // By whom: Recover tells. When nobody has taken over, it was the brokers' time limit.
   PGFLOW_RETURN_IF_ERROR(Recover());
@@ -319,16 +320,20 @@ absl::Status KafkaCheckpointStore::Begin(const engine::SourceIdentity& identity,
   return Write(records);
 }
 
-absl::Status KafkaCheckpointStore::BeginTable(const TableProgress& progress) {
+absl::Status KafkaCheckpointStore::BeginTables(std::span<const TableProgress> tables) {
   const base::MutexLock lock(&mutex_);
   PGFLOW_RETURN_IF_ERROR(ReadAll(stop_));
+  std::set<schemas::TableName> names;
+  for (const TableProgress& table : tables) names.insert(table.table);
   Records records;
-  for (std::string& key : records_->KeysOf(progress.table)) {
+  for (std::string& key : records_->KeysOf(names)) {
     records.push_back({std::move(key), std::nullopt});
   }
-  records.push_back(keys_.Table(progress));
-  for (const BlockRange& range : progress.finished) {
-    records.push_back(keys_.Range(progress.table, range));
+  for (const TableProgress& table : tables) {
+    records.push_back(keys_.Table(table));
+    for (const BlockRange& range : table.finished) {
+      records.push_back(keys_.Range(table.table, range));
+    }
   }
   return Write(records);
 }
@@ -338,21 +343,25 @@ absl::Status KafkaCheckpointStore::FinishRange(const schemas::TableName& table, 
   return Write({keys_.Range(table, range)});
 }
 
-absl::Status KafkaCheckpointStore::FinishTable(const schemas::TableName& table) {
+absl::Status KafkaCheckpointStore::FinishTables(std::span<const schemas::TableName> tables) {
   const base::MutexLock lock(&mutex_);
   PGFLOW_RETURN_IF_ERROR(ReadAll(stop_));
-  const std::optional<SinkCheckpoint> checkpoint = records_->checkpoint();
-  if (!checkpoint.has_value()) return absl::InternalError("FinishTable before Begin");
-  const auto found = std::ranges::find(checkpoint->tables, table, &TableProgress::table);
-  if (found == checkpoint->tables.end()) return absl::InternalError("FinishTable of no table");
-  TableProgress progress = *found;
-  progress.complete = true;
-  Records records = {keys_.Table(progress)};
-  records.reserve(1 + progress.finished.size());
-  // The ranges of a complete table are of no use.
-  for (const BlockRange& range : progress.finished) {
-    records.push_back({keys_.Range(table, range).key, std::nullopt});
+  std::optional<SinkCheckpoint> checkpoint = records_->checkpoint();
+  if (!checkpoint.has_value()) return absl::InternalError("FinishTables before Begin");
+  const std::set<schemas::TableName> wanted(tables.begin(), tables.end());
+  Records records;
+  size_t found = 0;
+  for (TableProgress& progress : checkpoint->tables) {
+    if (!wanted.contains(progress.table)) continue;
+    ++found;
+    progress.complete = true;
+    records.push_back(keys_.Table(progress));
+    // The ranges of a complete table are of no use.
+    for (const BlockRange& range : progress.finished) {
+      records.push_back({keys_.Range(progress.table, range).key, std::nullopt});
+    }
   }
+  if (found != wanted.size()) return absl::InternalError("FinishTables of no table");
   return Write(records);
 }
 

@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -79,9 +80,9 @@ class KafkaCheckpointStore final : public engine::CheckpointStore {
 
   absl::StatusOr<std::optional<engine::SinkCheckpoint>> Load() override;
   absl::Status Begin(const engine::SourceIdentity& identity, engine::StreamPoint start) override;
-  absl::Status BeginTable(const engine::TableProgress& progress) override;
+  absl::Status BeginTables(std::span<const engine::TableProgress> tables) override;
   absl::Status FinishRange(const schemas::TableName& table, engine::BlockRange range) override;
-  absl::Status FinishTable(const schemas::TableName& table) override;
+  absl::Status FinishTables(std::span<const schemas::TableName> tables) override;
   absl::Status FinishSnapshot() override;
   absl::Status AdvanceStream(engine::StreamPoint point) override;
   absl::Status FollowTimeline(uint32_t timeline) override;

@@ -174,9 +174,13 @@ absl::Status PostgresCheckpointStore::CreateTables() {
   return Run(sql).status();
 }
 
-std::string PostgresCheckpointStore::OfTable(const schemas::TableName& table) const {
-  return fmt::format("{} AND schema_name = {} AND table_name = {}", Mine(), Literal(table.schema),
-                     Literal(table.name));
+std::string PostgresCheckpointStore::OfTables(std::span<const schemas::TableName> tables) const {
+  std::string names;
+  for (const schemas::TableName& table : tables) {
+    names += fmt::format("{}({}, {})", names.empty() ? "" : ", ", Literal(table.schema),
+                         Literal(table.name));
+  }
+  return fmt::format("{} AND (schema_name, table_name) IN (VALUES {})", Mine(), names);
 }
 
 absl::Status PostgresCheckpointStore::Change(const std::vector<std::string>& sql) {
@@ -276,27 +280,33 @@ absl::Status PostgresCheckpointStore::Begin(const engine::SourceIdentity& identi
                    start.end_lsn, Mine())});
 }
 
-absl::Status PostgresCheckpointStore::BeginTable(const TableProgress& progress) {
+absl::Status PostgresCheckpointStore::BeginTables(std::span<const TableProgress> tables) {
+  if (tables.empty()) return absl::OkStatus();
   const base::MutexLock lock(&mutex_);
   PGFLOW_RETURN_IF_ERROR(Connect());
   const std::string& schema = statements_->schema();
-  std::vector<std::string> sql;
-  sql.push_back(
-      fmt::format("DELETE FROM {}.finished_range WHERE {}", schema, OfTable(progress.table)));
-  const std::string names =
-      fmt::format("{}, {}, {}, {}", Literal(statements_->pipeline()), Literal(statements_->sink()),
-                  Literal(progress.table.schema), Literal(progress.table.name));
-  sql.push_back(fmt::format(
-      "INSERT INTO {}.table_progress (pipeline, sink, schema_name, table_name, snapshot_lsn,"
-      " snapshot, complete, catch_up_until) VALUES ({}, '{}', {}, {}, '{}')"
-      " ON CONFLICT (pipeline, sink, schema_name, table_name) DO UPDATE SET"
-      " snapshot_lsn = EXCLUDED.snapshot_lsn, snapshot = EXCLUDED.snapshot,"
-      " complete = EXCLUDED.complete, catch_up_until = EXCLUDED.catch_up_until",
-      schema, names, progress.snapshot_lsn, Literal(progress.snapshot), progress.complete,
-      progress.catch_up_until));
-  for (const BlockRange& range : progress.finished) {
-    sql.push_back(statements_->RangeSql(*connection_, progress.table, range));
+  std::vector<schemas::TableName> names;
+  std::string rows;
+  std::vector<std::string> ranges;
+  for (const TableProgress& table : tables) {
+    names.push_back(table.table);
+    rows += fmt::format("{}({}, {}, {}, {}, '{}', {}, {}, '{}')", rows.empty() ? "" : ", ",
+                        Literal(statements_->pipeline()), Literal(statements_->sink()),
+                        Literal(table.table.schema), Literal(table.table.name), table.snapshot_lsn,
+                        Literal(table.snapshot), table.complete, table.catch_up_until);
+    for (const BlockRange& range : table.finished) {
+      ranges.push_back(statements_->RangeSql(*connection_, table.table, range));
+    }
   }
+  std::vector<std::string> sql = {
+      fmt::format("DELETE FROM {}.finished_range WHERE {}", schema, OfTables(names)),
+      fmt::format("INSERT INTO {}.table_progress (pipeline, sink, schema_name, table_name,"
+                  " snapshot_lsn, snapshot, complete, catch_up_until) VALUES {}"
+                  " ON CONFLICT (pipeline, sink, schema_name, table_name) DO UPDATE SET"
+                  " snapshot_lsn = EXCLUDED.snapshot_lsn, snapshot = EXCLUDED.snapshot,"
+                  " complete = EXCLUDED.complete, catch_up_until = EXCLUDED.catch_up_until",
+                  schema, rows)};
+  sql.insert(sql.end(), ranges.begin(), ranges.end());
   return Change(sql);
 }
 
@@ -307,11 +317,12 @@ absl::Status PostgresCheckpointStore::FinishRange(const schemas::TableName& tabl
   return Change({statements_->RangeSql(*connection_, table, range) + " ON CONFLICT DO NOTHING"});
 }
 
-absl::Status PostgresCheckpointStore::FinishTable(const schemas::TableName& table) {
+absl::Status PostgresCheckpointStore::FinishTables(std::span<const schemas::TableName> tables) {
+  if (tables.empty()) return absl::OkStatus();
   const base::MutexLock lock(&mutex_);
   PGFLOW_RETURN_IF_ERROR(Connect());
   return Change({fmt::format("UPDATE {}.table_progress SET complete = true WHERE {}",
-                             statements_->schema(), OfTable(table))});
+                             statements_->schema(), OfTables(tables))});
 }
 
 absl::Status PostgresCheckpointStore::FinishSnapshot() {

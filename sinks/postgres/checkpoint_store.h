@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -44,9 +45,9 @@ class PostgresCheckpointStore final : public engine::CheckpointStore {
 
   absl::StatusOr<std::optional<engine::SinkCheckpoint>> Load() override;
   absl::Status Begin(const engine::SourceIdentity& identity, engine::StreamPoint start) override;
-  absl::Status BeginTable(const engine::TableProgress& progress) override;
+  absl::Status BeginTables(std::span<const engine::TableProgress> tables) override;
   absl::Status FinishRange(const schemas::TableName& table, engine::BlockRange range) override;
-  absl::Status FinishTable(const schemas::TableName& table) override;
+  absl::Status FinishTables(std::span<const schemas::TableName> tables) override;
   absl::Status FinishSnapshot() override;
   absl::Status AdvanceStream(engine::StreamPoint point) override;
   absl::Status FollowTimeline(uint32_t timeline) override;
@@ -74,7 +75,8 @@ class PostgresCheckpointStore final : public engine::CheckpointStore {
   std::string Mine() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return statements_->Mine(*connection_);
   }
-  std::string OfTable(const schemas::TableName& table) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string OfTables(std::span<const schemas::TableName> tables) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status LoadTables(engine::SinkCheckpoint& checkpoint) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string url_;

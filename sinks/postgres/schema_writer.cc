@@ -1,7 +1,15 @@
 #include "sinks/postgres/schema_writer.h"
 
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include <fmt/ranges.h>
+
 #include "base/log.h"
 #include "base/status.h"
+#include "engine/api/takeover.h"
 #include "postgres/types/sql_state.h"
 
 namespace pgflow::sinks {
@@ -15,6 +23,14 @@ using schemas::TableName;
 // For indexes: the work memory of the build, and how many workers the server may add.
 constexpr const char* kIndexSettings =
     "SET maintenance_work_mem = '256MB'; SET max_parallel_maintenance_workers = 4";
+
+// So many tables are made in one transaction: it holds locks on each, of which the server has few.
+constexpr size_t kTablesAtOnce = 100;
+
+std::string AnalyzeSql(const TableName& table) { return "ANALYZE " + QuoteTable(table); }
+
+constexpr std::string_view kKeyIsThere = "42P16";
+constexpr std::string_view kIndexIsThere = "42P07";
 
 }  // namespace
 
@@ -62,76 +78,118 @@ absl::Status SchemaWriter::CreateTypes() {
   return absl::OkStatus();
 }
 
-absl::Status SchemaWriter::CreateTable(const engine::TablePlan& plan) {
-  const PlannedTable table(plan);
-  if (table.is_partition()) {
+absl::StatusOr<std::vector<PlannedTable>> SchemaWriter::Missing(
+    std::span<const engine::TablePlan> plans) {
+  std::vector<PlannedTable> tables;
+  std::set<TableName> named;  // Routes may bring several tables into one.
+  std::string names;
+  const auto add = [&](PlannedTable table) {
+    if (!named.insert(table.name()).second) return;
+    names += fmt::format("{}({}, {})", names.empty() ? "" : ", ", tables.size(),
+                         connection_.QuoteLiteral(QuoteTable(table.name())));
+    tables.push_back(std::move(table));
+  };
+  for (const engine::TablePlan& plan : plans) {
+    PlannedTable table(plan);
     // From the root down.
     std::vector<const TableDefinition*> parents;
-    for (const TableDefinition* at = plan.definition; at->parent.has_value();) {
+    for (const TableDefinition* at = table.is_partition() ? plan.definition : nullptr;
+         at != nullptr && at->parent.has_value();) {
       at = Find(*at->parent);
-      if (at == nullptr) break;
-      parents.insert(parents.begin(), at);
+      if (at != nullptr) parents.push_back(at);
     }
-    for (const TableDefinition* parent : parents) {
-      PGFLOW_RETURN_IF_ERROR(Create(PlannedTable(*parent)));
+    for (auto parent = parents.rbegin(); parent != parents.rend(); ++parent) {
+      add(PlannedTable(**parent));
+    }
+    add(std::move(table));
+  }
+  std::vector<PlannedTable> missing;
+  if (tables.empty()) return missing;
+  PGFLOW_ASSIGN_OR_RETURN(
+      const postgres::Result found,
+      connection_.Execute(
+          fmt::format("SELECT place FROM (VALUES {}) t(place, name) WHERE to_regclass(name) IS "
+                      "NULL ORDER BY place",
+                      names),
+          stop_));
+  for (int row = 0; row < found.row_count(); ++row) {
+    missing.push_back(std::move(tables[static_cast<size_t>(found.integer(row, 0))]));
+  }
+  return missing;
+}
+
+absl::Status SchemaWriter::CreateTables(std::span<const engine::TablePlan> plans) {
+  PGFLOW_ASSIGN_OR_RETURN(const std::vector<PlannedTable> missing, Missing(plans));
+  std::set<std::string> schemas;
+  for (const PlannedTable& table : missing) schemas.insert(table.name().schema);
+  for (const std::string& schema : schemas) PGFLOW_RETURN_IF_ERROR(CreateNamespace(schema));
+  for (std::span<const PlannedTable> rest = missing; !rest.empty();) {
+    const auto some = rest.first(std::min(rest.size(), kTablesAtOnce));
+    rest = rest.subspan(some.size());
+    std::string sql;
+    for (const PlannedTable& table : some) {
+      sql += TableSql(table);
+      for (const PlannedColumn& column : table.columns()) sql += DefaultSql(table, column);
+    }
+    const absl::Status status = change_.Run(sql);
+    // Which of them it was, and whether that one can do without a default, is found out one by one.
+    const bool refused = !postgres::SqlStateOf(status).empty() && !base::IsRetryable(status);
+    if (!status.ok() && (!refused || base::Payload(status, engine::kTakenOverPayload) == "1")) {
+      return base::Annotate(status, "create tables");
+    }
+    for (const PlannedTable& table : some) {
+      if (!status.ok()) PGFLOW_RETURN_IF_ERROR(Create(table));
+      base::LogInfo("created table {}", table.name().ToString());
     }
   }
-  return Create(table);
+  return absl::OkStatus();
+}
+
+std::string SchemaWriter::TableSql(const PlannedTable& table) {
+  std::string sql = table.CreateSql() + ";";
+  if (table.definition() != nullptr && table.definition()->identity_full) {
+    sql += fmt::format("ALTER TABLE {} REPLICA IDENTITY FULL;", QuoteTable(table.name()));
+  }
+  return sql;
 }
 
 absl::Status SchemaWriter::Create(const PlannedTable& table) {
-  PGFLOW_ASSIGN_OR_RETURN(const bool exists,
-                          Ask(fmt::format("SELECT {} IS NOT NULL", Regclass(table.name()))));
-  if (exists) return absl::OkStatus();
-  PGFLOW_RETURN_IF_ERROR(CreateNamespace(table.name().schema));
   const std::string object = "table " + table.name().ToString();
   PGFLOW_RETURN_IF_ERROR(base::Annotate(change_.Begin(), object));
-  PGFLOW_RETURN_IF_ERROR(Execute(table.CreateSql(), object));
-  if (table.definition() != nullptr && table.definition()->identity_full) {
-    PGFLOW_RETURN_IF_ERROR(Execute(
-        fmt::format("ALTER TABLE {} REPLICA IDENTITY FULL", QuoteTable(table.name())), object));
-  }
-  PGFLOW_RETURN_IF_ERROR(SetDefaults(table));
-  PGFLOW_RETURN_IF_ERROR(base::Annotate(change_.Commit(), object));
-  base::LogInfo("created {}", object);
-  return absl::OkStatus();
-}
-
-absl::Status SchemaWriter::SetDefaults(const PlannedTable& table) {
+  PGFLOW_RETURN_IF_ERROR(Execute(TableSql(table), object));
   for (const PlannedColumn& column : table.columns()) {
-    if (column.definition == nullptr || column.definition->default_sql.empty()) continue;
-    if (column.definition->generated != '\0') continue;
-    PGFLOW_RETURN_IF_ERROR(Execute("SAVEPOINT pgflow_default", "default"));
-    absl::Status status = SetDefault(table, column);
-    if (status.ok()) continue;
-    if (base::IsRetryable(status) || postgres::SqlStateOf(status).empty()) return status;
-    // A function that the target lacks, most likely. Replication does not need the default.
-    base::LogWarning("table {}, column {}: its default was left out: {}", table.name().ToString(),
-                     column.name, base::Message(status));
-    PGFLOW_RETURN_IF_ERROR(Execute("ROLLBACK TO SAVEPOINT pgflow_default", "default"));
+    const std::string sql = DefaultSql(table, column);
+    if (!sql.empty()) PGFLOW_RETURN_IF_ERROR(TryDefault(table, column, sql));
   }
-  return absl::OkStatus();
+  return base::Annotate(change_.Commit(), object);
 }
 
-absl::Status SchemaWriter::SetDefault(const PlannedTable& table, const PlannedColumn& column) {
-  const std::string object = "default of " + column.name;
+absl::Status SchemaWriter::TryDefault(const PlannedTable& table, const PlannedColumn& column,
+                                      const std::string& sql) {
+  PGFLOW_RETURN_IF_ERROR(Execute("SAVEPOINT pgflow_default", "default"));
+  absl::Status status = Execute(sql, "default of " + column.name);
+  if (status.ok()) return status;
+  if (base::IsRetryable(status) || postgres::SqlStateOf(status).empty()) return status;
+  // A function that the target lacks, most likely. Replication does not need the default.
+  base::LogWarning("table {}, column {}: its default was left out: {}", table.name().ToString(),
+                   column.name, base::Message(status));
+  return Execute("ROLLBACK TO SAVEPOINT pgflow_default", "default");
+}
+
+std::string SchemaWriter::DefaultSql(const PlannedTable& table, const PlannedColumn& column) {
+  if (column.definition == nullptr || column.definition->default_sql.empty()) return "";
+  if (column.definition->generated != '\0') return "";
   const std::string name = QuoteIdentifier(column.name);
+  const std::string quoted = QuoteTable(table.name());
+  std::string sql = fmt::format("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {};", quoted, name,
+                                column.definition->default_sql);
   const std::optional<std::string> sequence = SequenceOf(column.definition->default_sql);
-  if (sequence.has_value()) {
-    const std::string& type = column.type_sql;
-    const bool small = type == "integer" || type == "smallint";
-    PGFLOW_RETURN_IF_ERROR(Execute(fmt::format("CREATE SEQUENCE IF NOT EXISTS {} AS {}", *sequence,
-                                               small ? type : std::string("bigint")),
-                                   object));
-  }
-  PGFLOW_RETURN_IF_ERROR(
-      Execute(fmt::format("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}", QuoteTable(table.name()),
-                          name, column.definition->default_sql),
-              object));
-  if (!sequence.has_value()) return absl::OkStatus();
-  return Execute(
-      fmt::format("ALTER SEQUENCE {} OWNED BY {}.{}", *sequence, QuoteTable(table.name()), name),
-      object);
+  if (!sequence.has_value()) return sql;
+  const std::string& type = column.type_sql;
+  const bool small = type == "integer" || type == "smallint";
+  return fmt::format(
+      "CREATE SEQUENCE IF NOT EXISTS {0} AS {1}; {2} ALTER SEQUENCE {0} OWNED BY {3}.{4};",
+      *sequence, small ? type : std::string("bigint"), sql, quoted, name);
 }
 
 absl::Status SchemaWriter::DropTable(const TableName& table) {
@@ -147,19 +205,31 @@ absl::Status SchemaWriter::FinishTable(const engine::TablePlan& plan) {
                                       "pg_catalog.pg_class c WHERE c.oid = {}",
                                       kIndexSettings, Regclass(table.name())),
                           stop_));
-  if (found.row_count() == 0) return absl::OkStatus();
+  if (found.row_count() == 0) return Analyze(table.name());
+  std::string key_sql = table.PrimaryKeySql();
+  if (found.boolean(0, 0)) key_sql.clear();
+  const std::string index_sql =
+      table.is_unchanged() ? plan.definition->identity_index_sql : std::string();
   const std::string object = "table " + table.name().ToString();
-  const std::string key_sql = table.PrimaryKeySql();
-  if (!key_sql.empty() && !found.boolean(0, 0)) {
-    const absl::Status status = Run(key_sql, object);
-    // An earlier attempt, whose answer was lost, has just added it.
-    if (!status.ok() && postgres::SqlStateOf(status) != "42P16") return status;
-  }
-  if (table.is_unchanged() && !plan.definition->identity_index_sql.empty()) {
-    absl::Status status = Run(plan.definition->identity_index_sql, object);
-    if (!status.ok() && postgres::SqlStateOf(status) != "42P07") return status;
+  absl::Status status =
+      Run(fmt::format("{};{};{}", key_sql, index_sql, AnalyzeSql(table.name())), object);
+  const std::string state = postgres::SqlStateOf(status);
+  if (state == kKeyIsThere || state == kIndexIsThere) {
+    PGFLOW_RETURN_IF_ERROR(RunUnlessThere(key_sql, kKeyIsThere, object));
+    PGFLOW_RETURN_IF_ERROR(RunUnlessThere(index_sql, kIndexIsThere, object));
+    PGFLOW_RETURN_IF_ERROR(Analyze(table.name()));
+  } else {
+    PGFLOW_RETURN_IF_ERROR(status);
   }
   return table.is_partition() ? FinishParents(*plan.definition) : absl::OkStatus();
+}
+
+// What is there was added by an earlier attempt, whose answer was lost.
+absl::Status SchemaWriter::RunUnlessThere(const std::string& sql, std::string_view state,
+                                          const std::string& object) {
+  if (sql.empty()) return absl::OkStatus();
+  absl::Status status = Run(sql, object);
+  return postgres::SqlStateOf(status) == state ? absl::OkStatus() : status;
 }
 
 absl::Status SchemaWriter::FinishParents(const TableDefinition& leaf) {
@@ -187,7 +257,7 @@ absl::Status SchemaWriter::FinishParents(const TableDefinition& leaf) {
 }
 
 absl::Status SchemaWriter::Analyze(const TableName& table) {
-  return Run("ANALYZE " + QuoteTable(table), "table " + table.ToString());
+  return Run(AnalyzeSql(table), "table " + table.ToString());
 }
 
 }  // namespace pgflow::sinks

@@ -2,8 +2,11 @@
 // repeated: what is there stays as it is.
 #pragma once
 
+#include <span>
 #include <stop_token>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include <absl/status/status.h>
 
@@ -26,10 +29,10 @@ class SchemaWriter {
         stop_(std::move(stop)) {}
 
   absl::Status CreateTypes();
-  // With its schema, sequences and partitioned parents; without keys, which FinishTable adds.
-  absl::Status CreateTable(const engine::TablePlan& plan);
+  // With schemas, sequences and partitioned parents; without keys, which FinishTable adds.
+  absl::Status CreateTables(std::span<const engine::TablePlan> plans);
   absl::Status DropTable(const schemas::TableName& table);
-  // Primary key and identity index; the parents' primary key behind the last partition.
+  // Primary key, identity index, statistics; the parents' primary key behind the last partition.
   absl::Status FinishTable(const engine::TablePlan& plan);
   absl::Status Analyze(const schemas::TableName& table);
 
@@ -38,9 +41,17 @@ class SchemaWriter {
   absl::Status Run(const std::string& sql, const std::string& object);
   absl::Status Execute(const std::string& sql, const std::string& object);
   absl::Status CreateNamespace(const std::string& name);
+  // Those that the target lacks, parents before their partitions.
+  absl::StatusOr<std::vector<PlannedTable>> Missing(std::span<const engine::TablePlan> plans);
+  // One table, which does without a default that the target refuses.
   absl::Status Create(const PlannedTable& table);
-  absl::Status SetDefaults(const PlannedTable& table);
-  absl::Status SetDefault(const PlannedTable& table, const PlannedColumn& column);
+  absl::Status TryDefault(const PlannedTable& table, const PlannedColumn& column,
+                          const std::string& sql);
+  // Statements, with a `;` behind each.
+  static std::string TableSql(const PlannedTable& table);
+  static std::string DefaultSql(const PlannedTable& table, const PlannedColumn& column);
+  absl::Status RunUnlessThere(const std::string& sql, std::string_view state,
+                              const std::string& object);
   absl::Status FinishParents(const schemas::TableDefinition& leaf);
   const schemas::TableDefinition* Find(const schemas::TableName& table) const;
   absl::StatusOr<bool> Ask(const std::string& sql);

@@ -352,7 +352,7 @@ absl::Status PostgresLane::FinishTable(const engine::TablePlan& table, std::stop
     if (postgres::SqlStateOf(status) == kUniqueViolation) {
       base::SetPayload(status, engine::kStartOverPayload, "1");
     }
-    PGFLOW_RETURN_IF_ERROR(status);
+    return status;
   }
   return writer.Analyze(table.schema->table);
 }

@@ -112,7 +112,7 @@ absl::Status SnapshotTarget::Prepare(std::span<const TablePlan> fresh,
   if (config_.create_schema) {
     SchemaWriter writer(change_, definition_, stop_);
     PGFLOW_RETURN_IF_ERROR(writer.CreateTypes());
-    for (const TablePlan& plan : fresh) PGFLOW_RETURN_IF_ERROR(writer.CreateTable(plan));
+    PGFLOW_RETURN_IF_ERROR(writer.CreateTables(fresh));
   }
   std::vector<schemas::TableName> names;
   for (const TablePlan& plan : fresh) names.push_back(plan.schema->table);
@@ -209,7 +209,7 @@ absl::Status SnapshotTarget::Reset(std::span<const TablePlan> plans) {
   PGFLOW_ASSIGN_OR_RETURN(TargetTables targets, LoadTargetTables(connection_, names, stop_));
   SchemaWriter writer(change_, definition_, stop_);
   TargetTables emptied;
-  std::vector<const TablePlan*> created;
+  std::vector<TablePlan> created;
   for (const TablePlan& plan : plans) {
     const schemas::TableName& name = plan.schema->table;
     const TargetTablePtr target = targets[name];
@@ -221,13 +221,12 @@ absl::Status SnapshotTarget::Reset(std::span<const TablePlan> plans) {
       continue;
     }
     if (target != nullptr) PGFLOW_RETURN_IF_ERROR(writer.DropTable(name));
-    created.push_back(&plan);
+    created.push_back(plan);
   }
   PGFLOW_RETURN_IF_ERROR(Empty(std::move(emptied)));
   if (created.empty()) return absl::OkStatus();
   PGFLOW_RETURN_IF_ERROR(writer.CreateTypes());
-  for (const TablePlan* plan : created) PGFLOW_RETURN_IF_ERROR(writer.CreateTable(*plan));
-  return absl::OkStatus();
+  return writer.CreateTables(created);
 }
 
 // Tables that refer to each other in one statement, which otherwise fails; of the others so many

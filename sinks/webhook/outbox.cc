@@ -1,6 +1,7 @@
 #include "sinks/webhook/outbox.h"
 
 #include <functional>
+#include <span>
 #include <utility>
 
 #include "base/status.h"
@@ -49,14 +50,14 @@ class Outbox::Store final : public engine::CheckpointStore {
       return store_.Begin(identity, start);
     });
   }
-  absl::Status BeginTable(const engine::TableProgress& progress) override {
-    return Together([&] { return store_.BeginTable(progress); });
+  absl::Status BeginTables(std::span<const engine::TableProgress> tables) override {
+    return Together([&] { return store_.BeginTables(tables); });
   }
   absl::Status FinishRange(const schemas::TableName& table, engine::BlockRange range) override {
     return Together([&] { return store_.FinishRange(table, range); });
   }
-  absl::Status FinishTable(const schemas::TableName& table) override {
-    return Together([&] { return store_.FinishTable(table); });
+  absl::Status FinishTables(std::span<const schemas::TableName> tables) override {
+    return Together([&] { return store_.FinishTables(tables); });
   }
   absl::Status FinishSnapshot() override {
     return Together([&] { return store_.FinishSnapshot(); });
