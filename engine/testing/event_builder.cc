@@ -281,6 +281,13 @@ void EventBuilder::Change(const std::vector<ScriptToken>& line, Chunk& chunk) {
   } else if (verb == "delete") {
     record.operation = Operation::kDelete;
     ReadBefore(*schema, line, at, chunk, record);
+  } else if (verb == "ddl" && line.size() == 3) {
+    record.operation = Operation::kSchemaChange;
+    record.after_offset = static_cast<uint32_t>(chunk.bytes.size());
+    record.after_size = static_cast<uint32_t>(line[2].text.size());
+    chunk.bytes += line[2].text;
+    chunk.records.push_back(record);
+    return;
   } else {
     ScriptError("unknown word", verb);
   }
@@ -385,7 +392,9 @@ Batch BatchOf(std::shared_ptr<const Chunk> chunk, uint64_t first_ordinal) {
       event.before =
           schemas::RowView::Tuple(bytes.substr(record.before_offset, record.before_size));
     }
-    if (record.after_size > 0) {
+    if (record.operation == Operation::kSchemaChange) {
+      event.ddl = bytes.substr(record.after_offset, record.after_size);
+    } else if (record.after_size > 0) {
       event.after = schemas::RowView::Tuple(bytes.substr(record.after_offset, record.after_size));
     }
   }

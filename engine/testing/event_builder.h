@@ -8,6 +8,7 @@
 //   delete items 1                           by key, or by full(...)
 //   insert@101 items ...                     made by subtransaction 101
 //   truncate items, other cascade restart
+//   ddl items '{...}'                        the message of a captured command on the table
 //   commit
 //
 // A table is named as declared, with or without its schema. Values are in text format; '...'

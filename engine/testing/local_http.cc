@@ -65,8 +65,8 @@ class Socket {
 
 }  // namespace
 
-absl::StatusOr<std::string> LocalHttp(int port, const std::string& method, const std::string& path,
-                                      const std::string& body) {
+absl::StatusOr<LocalAnswer> LocalExchange(int port, const std::string& method,
+                                          const std::string& path, const std::string& body) {
   const Socket server;
   std::string answer;
   if (!server.Connect(port) || !server.Send(Head(method, path, body) + body) ||
@@ -78,9 +78,15 @@ absl::StatusOr<std::string> LocalHttp(int port, const std::string& method, const
   if (space == std::string::npos || body_start == std::string::npos) return Lost(port);
   const int status = std::atoi(answer.c_str() + space + 1);
   answer.erase(0, body_start + 4);
-  if (status >= 200 && status < 300) return answer;
-  return base::MakeStatus(absl::StatusCode::kInternal, "{} {}: {} {}", method, path, status,
-                          answer);
+  return LocalAnswer{status, std::move(answer)};
+}
+
+absl::StatusOr<std::string> LocalHttp(int port, const std::string& method, const std::string& path,
+                                      const std::string& body) {
+  PGFLOW_ASSIGN_OR_RETURN(LocalAnswer answer, LocalExchange(port, method, path, body));
+  if (answer.status >= 200 && answer.status < 300) return std::move(answer.body);
+  return base::MakeStatus(absl::StatusCode::kInternal, "{} {}: {} {}", method, path, answer.status,
+                          answer.body);
 }
 
 }  // namespace pgflow::engine

@@ -11,6 +11,14 @@
 
 namespace pgflow::engine {
 
+struct LocalAnswer {
+  int status = 0;
+  std::string body;
+};
+// Whatever its status is.
+absl::StatusOr<LocalAnswer> LocalExchange(int port, const std::string& method,
+                                          const std::string& path, const std::string& body);
+
 // The answer's body.
 absl::StatusOr<std::string> LocalHttp(int port, const std::string& method, const std::string& path,
                                       const std::string& body = "");

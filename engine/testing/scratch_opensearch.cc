@@ -7,6 +7,7 @@
 #include <absl/time/clock.h>
 #include <fmt/format.h>
 
+#include "base/check.h"
 #include "base/status.h"
 #include "engine/testing/local_http.h"
 #include "engine/testing/scratch_cluster.h"
@@ -32,6 +33,16 @@ absl::StatusOr<std::unique_ptr<ScratchOpenSearch>> ScratchOpenSearch::Make(
   std::filesystem::create_directory(server->directory_ + "/config");
   PGFLOW_RETURN_IF_ERROR(server->Start());
   return server;
+}
+
+ScratchOpenSearch& ScratchOpenSearch::Shared() {
+  static const std::unique_ptr<ScratchOpenSearch> server = [] {
+    auto made = Make();
+    if (!made.ok()) fmt::print(stderr, "{}\n", base::Message(made.status()));
+    PGFLOW_CHECK(made.ok(), "a scratch OpenSearch can be had");
+    return *std::move(made);
+  }();
+  return *server;
 }
 
 ScratchOpenSearch::~ScratchOpenSearch() {

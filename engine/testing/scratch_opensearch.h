@@ -34,6 +34,8 @@ class ScratchOpenSearch {
  public:
   static absl::StatusOr<std::unique_ptr<ScratchOpenSearch>> Make(
       const ScratchOpenSearchOptions& options = {});
+  // The one of this program, made at the first call. Ends the program when it cannot be.
+  static ScratchOpenSearch& Shared();
   ~ScratchOpenSearch();
   ScratchOpenSearch(const ScratchOpenSearch&) = delete;
   ScratchOpenSearch& operator=(const ScratchOpenSearch&) = delete;

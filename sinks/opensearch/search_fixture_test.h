@@ -18,15 +18,7 @@ namespace pgflow::sinks {
 
 class SearchFixture : public testing::Test {
  protected:
-  // One node for all tests; it stops with the process.
-  static engine::ScratchOpenSearch& Server() {
-    static const std::unique_ptr<engine::ScratchOpenSearch> server = [] {
-      auto made = engine::ScratchOpenSearch::Make();
-      EXPECT_TRUE(made.ok()) << made.status();
-      return made.ok() ? *std::move(made) : nullptr;
-    }();
-    return *server;
-  }
+  static engine::ScratchOpenSearch& Server() { return engine::ScratchOpenSearch::Shared(); }
 
   void SetUp() override {
     static int count = 0;

@@ -17,14 +17,7 @@ using nlohmann::json;
 
 class OpenSearchTest : public SharedServerTest {
  protected:
-  static ScratchOpenSearch& Search() {
-    static const std::unique_ptr<ScratchOpenSearch> server = [] {
-      auto made = ScratchOpenSearch::Make();
-      EXPECT_TRUE(made.ok()) << made.status();
-      return made.ok() ? *std::move(made) : nullptr;
-    }();
-    return *server;
-  }
+  static ScratchOpenSearch& Search() { return ScratchOpenSearch::Shared(); }
   void SetUp() override {
     SharedServerTest::SetUp();
     Search();
