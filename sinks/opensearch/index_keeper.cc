@@ -134,7 +134,7 @@ absl::Status IndexKeeper::Fit(IndexState& state, const IndexShape& shape, Schema
   meta.nested = state.meta.nested;
   if (empties && state.is_alias()) {
     if (meta.columns == state.meta.columns) return absl::OkStatus();
-    base::LogInfo("index {}: made anew, because its table is emptied and looks otherwise",
+    base::LogInfo("index {}: made anew, because its table is empty and looks otherwise",
                   state.index);
     return Rebuild(state, WithNested(shape, meta), nullptr, meta, nullptr, std::move(stop));
   }
@@ -175,7 +175,7 @@ absl::StatusOr<std::string> IndexKeeper::NextIndex(const IndexState& state, std:
     last = std::max(last, generation);
     if (generation == 0 || index == state.index || !MemberOf(body, "aliases").empty()) continue;
     PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> left, ReadIndex(cluster_, index, stop));
-    if (!left.has_value() || left->meta.columns.empty()) continue;
+    if (!left.has_value() || (left->meta.columns.empty() && !left->meta.dropped)) continue;
     const absl::Status removed = cluster_.Call("DELETE", "/" + index, std::string(), stop).status();
     if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
   }
@@ -385,7 +385,9 @@ absl::StatusOr<TableIndexPtr> IndexKeeper::Bind(const schemas::TableSchema& sche
     PGFLOW_ASSIGN_OR_RETURN(state, CreateFirst(name, shape, stop));
   } else {
     PGFLOW_RETURN_IF_ERROR(CheckConfirms(*state));
-    PGFLOW_RETURN_IF_ERROR(Fit(*state, shape, step, empties, stop));
+    // One that awaits its new table (Replace) was made without knowing its columns.
+    const bool awaits = known.dropped && known.columns.empty();
+    PGFLOW_RETURN_IF_ERROR(Fit(*state, shape, step, empties || awaits, stop));
   }
   PGFLOW_RETURN_IF_ERROR(FinishLoading(*state, std::move(stop)));
   return MakeIndex(*state, std::move(shape));
@@ -442,10 +444,18 @@ absl::Status IndexKeeper::Replace(const schemas::TableName& table, std::stop_tok
   if (!state.has_value() || state->meta.columns.empty() || !state->is_alias()) {
     return absl::OkStatus();
   }
-  base::LogInfo("index {}: removed, because table {} is a new one", state->index, table.ToString());
-  const absl::Status removed =
-      cluster_.Call("DELETE", "/" + state->index, std::string(), std::move(stop)).status();
-  return absl::IsNotFound(removed) ? absl::OkStatus() : removed;
+  base::LogInfo("index {}: emptied, because table {} is a new one", state->index, table.ToString());
+  // Its other names are known by nobody else, and what comes again must not make them anew.
+  IndexMeta meta;
+  meta.table = table.ToString();
+  meta.log = state->meta.log;
+  meta.former = state->meta.former;
+  meta.dropped = true;
+  IndexShape none;
+  none.plan.schema.table = table;
+  none.properties = json::object();
+  IndexState replaced = *state;
+  return Rebuild(replaced, none, nullptr, meta, nullptr, std::move(stop));
 }
 
 // The index says first that it follows the rename, then it changes its name: after a crash between
@@ -477,6 +487,14 @@ absl::Status IndexKeeper::Rename(const schemas::TableName& from, const schemas::
   if (!begun) {
     Advance(state->meta, step);
     state->meta.former[old_name] = step;
+    if (left) {
+      // That index goes, and with it what it knew.
+      for (const auto& [name, until] : taken->meta.former) {
+        if (taken->meta.log != log_) break;
+        SchemaStep& last = state->meta.former[name];
+        last = std::max(last, until);
+      }
+    }
     state->meta.table = to.ToString();
     PGFLOW_RETURN_IF_ERROR(PutMapping(cluster_, *state, {}, state->meta, stop));
     (*former_)[old_name] = step;

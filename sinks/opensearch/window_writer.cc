@@ -307,6 +307,10 @@ absl::Status WindowWriter::OnColumns(const schemas::TableName& name, const Colum
                                      std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(Table * table, Meet(name, stop));
   const bool joined = nested_.Has(name);
+  // Commands are counted for each table by itself: what the index has followed in this transaction
+  // may be of the table that had the name before. What follows comes again, so to do it twice is
+  // right.
+  table->caught_up |= change.creates && step.lsn == table->met->done.lsn;
   if (!IsDone(*table, step, nullptr)) {
     if (event.catch_up && table->met.has_value() && !BeginsAt(change, *table->met)) {
       return absl::OkStatus();
