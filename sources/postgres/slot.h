@@ -64,7 +64,8 @@ void LeaveOutUnpublishable(const PublicationContent& publication, schemas::Catal
 absl::Status CreatePublication(postgres::Connection& connection, const std::string& publication,
                                const schemas::Catalog& catalog, std::stop_token stop);
 absl::Status SetPublicationTables(postgres::Connection& connection, const std::string& publication,
-                                  const schemas::Catalog& catalog, std::stop_token stop);
+                                  const PublicationRow& existing, const schemas::Catalog& catalog,
+                                  std::stop_token stop);
 // Adds what ours lacks of the catalog's tables and drops what the filter does not choose: a table
 // that was made since the catalog was read stays. With as few locks.
 absl::Status ChangePublicationTables(postgres::Connection& connection,

@@ -87,7 +87,7 @@ absl::Status PostgresSource::PreparePublication(Connection& connection, bool cre
   // sinks leave their changes out (ListTables, Select).
   PGFLOW_ASSIGN_OR_RETURN(const bool standby, IsStandby(connection, stop));
   if (existing->ours && !slot_exists && create && !standby) {
-    return SetPublicationTables(connection, publication(), *catalog, stop);
+    return SetPublicationTables(connection, publication(), *existing, *catalog, stop);
   }
   if (missing.empty() || (existing->ours && !standby)) return absl::OkStatus();
   return MissingFromPublication(publication(), missing, standby);
