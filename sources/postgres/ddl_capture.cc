@@ -39,14 +39,15 @@ absl::StatusOr<bool> Ask(Connection& connection, const std::string& sql,
 constexpr std::string_view kIsThere = "SELECT to_regclass('pgflow.capture_pipeline') IS NOT NULL";
 
 // Which tables the pipeline has.
-std::string RegisterSql(Connection& connection, const CapturedPipeline& pipeline) {
+std::string RegisterSql(Connection& connection, const CapturedPipeline& pipeline,
+                        std::string_view refresh) {
   std::string sql = fmt::format(
       "INSERT INTO pgflow.capture_pipeline VALUES ({}, {}, {}, {}) ON CONFLICT (pipeline) DO "
       "UPDATE SET publication = excluded.publication, includes = excluded.includes, "
-      "excludes = excluded.excludes; SELECT pgflow.refresh();",
+      "excludes = excluded.excludes; SELECT pgflow.{}();",
       connection.QuoteLiteral(pipeline.name), connection.QuoteLiteral(pipeline.publication),
       TextArray(connection, pipeline.filter->IncludeExpressions()),
-      TextArray(connection, pipeline.filter->ExcludeExpressions()));
+      TextArray(connection, pipeline.filter->ExcludeExpressions()), refresh);
   if (connection.server_version() < 140000) {
     sql += fmt::format("SELECT pgflow.publish_messages({});",
                        connection.QuoteLiteral(pipeline.publication));
@@ -161,13 +162,14 @@ absl::Status InstallCapture(Connection& connection, const CapturedPipeline& pipe
       "COMMENT ON EVENT TRIGGER pgflow_capture IS {};"
       "GRANT USAGE ON SCHEMA pgflow TO PUBLIC; GRANT SELECT ON pgflow.capture_pipeline TO PUBLIC;",
       connection.QuoteLiteral(Version()));
-  script += RegisterSql(connection, pipeline);
+  script += RegisterSql(connection, pipeline, "refresh");
   return RunScript(connection, script, stop);
 }
 
 absl::Status UpdateCapture(Connection& connection, const CapturedPipeline& pipeline,
                            const std::stop_token& stop) {
-  return RunScript(connection, RegisterSql(connection, pipeline), stop);
+  // The states are there, and kept by the triggers.
+  return RunScript(connection, RegisterSql(connection, pipeline, "refresh_publications"), stop);
 }
 
 absl::StatusOr<std::string> ReadCaptureSecret(Connection& connection, const std::stop_token& stop) {

@@ -132,180 +132,266 @@ END $$;
 -- Whether a capture is under way in this transaction: its own commands are not captured. The value
 -- is the secret, so that nobody else can say so.
 CREATE OR REPLACE FUNCTION pgflow.is_busy() RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT coalesce(current_setting('pgflow.busy', true), '') = secret FROM pgflow.capture_secret
-$$;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (SELECT coalesce(current_setting('pgflow.busy', true), '') = secret FROM pgflow.capture_secret);
+END $$;
 CREATE OR REPLACE FUNCTION pgflow.set_busy(busy boolean) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-  SELECT set_config('pgflow.busy', CASE WHEN busy THEN secret ELSE '' END, true)
-  FROM pgflow.capture_secret
-$$;
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM set_config('pgflow.busy', CASE WHEN busy THEN secret ELSE '' END, true)
+  FROM pgflow.capture_secret;
+END $$;
 
 -- One array of all that can be said with GRANT; NULL: the default of the object's kind.
 CREATE OR REPLACE FUNCTION pgflow.acl(acl aclitem[]) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT coalesce(jsonb_agg(jsonb_build_object(
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  IF acl IS NULL THEN RETURN '[]'; END IF;
+  RETURN (SELECT coalesce(jsonb_agg(jsonb_build_object(
            'role', CASE WHEN a.grantee = 0 THEN 'public' ELSE r.rolname END,
            'public', a.grantee = 0, 'privilege', a.privilege_type, 'grantable', a.is_grantable)
          ORDER BY r.rolname, a.privilege_type), '[]')
-  FROM aclexplode(acl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
-  WHERE acl IS NOT NULL
-$$;
+    FROM aclexplode(acl) a LEFT JOIN pg_authid r ON r.oid = a.grantee);
+END $$;
 
 CREATE OR REPLACE FUNCTION pgflow.is_superuser(role oid) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT coalesce((SELECT rolsuper FROM pg_roles WHERE oid = role), false)
-$$;
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN coalesce((SELECT rolsuper FROM pg_authid WHERE oid = role), false);
+END $$;
 
 -- What an expression calls that its owner may have filled with anything, or that does more than
 -- compute: on a target it would run with the rights of whoever writes there. NULL: nothing. What a
 -- superuser made of a superuser's functions is trusted.
 CREATE OR REPLACE FUNCTION pgflow.risk(expression text, owner oid) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT string_agg(DISTINCT p.oid::regprocedure::text, ', ')
-  FROM regexp_matches(expression,
-    ':(?:funcid|opfuncid|aggfnoid|winfnoid|hashfuncid|negfuncid) (\d+)', 'g') m
-  JOIN pg_proc p ON p.oid = m[1]::oid
-  WHERE NOT (pgflow.is_superuser(owner) AND pgflow.is_superuser(p.proowner))
-  AND NOT ((p.oid < 16384 OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass
-      AND d.objid = p.oid AND d.deptype = 'e'))
-    AND (p.provolatile <> 'v' OR p.proname IN ('nextval', 'random', 'clock_timestamp', 'timeofday',
-      'gen_random_uuid', 'uuidv4', 'uuidv7', 'uuid_generate_v1', 'uuid_generate_v1mc',
-      'uuid_generate_v4', 'txid_current', 'pg_current_xact_id'))
-    AND p.proname !~ '_to_xml')
-$$;
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  others text;
+BEGIN
+  -- Nothing is called but nextval, int4 and now, as in most defaults.
+  others := replace(replace(replace(expression, ':funcid 1574 ', ''), ':funcid 480 ', ''),
+    ':funcid 1299 ', '');
+  IF expression IS NULL OR strpos(others, 'funcid ') + strpos(others, 'fnoid ') = 0 THEN
+    RETURN NULL;
+  END IF;
+  RETURN (SELECT string_agg(DISTINCT p.oid::regprocedure::text, ', ')
+    FROM regexp_matches(expression,
+      ':(?:funcid|opfuncid|aggfnoid|winfnoid|hashfuncid|negfuncid) (\d+)', 'g') m
+    JOIN pg_proc p ON p.oid = m[1]::oid
+    WHERE NOT ((p.oid < 16384 OR EXISTS (SELECT FROM pg_depend d
+        WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'))
+      AND (p.provolatile <> 'v' OR p.proname IN ('nextval', 'random', 'clock_timestamp', 'timeofday',
+        'gen_random_uuid', 'uuidv4', 'uuidv7', 'uuid_generate_v1', 'uuid_generate_v1mc',
+        'uuid_generate_v4', 'txid_current', 'pg_current_xact_id'))
+      AND p.proname !~ '_to_xml')
+    AND NOT (pgflow.is_superuser(owner) AND pgflow.is_superuser(p.proowner)));
+END $$;
 
-CREATE OR REPLACE FUNCTION pgflow.columns_state(relation oid) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+-- These give the states of many objects at once, because there may be very many, and what looks at
+-- each by itself plans and begins a query for each.
+
+CREATE OR REPLACE FUNCTION pgflow.columns_states(relations oid[])
+RETURNS TABLE (of_relation oid, of_columns jsonb)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  names_not_null boolean := current_setting('server_version_num')::int >= 180000;
+BEGIN
+  RETURN QUERY SELECT a.attrelid, jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
       'number', a.attnum, 'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
       'type_oid', a.atttypid::bigint, 'type_modifier', a.atttypmod,
       'not_null', a.attnotnull,
       -- From version 18 it is a constraint with a name.
-      'not_null_name', (SELECT k.conname FROM pg_constraint k WHERE k.conrelid = a.attrelid
-        AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum]),
+      'not_null_name', CASE WHEN names_not_null AND a.attnotnull THEN (
+        SELECT k.conname FROM pg_constraint k WHERE k.conrelid = a.attrelid
+        AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum]) END,
       'default', pg_get_expr(d.adbin, d.adrelid), 'default_oid', d.oid::bigint,
-      'risk', CASE WHEN d.oid IS NOT NULL THEN pgflow.risk(d.adbin::text,
-        (SELECT relowner FROM pg_class WHERE oid = a.attrelid)) END,
+      'risk', CASE WHEN d.oid IS NOT NULL THEN pgflow.risk(d.adbin::text, c.relowner) END,
       -- What rows that are older than the column have in it. A partitioned table has no rows, but
       -- its leaves do.
-      'missing', CASE WHEN a.atthasmissing THEN array_to_string(a.attmissingval, '') ELSE (
-        SELECT array_to_string(l.attmissingval, '') FROM pg_attribute l
-        WHERE l.attrelid = leaf.oid AND l.attname = a.attname AND l.atthasmissing) END,
+      'missing', CASE WHEN a.atthasmissing THEN array_to_string(a.attmissingval, '')
+        WHEN c.relkind = 'p' THEN (SELECT array_to_string(l.attmissingval, '') FROM pg_attribute l
+          WHERE l.attrelid = (SELECT relid FROM pg_partition_tree(c.oid) WHERE isleaf LIMIT 1)
+          AND l.attname = a.attname AND l.atthasmissing) END,
       'identity', nullif(a.attidentity, ''), 'generated', nullif(a.attgenerated, ''),
-      'collation', (SELECT format('%I.%I', n.nspname, k.collname) FROM pg_collation k
-        JOIN pg_namespace n ON n.oid = k.collnamespace
-        WHERE k.oid = a.attcollation AND a.attcollation <> t.typcollation),
+      'collation', CASE WHEN a.attcollation <> t.typcollation THEN (
+        SELECT format('%I.%I', n.nspname, k.collname) FROM pg_collation k
+        JOIN pg_namespace n ON n.oid = k.collnamespace WHERE k.oid = a.attcollation) END,
       'storage', CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage END,
-      'compression', nullif(to_jsonb(a) ->> 'attcompression', ''),
-      'statistics', nullif(to_jsonb(a) ->> 'attstattarget', '-1'),
-      'local', a.attislocal, 'grants', nullif(pgflow.acl(a.attacl), '[]'),
-      'comment', col_description(a.attrelid, a.attnum),
+      'compression', nullif(a.compression, ''), 'statistics', nullif(a.attstattarget, -1)::text,
+      'local', a.attislocal,
+      'grants', CASE WHEN a.attacl IS NOT NULL THEN nullif(pgflow.acl(a.attacl), '[]') END,
+      'comment', e.description,
       'sequence', CASE WHEN a.attidentity <> '' THEN (
         SELECT to_jsonb(s) - 'seqrelid' - 'seqtypid' FROM pg_depend x
         JOIN pg_sequence s ON s.seqrelid = x.objid
         WHERE x.classid = 'pg_class'::regclass AND x.refclassid = 'pg_class'::regclass
         AND x.refobjid = a.attrelid AND x.refobjsubid = a.attnum AND x.deptype = 'i') END
-    )) ORDER BY a.attnum), '[]')
-  FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-  LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-  LEFT JOIN (SELECT relid AS oid FROM pg_class c CROSS JOIN pg_partition_tree(c.oid)
-    WHERE c.oid = relation AND c.relkind = 'p' AND isleaf LIMIT 1) leaf ON true
-  WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
-$$;
+    )) ORDER BY a.attnum)
+  FROM pg_class c
+  -- Version 13 has no column of that name, and finds the one here.
+  CROSS JOIN (SELECT ''::"char" AS attcompression) none
+  CROSS JOIN LATERAL (SELECT *, attcompression AS compression FROM pg_attribute
+    WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) a
+  JOIN pg_type t ON t.oid = a.atttypid
+  LEFT JOIN pg_attrdef d ON a.atthasdef AND d.adrelid = a.attrelid AND d.adnum = a.attnum
+  LEFT JOIN pg_description e ON e.objoid = a.attrelid AND e.classoid = 'pg_class'::regclass
+    AND e.objsubid = a.attnum
+  WHERE c.oid = ANY (relations) GROUP BY a.attrelid;
+END $$;
 
--- Of a table, view or materialized view with all that hangs on it.
-CREATE OR REPLACE FUNCTION pgflow.relation_state(relation oid) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT jsonb_strip_nulls(jsonb_build_object(
-    'object', CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
-              WHEN 'f' THEN 'foreign table' ELSE 'table' END,
-    'oid', c.oid::bigint, 'schema', n.nspname, 'name', c.relname,
-    'partitioned', c.relkind = 'p', 'persistence', c.relpersistence,
-    'owner', pg_get_userbyid(c.relowner), 'grants', pgflow.acl(c.relacl),
-    'default_grants', c.relacl IS NULL,
-    'options', CASE WHEN c.reloptions IS NOT NULL THEN to_jsonb(c.reloptions) END,
-    'comment', obj_description(c.oid, 'pg_class'),
-    'row_security', c.relrowsecurity, 'force_row_security', c.relforcerowsecurity,
-    'identity', c.relreplident,
-    'identity_index', (SELECT x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
-      WHERE i.indrelid = c.oid AND i.indisreplident),
-    'partition_key', CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END,
-    'risk', (SELECT pgflow.risk(partexprs::text, c.relowner) FROM pg_partitioned_table
-      WHERE partrelid = c.oid),
-    'partition_bound', CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END,
-    'parents', (SELECT jsonb_agg(jsonb_build_array(pn.nspname, p.relname, p.oid::bigint)
-        ORDER BY h.inhseqno)
-      FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent
-      JOIN pg_namespace pn ON pn.oid = p.relnamespace WHERE h.inhrelid = c.oid),
-    'definition', CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END,
-    'populated', CASE WHEN c.relkind = 'm' THEN c.relispopulated END,
-    'columns', pgflow.columns_state(c.oid),
-    'constraints', coalesce((SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-        'oid', k.oid::bigint, 'name', k.conname, 'type', k.contype,
-        'definition', pg_get_constraintdef(k.oid), 'validated', k.convalidated,
-        'risk', CASE WHEN k.contype = 'c' THEN pgflow.risk(k.conbin::text, c.relowner) END,
-        'inherited', NOT k.conislocal OR k.conparentid <> 0,
-        'columns', to_jsonb(k.conkey),
-        'references', (SELECT jsonb_build_array(fn.nspname, f.relname) FROM pg_class f
-          JOIN pg_namespace fn ON fn.oid = f.relnamespace WHERE f.oid = k.confrelid), 'index', nullif(k.conindid, 0)::bigint,
-        'comment', obj_description(k.oid, 'pg_constraint'))) ORDER BY k.contype DESC, k.conname)
-      FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype IN ('c', 'f', 'p', 'u', 'x')
-      AND NOT (k.contype = 'f' AND k.conparentid <> 0)), '[]'),
-    'indexes', coalesce((SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-        'oid', x.oid::bigint, 'name', x.relname,
-        -- That of a partitioned table reads ON ONLY also when all partitions have it.
-        'definition', CASE WHEN x.relkind = 'I' AND i.indisvalid
-          THEN regexp_replace(pg_get_indexdef(x.oid), ' ON ONLY ', ' ON ')
-          ELSE pg_get_indexdef(x.oid) END,
-        'risk', pgflow.risk(nullif(concat(i.indexprs, i.indpred), ''), c.relowner),
-        'options', CASE WHEN x.reloptions IS NOT NULL THEN to_jsonb(x.reloptions) END,
-        'parent', (SELECT jsonb_build_array(pn.nspname, p.relname) FROM pg_inherits h
-          JOIN pg_class p ON p.oid = h.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace
-          WHERE h.inhrelid = x.oid),
-        'comment', obj_description(x.oid, 'pg_class'))) ORDER BY x.relname)
-      FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
-      WHERE i.indrelid = c.oid AND (i.indisvalid OR x.relkind = 'I')
-      AND NOT EXISTS (SELECT FROM pg_constraint k
-        WHERE k.conrelid = c.oid AND k.conindid = x.oid AND k.contype IN ('p', 'u', 'x'))), '[]'),
-    'triggers', coalesce((SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+-- What few relations have, and a query for all of them would have to be planned for.
+CREATE OR REPLACE FUNCTION pgflow.rare_state(c pg_class) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  state jsonb := '{}';
+BEGIN
+  IF c.relkind IN ('v', 'm') THEN
+    state := state || jsonb_build_object('definition', pg_get_viewdef(c.oid));
+    IF c.relkind = 'm' THEN
+      state := state || jsonb_build_object('populated', c.relispopulated);
+    END IF;
+  END IF;
+  IF c.relkind = 'p' THEN
+    state := state || jsonb_build_object('partition_key', pg_get_partkeydef(c.oid),
+      'risk', (SELECT pgflow.risk(partexprs::text, c.relowner) FROM pg_partitioned_table
+        WHERE partrelid = c.oid));
+  END IF;
+  IF c.relispartition THEN
+    state := state || jsonb_build_object('partition_bound', pg_get_expr(c.relpartbound, c.oid));
+  END IF;
+  state := state || jsonb_build_object('parents', (
+    SELECT jsonb_agg(jsonb_build_array(pn.nspname, p.relname, p.oid::bigint) ORDER BY h.inhseqno)
+    FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent
+    JOIN pg_namespace pn ON pn.oid = p.relnamespace WHERE h.inhrelid = c.oid));
+  IF c.relhastriggers THEN
+    state := state || jsonb_build_object('triggers', coalesce((
+      SELECT jsonb_agg(jsonb_build_object(
         'oid', g.oid::bigint, 'name', g.tgname, 'definition', pg_get_triggerdef(g.oid),
         'enabled', g.tgenabled, 'risk', (SELECT g.tgfoid::regprocedure::text FROM pg_proc f
           WHERE f.oid = g.tgfoid
           AND NOT (pgflow.is_superuser(c.relowner) AND pgflow.is_superuser(f.proowner))),
-        'comment', obj_description(g.oid, 'pg_trigger')))
+        'comment', obj_description(g.oid, 'pg_trigger'))
         ORDER BY g.tgname)
-      FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgparentid = 0), '[]'),
-    'policies', coalesce((SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+      FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgparentid = 0), '[]'));
+  END IF;
+  IF EXISTS (SELECT FROM pg_policy WHERE polrelid = c.oid) THEN
+    state := state || jsonb_build_object('policies', (
+      SELECT jsonb_agg(jsonb_build_object(
         'oid', y.oid::bigint, 'name', y.polname, 'command', y.polcmd,
         'permissive', y.polpermissive,
         'roles', (SELECT jsonb_agg(CASE WHEN m.role = 0 THEN 'public'
             ELSE quote_ident(pg_get_userbyid(m.role)) END) FROM unnest(y.polroles) m(role)),
         'risk', pgflow.risk(nullif(concat(y.polqual, y.polwithcheck), ''), c.relowner),
         'using', pg_get_expr(y.polqual, y.polrelid), 'check', pg_get_expr(y.polwithcheck, y.polrelid),
-        'comment', obj_description(y.oid, 'pg_policy'))) ORDER BY y.polname)
-      FROM pg_policy y WHERE y.polrelid = c.oid), '[]'),
-    'rules', coalesce((SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+        'comment', obj_description(y.oid, 'pg_policy')) ORDER BY y.polname)
+      FROM pg_policy y WHERE y.polrelid = c.oid));
+  END IF;
+  IF c.relhasrules THEN
+    state := state || jsonb_build_object('rules', coalesce((
+      SELECT jsonb_agg(jsonb_build_object(
         'oid', w.oid::bigint, 'name', w.rulename, 'definition', pg_get_ruledef(w.oid),
         'risk', CASE WHEN NOT pgflow.is_superuser(c.relowner) THEN 'its actions' END,
-        'comment', obj_description(w.oid, 'pg_rewrite'))) ORDER BY w.rulename)
-      FROM pg_rewrite w WHERE w.ev_class = c.oid AND w.rulename <> '_RETURN'), '[]'),
-    'statistics', coalesce((SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+        'comment', obj_description(w.oid, 'pg_rewrite')) ORDER BY w.rulename)
+      FROM pg_rewrite w WHERE w.ev_class = c.oid AND w.rulename <> '_RETURN'), '[]'));
+  END IF;
+  IF EXISTS (SELECT FROM pg_statistic_ext WHERE stxrelid = c.oid) THEN
+    state := state || jsonb_build_object('statistics', (
+      SELECT jsonb_agg(jsonb_build_object(
         'oid', s.oid::bigint, 'schema', sn.nspname, 'name', s.stxname,
         'definition', pg_get_statisticsobjdef(s.oid),
         'risk', pgflow.risk(to_jsonb(s) ->> 'stxexprs', c.relowner),
-        'comment', obj_description(s.oid, 'pg_statistic_ext'))) ORDER BY s.stxname)
+        'comment', obj_description(s.oid, 'pg_statistic_ext')) ORDER BY s.stxname)
       FROM pg_statistic_ext s JOIN pg_namespace sn ON sn.oid = s.stxnamespace
-      WHERE s.stxrelid = c.oid), '[]')))
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation
-$$;
+      WHERE s.stxrelid = c.oid));
+  END IF;
+  RETURN jsonb_strip_nulls(state);
+END $$;
 
-CREATE OR REPLACE FUNCTION pgflow.sequence_state(relation oid) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT jsonb_strip_nulls(jsonb_build_object(
+-- Of tables, views and materialized views with all that hangs on them.
+CREATE OR REPLACE FUNCTION pgflow.relation_states(relations oid[])
+RETURNS TABLE (of_object oid, of_state jsonb)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  found record;
+BEGIN
+  FOR found IN SELECT c, c.relkind <> 'r' OR c.relhastriggers OR c.relhasrules OR EXISTS (
+        SELECT FROM pg_inherits WHERE inhrelid = c.oid) OR EXISTS (
+        SELECT FROM pg_policy WHERE polrelid = c.oid) OR EXISTS (
+        SELECT FROM pg_statistic_ext WHERE stxrelid = c.oid) AS has_more,
+      jsonb_strip_nulls(jsonb_build_object(
+      'object', CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
+                WHEN 'f' THEN 'foreign table' ELSE 'table' END,
+      'oid', c.oid::bigint, 'schema', n.nspname, 'name', c.relname,
+      'partitioned', c.relkind = 'p', 'persistence', c.relpersistence,
+      'owner', pg_get_userbyid(c.relowner),
+      'grants', CASE WHEN c.relacl IS NULL THEN '[]' ELSE pgflow.acl(c.relacl) END,
+      'default_grants', c.relacl IS NULL,
+      'options', CASE WHEN c.reloptions IS NOT NULL THEN to_jsonb(c.reloptions) END,
+      'comment', (SELECT description FROM pg_description WHERE objoid = c.oid
+        AND classoid = 'pg_class'::regclass AND objsubid = 0),
+      'row_security', c.relrowsecurity, 'force_row_security', c.relforcerowsecurity,
+      'identity', c.relreplident,
+      'identity_index', CASE WHEN c.relhasindex THEN (
+        SELECT x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+        WHERE i.indrelid = c.oid AND i.indisreplident) END,
+      'constraints', coalesce((SELECT jsonb_agg(jsonb_build_object(
+          'oid', k.oid::bigint, 'name', k.conname, 'type', k.contype,
+          'definition', pg_get_constraintdef(k.oid), 'validated', k.convalidated,
+          'risk', CASE WHEN k.contype = 'c' THEN pgflow.risk(k.conbin::text, c.relowner) END,
+          'inherited', NOT k.conislocal OR k.conparentid <> 0,
+          'columns', to_jsonb(k.conkey),
+          'references', CASE WHEN k.confrelid <> 0 THEN (
+            SELECT jsonb_build_array(fn.nspname, f.relname) FROM pg_class f
+            JOIN pg_namespace fn ON fn.oid = f.relnamespace WHERE f.oid = k.confrelid) END,
+          'index', nullif(k.conindid, 0)::bigint,
+          'comment', (SELECT description FROM pg_description WHERE objoid = k.oid
+            AND classoid = 'pg_constraint'::regclass AND objsubid = 0))
+          ORDER BY k.contype DESC, k.conname)
+        FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype IN ('c', 'f', 'p', 'u', 'x')
+        AND NOT (k.contype = 'f' AND k.conparentid <> 0)), '[]'),
+      'indexes', coalesce(CASE WHEN c.relhasindex THEN (SELECT jsonb_agg(jsonb_build_object(
+          'oid', x.oid::bigint, 'name', x.relname,
+          -- That of a partitioned table reads ON ONLY also when all partitions have it.
+          'definition', CASE WHEN x.relkind = 'I' AND i.indisvalid
+            THEN regexp_replace(pg_get_indexdef(x.oid), ' ON ONLY ', ' ON ')
+            ELSE pg_get_indexdef(x.oid) END,
+          'risk', pgflow.risk(nullif(concat(i.indexprs, i.indpred), ''), c.relowner),
+          'options', CASE WHEN x.reloptions IS NOT NULL THEN to_jsonb(x.reloptions) END,
+          'parent', CASE WHEN x.relispartition THEN (
+            SELECT jsonb_build_array(pn.nspname, p.relname) FROM pg_inherits h
+            JOIN pg_class p ON p.oid = h.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace
+            WHERE h.inhrelid = x.oid) END,
+          'comment', obj_description(x.oid, 'pg_class')) ORDER BY x.relname)
+        FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+        WHERE i.indrelid = c.oid AND (i.indisvalid OR x.relkind = 'I')
+        AND NOT EXISTS (SELECT FROM pg_constraint k
+          WHERE k.conrelid = c.oid AND k.conindid = x.oid AND k.contype IN ('p', 'u', 'x'))) END,
+        '[]'),
+      'triggers', '[]'::jsonb, 'policies', '[]'::jsonb, 'rules', '[]'::jsonb,
+      'statistics', '[]'::jsonb, 'columns', coalesce(s.of_columns, '[]'))) AS state
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN pgflow.columns_states(relations) s ON s.of_relation = c.oid
+    WHERE c.oid = ANY (relations)
+  LOOP
+    of_object := (found.c).oid;
+    of_state := found.state;
+    IF found.has_more THEN of_state := of_state || pgflow.rare_state(found.c); END IF;
+    RETURN NEXT;
+  END LOOP;
+END $$;
+
+CREATE OR REPLACE FUNCTION pgflow.sequence_states(relations oid[])
+RETURNS TABLE (of_object oid, of_state jsonb)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN QUERY SELECT c.oid, jsonb_strip_nulls(jsonb_build_object(
     'object', 'sequence', 'schema', n.nspname, 'name', c.relname, 'persistence', c.relpersistence,
-    'owner', pg_get_userbyid(c.relowner), 'grants', pgflow.acl(c.relacl),
-    'default_grants', c.relacl IS NULL, 'comment', obj_description(c.oid, 'pg_class'),
+    'owner', pg_get_userbyid(c.relowner),
+    'grants', CASE WHEN c.relacl IS NULL THEN '[]' ELSE pgflow.acl(c.relacl) END,
+    'default_grants', c.relacl IS NULL,
+    'comment', (SELECT description FROM pg_description WHERE objoid = c.oid
+      AND classoid = 'pg_class'::regclass AND objsubid = 0),
     'type', format_type(s.seqtypid, NULL), 'start', s.seqstart, 'increment', s.seqincrement,
     'minimum', s.seqmin, 'maximum', s.seqmax, 'cache', s.seqcache, 'cycle', s.seqcycle,
     'owned_by', (SELECT jsonb_build_array(tn.nspname, t.relname, a.attname) FROM pg_depend d
@@ -314,68 +400,71 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
       WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'a'
       AND d.refclassid = 'pg_class'::regclass)))
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  JOIN pg_sequence s ON s.seqrelid = c.oid WHERE c.oid = relation
-$$;
+  JOIN pg_sequence s ON s.seqrelid = c.oid WHERE c.oid = ANY (relations);
+END $$;
 
 CREATE OR REPLACE FUNCTION pgflow.type_state(type oid) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT jsonb_strip_nulls(jsonb_build_object(
-    'object', CASE t.typtype WHEN 'e' THEN 'enum' WHEN 'd' THEN 'domain' WHEN 'r' THEN 'range'
-      WHEN 'c' THEN 'composite' END,
-    'schema', n.nspname, 'name', t.typname, 'owner', pg_get_userbyid(t.typowner),
-    'grants', pgflow.acl(t.typacl), 'default_grants', t.typacl IS NULL,
-    'comment', obj_description(t.oid, 'pg_type'),
-    'labels', CASE WHEN t.typtype = 'e' THEN coalesce((
-      SELECT jsonb_agg(jsonb_build_array(e.oid::bigint, e.enumlabel) ORDER BY e.enumsortorder)
-      FROM pg_enum e WHERE e.enumtypid = t.oid), '[]') END,
-    'columns', CASE WHEN t.typtype = 'c' THEN pgflow.columns_state(t.typrelid) END,
-    'base', CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END,
-    'collation', CASE WHEN t.typtype = 'd' THEN (SELECT format('%I.%I', kn.nspname, k.collname)
-      FROM pg_collation k JOIN pg_namespace kn ON kn.oid = k.collnamespace
-      JOIN pg_type b ON b.oid = t.typbasetype
-      WHERE k.oid = t.typcollation AND t.typcollation <> b.typcollation) END,
-    'default', CASE WHEN t.typtype = 'd' THEN pg_get_expr(t.typdefaultbin, 0) END,
-    'not_null', CASE WHEN t.typtype = 'd' THEN t.typnotnull END,
-    'risk', CASE t.typtype WHEN 'd' THEN pgflow.risk(t.typdefaultbin::text, t.typowner)
-      WHEN 'r' THEN (SELECT pgflow.risk(':funcid ' || r.rngsubdiff::oid, t.typowner)
-        FROM pg_range r WHERE r.rngtypid = t.oid) END,
-    'constraints', CASE WHEN t.typtype = 'd' THEN coalesce((
-      SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('oid', k.oid::bigint,
-        'name', k.conname, 'definition', pg_get_constraintdef(k.oid),
-        'risk', pgflow.risk(k.conbin::text, t.typowner))) ORDER BY k.conname) FROM pg_constraint k
-      WHERE k.contypid = t.oid AND k.contype = 'c'), '[]') END,
-    'definition', CASE WHEN t.typtype = 'r' THEN (
-      SELECT 'AS RANGE (SUBTYPE = ' || format_type(r.rngsubtype, NULL)
-        || coalesce((SELECT format(', SUBTYPE_OPCLASS = %I.%I', o_n.nspname, o.opcname)
-             FROM pg_opclass o JOIN pg_namespace o_n ON o_n.oid = o.opcnamespace
-             WHERE o.oid = r.rngsubopc AND NOT o.opcdefault), '')
-        || coalesce((SELECT format(', COLLATION = %I.%I', k_n.nspname, k.collname)
-             FROM pg_collation k JOIN pg_namespace k_n ON k_n.oid = k.collnamespace
-             WHERE k.oid = r.rngcollation), '')
-        || CASE WHEN r.rngsubdiff <> 0 THEN ', SUBTYPE_DIFF = ' || r.rngsubdiff::regproc ELSE '' END
-        || coalesce((SELECT format(', MULTIRANGE_TYPE_NAME = %I.%I', m_n.nspname, m.typname)
-             FROM pg_type m JOIN pg_namespace m_n ON m_n.oid = m.typnamespace
-             WHERE m.oid = (to_jsonb(r) ->> 'rngmultitypid')::oid), '')
-        || ')' FROM pg_range r WHERE r.rngtypid = t.oid) END))
-  FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = type
-  AND (t.typtype IN ('e', 'd', 'r') OR t.typtype = 'c' AND EXISTS (
-    SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
-$$;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (SELECT jsonb_strip_nulls(jsonb_build_object(
+      'object', CASE t.typtype WHEN 'e' THEN 'enum' WHEN 'd' THEN 'domain' WHEN 'r' THEN 'range'
+        WHEN 'c' THEN 'composite' END,
+      'schema', n.nspname, 'name', t.typname, 'owner', pg_get_userbyid(t.typowner),
+      'grants', pgflow.acl(t.typacl), 'default_grants', t.typacl IS NULL,
+      'comment', obj_description(t.oid, 'pg_type'),
+      'labels', CASE WHEN t.typtype = 'e' THEN coalesce((
+        SELECT jsonb_agg(jsonb_build_array(e.oid::bigint, e.enumlabel) ORDER BY e.enumsortorder)
+        FROM pg_enum e WHERE e.enumtypid = t.oid), '[]') END,
+      'columns', CASE WHEN t.typtype = 'c' THEN coalesce((SELECT of_columns
+      FROM pgflow.columns_states(ARRAY[t.typrelid])), '[]') END,
+      'base', CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END,
+      'collation', CASE WHEN t.typtype = 'd' THEN (SELECT format('%I.%I', kn.nspname, k.collname)
+        FROM pg_collation k JOIN pg_namespace kn ON kn.oid = k.collnamespace
+        JOIN pg_type b ON b.oid = t.typbasetype
+        WHERE k.oid = t.typcollation AND t.typcollation <> b.typcollation) END,
+      'default', CASE WHEN t.typtype = 'd' THEN pg_get_expr(t.typdefaultbin, 0) END,
+      'not_null', CASE WHEN t.typtype = 'd' THEN t.typnotnull END,
+      'risk', CASE t.typtype WHEN 'd' THEN pgflow.risk(t.typdefaultbin::text, t.typowner)
+        WHEN 'r' THEN (SELECT pgflow.risk(':funcid ' || r.rngsubdiff::oid, t.typowner)
+          FROM pg_range r WHERE r.rngtypid = t.oid) END,
+      'constraints', CASE WHEN t.typtype = 'd' THEN coalesce((
+        SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('oid', k.oid::bigint,
+          'name', k.conname, 'definition', pg_get_constraintdef(k.oid),
+          'risk', pgflow.risk(k.conbin::text, t.typowner))) ORDER BY k.conname) FROM pg_constraint k
+        WHERE k.contypid = t.oid AND k.contype = 'c'), '[]') END,
+      'definition', CASE WHEN t.typtype = 'r' THEN (
+        SELECT 'AS RANGE (SUBTYPE = ' || format_type(r.rngsubtype, NULL)
+          || coalesce((SELECT format(', SUBTYPE_OPCLASS = %I.%I', o_n.nspname, o.opcname)
+               FROM pg_opclass o JOIN pg_namespace o_n ON o_n.oid = o.opcnamespace
+               WHERE o.oid = r.rngsubopc AND NOT o.opcdefault), '')
+          || coalesce((SELECT format(', COLLATION = %I.%I', k_n.nspname, k.collname)
+               FROM pg_collation k JOIN pg_namespace k_n ON k_n.oid = k.collnamespace
+               WHERE k.oid = r.rngcollation), '')
+          || CASE WHEN r.rngsubdiff <> 0 THEN ', SUBTYPE_DIFF = ' || r.rngsubdiff::regproc ELSE '' END
+          || coalesce((SELECT format(', MULTIRANGE_TYPE_NAME = %I.%I', m_n.nspname, m.typname)
+               FROM pg_type m JOIN pg_namespace m_n ON m_n.oid = m.typnamespace
+               WHERE m.oid = (to_jsonb(r) ->> 'rngmultitypid')::oid), '')
+          || ')' FROM pg_range r WHERE r.rngtypid = t.oid) END))
+    FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = type
+    AND (t.typtype IN ('e', 'd', 'r') OR t.typtype = 'c' AND EXISTS (
+      SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c')));
+END $$;
 
 -- Nothing for an aggregate: the catalog has no definition of it.
 CREATE OR REPLACE FUNCTION pgflow.routine_state(routine oid) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT jsonb_strip_nulls(jsonb_build_object(
-    'object', CASE WHEN p.prokind = 'p' THEN 'procedure' ELSE 'function' END,
-    'schema', n.nspname, 'name', p.proname,
-    'arguments', pg_get_function_identity_arguments(p.oid),
-    'signature', p.oid::regprocedure::text,
-    'definition', pg_get_functiondef(p.oid), 'result', pg_get_function_result(p.oid),
-    'owner', pg_get_userbyid(p.proowner), 'grants', pgflow.acl(p.proacl),
-    'default_grants', p.proacl IS NULL, 'comment', obj_description(p.oid, 'pg_proc')))
-  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-  WHERE p.oid = routine AND p.prokind <> 'a'
-$$;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (SELECT jsonb_strip_nulls(jsonb_build_object(
+      'object', CASE WHEN p.prokind = 'p' THEN 'procedure' ELSE 'function' END,
+      'schema', n.nspname, 'name', p.proname,
+      'arguments', pg_get_function_identity_arguments(p.oid),
+      'signature', p.oid::regprocedure::text,
+      'definition', pg_get_functiondef(p.oid), 'result', pg_get_function_result(p.oid),
+      'owner', pg_get_userbyid(p.proowner), 'grants', pgflow.acl(p.proacl),
+      'default_grants', p.proacl IS NULL, 'comment', obj_description(p.oid, 'pg_proc')))
+    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+    WHERE p.oid = routine AND p.prokind <> 'a');
+END $$;
 
 -- The state of an object of one of the kinds above, and of schemas and extensions; NULL: another
 -- kind, or it is gone.
@@ -387,8 +476,11 @@ BEGIN
   CASE class
     WHEN 'pg_class'::regclass THEN
       SELECT relkind INTO kind FROM pg_class WHERE oid = object;
-      IF kind IN ('r', 'p', 'v', 'm') THEN RETURN pgflow.relation_state(object); END IF;
-      IF kind = 'S' THEN RETURN pgflow.sequence_state(object); END IF;
+      IF kind IN ('r', 'p', 'v', 'm') THEN
+        RETURN (SELECT of_state FROM pgflow.relation_states(ARRAY[object]));
+      ELSIF kind = 'S' THEN
+        RETURN (SELECT of_state FROM pgflow.sequence_states(ARRAY[object]));
+      END IF;
     WHEN 'pg_type'::regclass THEN RETURN pgflow.type_state(object);
     WHEN 'pg_proc'::regclass THEN RETURN pgflow.routine_state(object);
     WHEN 'pg_namespace'::regclass THEN
@@ -404,6 +496,16 @@ BEGIN
     ELSE NULL;
   END CASE;
   RETURN NULL;
+END $$;
+
+-- Whether it has a state.
+CREATE OR REPLACE FUNCTION pgflow.has_state(class oid, object oid) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF class = 'pg_class'::regclass THEN
+    RETURN EXISTS (SELECT FROM pg_class WHERE oid = object AND relkind IN ('r', 'p', 'v', 'm', 'S'));
+  END IF;
+  RETURN pgflow.state(class, object) IS NOT NULL;
 END $$;
 
 -- What a part of something else belongs to: the table of an index, the type of an attribute.
@@ -445,20 +547,26 @@ BEGIN
   of_class := 'pg_class'::regclass;
 END $$;
 
--- Whether some pipeline chose the table: by its own name or a partition's root's.
-CREATE OR REPLACE FUNCTION pgflow.is_chosen(relation oid, OUT publications text[])
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT coalesce(array_agg(DISTINCT p.publication), '{}') FROM pgflow.capture_pipeline p
-  WHERE EXISTS (
-    SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE (c.oid = relation OR c.oid IN (SELECT relid FROM pg_partition_ancestors(relation)))
-    AND c.relpersistence = 'p' AND c.relkind IN ('r', 'p')
-    AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pgflow')
-    AND (p.includes = '{}' OR EXISTS (
-      SELECT FROM unnest(p.includes) i WHERE n.nspname || E'\x1f' || c.relname ~ i))
-    AND NOT EXISTS (
-      SELECT FROM unnest(p.excludes) e WHERE n.nspname || E'\x1f' || c.relname ~ e))
-$$;
+-- Which publications of pipelines chose the tables: by their own name or a partition's root's.
+CREATE OR REPLACE FUNCTION pgflow.chosen(relations oid[])
+RETURNS TABLE (of_relation oid, of_publication text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN QUERY SELECT DISTINCT named.relation, p.publication
+  FROM (
+    SELECT r AS relation, r AS name_of FROM unnest(relations) r
+    UNION ALL SELECT c.oid, a.relid::oid FROM pg_class c
+    CROSS JOIN LATERAL pg_partition_ancestors(c.oid) a
+    WHERE c.oid = ANY (relations) AND c.relispartition
+  ) named JOIN pg_class c ON c.oid = named.name_of JOIN pg_namespace n ON n.oid = c.relnamespace
+  CROSS JOIN pgflow.capture_pipeline p
+  WHERE c.relpersistence = 'p' AND c.relkind IN ('r', 'p')
+  AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pgflow')
+  AND (p.includes = '{}' OR EXISTS (
+    SELECT FROM unnest(p.includes) i WHERE n.nspname || E'\x1f' || c.relname ~ i))
+  AND NOT EXISTS (
+    SELECT FROM unnest(p.excludes) e WHERE n.nspname || E'\x1f' || c.relname ~ e);
+END $$;
 
 -- Whether the publication brings the table's rows: by name, with its root, with its schema, or all.
 CREATE OR REPLACE FUNCTION pgflow.is_published(relation oid, publication text) RETURNS boolean
@@ -472,19 +580,31 @@ BEGIN
   IF found OR current_setting('server_version_num')::int < 150000 THEN
     RETURN coalesce(found, false);
   END IF;
-  EXECUTE 'SELECT EXISTS (SELECT FROM pg_publication_namespace n '
-    'JOIN pg_publication p ON p.oid = n.pnpubid WHERE p.pubname = $2 AND n.pnnspid IN '
-    '(SELECT relnamespace FROM pg_class WHERE oid = $1 '
-    'OR oid IN (SELECT relid FROM pg_partition_ancestors($1))))'
-  INTO found USING relation, publication;
-  RETURN found;
+  RETURN EXISTS (SELECT FROM pg_publication_namespace n JOIN pg_publication p ON p.oid = n.pnpubid
+    WHERE p.pubname = publication AND n.pnnspid IN (SELECT relnamespace FROM pg_class
+      WHERE oid = relation OR oid IN (SELECT relid FROM pg_partition_ancestors(relation))));
+END $$;
+
+-- Those that chose the tables, and bring their rows.
+CREATE OR REPLACE FUNCTION pgflow.published(relations oid[])
+RETURNS TABLE (of_relation oid, of_publications text[])
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN QUERY SELECT c.of_relation, array_agg(c.of_publication ORDER BY c.of_publication)
+  FROM pgflow.chosen(relations) c
+  WHERE CASE WHEN EXISTS (SELECT FROM pg_publication p
+      JOIN pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = c.of_relation
+      WHERE p.pubname = c.of_publication) THEN true
+    ELSE pgflow.is_published(c.of_relation, c.of_publication) END
+  GROUP BY c.of_relation;
 END $$;
 
 CREATE OR REPLACE FUNCTION pgflow.is_ours(publication text) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT EXISTS (SELECT FROM pg_publication p WHERE p.pubname = publication
-    AND obj_description(p.oid, 'pg_publication') = 'made by pgflow')
-$$;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (SELECT EXISTS (SELECT FROM pg_publication p WHERE p.pubname = publication
+      AND obj_description(p.oid, 'pg_publication') = 'made by pgflow'));
+END $$;
 
 -- Sees to it that UPDATE and DELETE of a published table go on to work: a table without a key gets
 -- REPLICA IDENTITY FULL, as long as it has none. Only from commands that have locked it anyway.
@@ -524,7 +644,7 @@ DECLARE
 BEGIN
   announced := '{}';
   direct := '{}';
-  FOREACH each IN ARRAY pgflow.is_chosen(in_relation) LOOP
+  FOR each IN SELECT of_publication FROM pgflow.chosen(ARRAY[in_relation]) ORDER BY 1 LOOP
     joining := EXISTS (SELECT FROM pgflow.joining_table j
       WHERE j.relation = in_relation AND j.publication = each);
     root_joins := EXISTS (SELECT FROM pgflow.joining_table j WHERE j.publication = each
@@ -546,19 +666,22 @@ BEGIN
   END LOOP;
 END $$;
 
--- The table and all that ALTER TABLE on it reaches.
+-- The table and all that ALTER TABLE on it reaches. ROWS: who expects a thousand reads all of
+-- pg_class to join them.
 CREATE OR REPLACE FUNCTION pgflow.tree_and_heirs(relation oid) RETURNS SETOF oid
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  WITH RECURSIVE heir(oid) AS (
+LANGUAGE plpgsql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN QUERY WITH RECURSIVE heir(oid) AS (
     SELECT relation UNION SELECT i.inhrelid FROM pg_inherits i JOIN heir h ON i.inhparent = h.oid)
-  SELECT oid FROM heir
-$$;
+  SELECT heir.oid FROM heir;
+END $$;
 
 -- The table and, when it is partitioned, all below it.
 CREATE OR REPLACE FUNCTION pgflow.tree_of(relation oid) RETURNS SETOF oid
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT relation UNION SELECT relid FROM pg_partition_tree(relation)
-$$;
+LANGUAGE plpgsql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN QUERY SELECT relation UNION SELECT relid::oid FROM pg_partition_tree(relation);
+END $$;
 
 -- From here on the publications bring the rows of the table and its partitions; emits those that
 -- are there.
@@ -647,8 +770,9 @@ BEGIN
   INTO header, expressions
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation;
   IF expressions IS NULL THEN RETURN; END IF;
-  FOR line IN EXECUTE format('SELECT json_build_array(%s)::text FROM ONLY %s', expressions,
-      relation::regclass) LOOP
+  -- An array, because a function takes 100 arguments.
+  FOR line IN EXECUTE format('SELECT array_to_json(ARRAY[%s]::text[])::text FROM ONLY %s',
+      expressions, relation::regclass) LOOP
     lines := lines || line;
     size := size + length(line);
     IF size > 500000 THEN
@@ -662,10 +786,11 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION pgflow.emit_block(header jsonb, lines text[]) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-  SELECT pgflow.emit('rows', header || jsonb_build_object(
-    'rows', ('[' || array_to_string(lines, ',') || ']')::jsonb))
-$$;
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM pgflow.emit('rows', header || jsonb_build_object(
+    'rows', ('[' || array_to_string(lines, ',') || ']')::jsonb));
+END $$;
 
 -- Stores the present state of what changes together with an object, without a message: the same
 -- command changes it in a target as well.
@@ -677,7 +802,8 @@ DECLARE
 BEGIN
   -- One by one: to look at an object takes a lock on it, so nothing else may be looked at.
   FOR stored IN
-    SELECT s.class, s.object, s.state FROM pgflow.object_state s JOIN (
+    SELECT s.class, s.object, s.state, s.xmin || ' ' || s.ctid::text AS version
+    FROM pgflow.object_state s JOIN (
       SELECT 'pg_class'::regclass::oid AS class, d.objid AS object FROM pg_depend d
       WHERE in_class = 'pg_class'::regclass AND d.classid = 'pg_class'::regclass
       AND d.refclassid = 'pg_class'::regclass AND d.refobjid = in_object AND d.deptype = 'a'
@@ -696,7 +822,7 @@ BEGIN
     ) o ON o.class = s.class AND o.object = s.object ORDER BY 1, 2
   LOOP
     now := pgflow.state(stored.class, stored.object);
-    IF pgflow.await_others(stored.class, stored.object, now) THEN
+    IF pgflow.await_others(stored.class, stored.object, now, stored.version) THEN
       now := pgflow.state(stored.class, stored.object);
     END IF;
     -- Whose a sequence is, is told by a message of its own, behind the table.
@@ -708,10 +834,11 @@ END $$;
 
 -- Tables that the command under way has rewritten.
 CREATE OR REPLACE FUNCTION pgflow.rewritten() RETURNS oid[]
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT coalesce(array_agg(relation), '{}') FROM pgflow.command_note
-  WHERE transaction = pg_current_xact_id_if_assigned() AND kind = 'rewritten'
-$$;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (SELECT coalesce(array_agg(relation), '{}') FROM pgflow.command_note
+    WHERE transaction = pg_current_xact_id_if_assigned() AND kind = 'rewritten');
+END $$;
 
 CREATE OR REPLACE FUNCTION pgflow.store(in_class oid, in_object oid, in_state jsonb, tag text)
 RETURNS void
@@ -725,19 +852,31 @@ BEGIN
   END IF;
 END $$;
 
+-- Of the state that is stored; NULL: none is.
+CREATE OR REPLACE FUNCTION pgflow.stored_version(in_class oid, in_object oid) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (SELECT s.xmin || ' ' || s.ctid::text FROM pgflow.object_state s
+    WHERE s.class = in_class AND s.object = in_object);
+END $$;
+
 -- Some commands on one object do not wait for each other (two CREATE INDEX, a GRANT): neither sees
--- what the other one did until it is over. Waits for those that have stored a state, so that the
--- present one, looked at afterwards, has theirs in it. False: `seen` is what is stored; nobody need
--- be waited for.
-CREATE OR REPLACE FUNCTION pgflow.await_others(in_class oid, in_object oid, seen jsonb)
+-- what the other one did until it is over. Unless `seen` is what is stored, waits for those that
+-- have stored a state. True: one of them has, after `version` was stored; so `seen`, which was
+-- looked at later than that, may be without what it did, and has to be looked at again.
+CREATE OR REPLACE FUNCTION pgflow.await_others(
+  in_class oid, in_object oid, seen jsonb, version text)
 RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  latest text;
 BEGIN
   IF EXISTS (SELECT FROM pgflow.object_state s WHERE s.class = in_class AND s.object = in_object
       AND s.state = seen) THEN
     RETURN false;
   END IF;
-  PERFORM FROM pgflow.object_state s WHERE s.class = in_class AND s.object = in_object FOR UPDATE;
-  RETURN true;
+  SELECT s.xmin || ' ' || s.ctid::text INTO latest FROM pgflow.object_state s
+  WHERE s.class = in_class AND s.object = in_object FOR UPDATE;
+  RETURN latest IS DISTINCT FROM version;
 END $$;
 
 -- Emits the change of one object, when there is one; `without` those parts of its state, which stay
@@ -747,6 +886,7 @@ CREATE OR REPLACE FUNCTION pgflow.capture_object(
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   old jsonb;
+  version text := pgflow.stored_version(in_class, in_object);  -- From before `new`.
   new jsonb := pgflow.state(in_class, in_object) - without;
   message jsonb;
   is_table boolean;
@@ -768,11 +908,9 @@ BEGIN
     RETURN;
   END IF;
   is_table := new ->> 'object' = 'table';
-  IF pgflow.await_others(in_class, in_object, new) THEN
-    IF NOT is_table THEN  -- A table is looked at again below.
-      new := pgflow.state(in_class, in_object) - without;
-      IF new IS NULL THEN RETURN; END IF;
-    END IF;
+  IF pgflow.await_others(in_class, in_object, new, version) THEN
+    new := pgflow.state(in_class, in_object) - without;
+    IF new IS NULL THEN RETURN; END IF;
   END IF;
   IF is_table THEN
     SELECT * INTO admitted FROM pgflow.admit(in_object);
@@ -786,8 +924,10 @@ BEGIN
       FOR leaf IN SELECT * FROM pgflow.tree_of(in_object) m WHERE m <> in_object LOOP
         PERFORM pgflow.keep_updatable(leaf);
       END LOOP;
+      IF new ->> 'identity' <> (SELECT relreplident FROM pg_class WHERE oid = in_object)::text THEN
+        new := pgflow.state(in_class, in_object) - without;
+      END IF;
     END IF;
-    new := pgflow.state(in_class, in_object);  -- The replica identity may be another one now.
   END IF;
   SELECT state INTO old FROM pgflow.object_state WHERE class = in_class AND object = in_object;
   new := new || coalesce((SELECT jsonb_object_agg(key, value) FROM jsonb_each(old)
@@ -957,7 +1097,7 @@ BEGIN
         -- The sequence of an identity column comes with its table.
         CONTINUE WHEN pass = 1 AND command.object_type = 'sequence'
           AND whole.of_object <> command.objid;
-        IF pgflow.state(whole.of_class, whole.of_object) IS NOT NULL THEN
+        IF pgflow.has_state(whole.of_class, whole.of_object) THEN
           IF is_noted THEN
             handled := handled || ARRAY(SELECT pgflow.tree_and_heirs(whole.of_object));
           END IF;
@@ -1002,15 +1142,17 @@ END $$;
 
 -- The search_path of the session itself, which the functions here replace while they run.
 CREATE OR REPLACE FUNCTION pgflow.session_search_path() RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT current_setting('pgflow.search_path', true)
-$$;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (SELECT current_setting('pgflow.search_path', true));
+END $$;
 
 -- Whose rights a command at the top level has: not a function's here, which are its owner's.
 CREATE OR REPLACE FUNCTION pgflow.session_role() RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT coalesce(nullif(current_setting('role'), 'none'), session_user::text)
-$$;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (SELECT coalesce(nullif(current_setting('role'), 'none'), session_user::text));
+END $$;
 
 CREATE OR REPLACE FUNCTION pgflow.capture_drop() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -1070,7 +1212,7 @@ BEGIN
         IF gone.original AND tg_tag LIKE 'DROP %' THEN
           PERFORM pgflow.capture_object(owner.class, owner.object, tg_tag, is_cascade);
         ELSIF tg_tag LIKE 'DROP %' THEN
-          PERFORM pgflow.await_others(owner.class, owner.object, NULL);
+          PERFORM pgflow.await_others(owner.class, owner.object, NULL, NULL);
           UPDATE pgflow.object_state SET state = pgflow.state(class, object)
           WHERE class = owner.class AND object = owner.object
           AND pgflow.state(class, object) IS NOT NULL;
@@ -1115,24 +1257,31 @@ BEGIN
   PERFORM pg_catalog.set_config('pgflow.search_path', pg_catalog.current_setting('search_path'), true);
 END $$;
 
--- Stores the state of everything that is there. Called when the triggers are made, and again when
--- all transactions that began before are over: what they changed was not captured.
-CREATE OR REPLACE FUNCTION pgflow.refresh() RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-SET standard_conforming_strings = on SET timezone = 'UTC' SET lc_monetary = 'C'
-SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres' SET extra_float_digits = 3
-SET bytea_output = 'hex' SET quote_all_identifiers = off SET jit = off AS $$
+-- The states of everything that is there.
+CREATE OR REPLACE FUNCTION pgflow.present_states()
+RETURNS TABLE (of_class oid, of_object oid, of_state jsonb)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  stale record;
+  relations oid[];
+  sequences oid[];
 BEGIN
-  DELETE FROM pgflow.command_note WHERE transaction < pg_snapshot_xmin(pg_current_snapshot());
-  DELETE FROM pgflow.object_state s WHERE pgflow.state(s.class, s.object) IS NULL;
-  INSERT INTO pgflow.object_state (class, object, state)
-  SELECT o.class, o.oid, pgflow.state(o.class, o.oid)
+  SELECT coalesce(array_agg(c.oid) FILTER (WHERE c.relkind <> 'S'), '{}'),
+    coalesce(array_agg(c.oid) FILTER (WHERE c.relkind = 'S' AND NOT EXISTS (
+      SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+      AND d.deptype = 'i' AND d.refclassid = 'pg_class'::regclass)), '{}')
+  INTO relations, sequences
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S') AND c.relpersistence <> 't'
+  AND n.nspname !~ '^(pg_|information_schema$|pgflow$)'
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
+    AND d.objid = c.oid AND d.deptype = 'e');
+  RETURN QUERY SELECT 'pg_class'::regclass::oid, r.of_object, r.of_state
+  FROM pgflow.relation_states(relations) r;
+  RETURN QUERY SELECT 'pg_class'::regclass::oid, r.of_object, r.of_state
+  FROM pgflow.sequence_states(sequences) r;
+  RETURN QUERY SELECT o.class, o.oid, pgflow.state(o.class, o.oid)
   FROM (
-    SELECT 'pg_class'::regclass::oid AS class, oid, relnamespace AS namespace FROM pg_class
-    WHERE relkind IN ('r', 'p', 'v', 'm', 'S') AND relpersistence <> 't'
-    UNION ALL SELECT 'pg_type'::regclass, t.oid, typnamespace FROM pg_type t
+    SELECT 'pg_type'::regclass::oid AS class, t.oid, typnamespace AS namespace FROM pg_type t
     WHERE typtype IN ('e', 'd', 'r') OR typtype = 'c' AND EXISTS (
       SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c')
     UNION ALL SELECT 'pg_proc'::regclass, oid, pronamespace FROM pg_proc WHERE prokind <> 'a'
@@ -1141,26 +1290,62 @@ BEGIN
   ) o LEFT JOIN pg_namespace n ON n.oid = o.namespace
   WHERE coalesce(n.nspname, '') !~ '^(pg_|information_schema$|pgflow$)'
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = o.class AND d.objid = o.oid
-    AND d.deptype = 'e')
-  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = o.class AND d.objid = o.oid
-    AND d.deptype = 'i' AND o.class = 'pg_class'::regclass
-    AND d.refclassid = 'pg_class'::regclass AND EXISTS (
-      SELECT FROM pg_class c WHERE c.oid = o.oid AND c.relkind = 'S'))
-  AND NOT EXISTS (SELECT FROM pgflow.object_state s WHERE s.class = o.class AND s.object = o.oid);
-  UPDATE pgflow.object_state s SET publications = now.publications
-  FROM (SELECT o.object, ARRAY(SELECT c FROM unnest(pgflow.is_chosen(o.object)) c
-      WHERE pgflow.is_published(o.object, c) ORDER BY c) AS publications
-    FROM pgflow.object_state o WHERE o.class = 'pg_class'::regclass) now
-  WHERE s.class = 'pg_class'::regclass AND s.object = now.object
-  AND NOT s.publications @> now.publications;
-  FOR stale IN SELECT class, object FROM pgflow.object_state
-      WHERE state <> pgflow.state(class, object) LOOP
+    AND d.deptype = 'e');
+END $$;
+
+-- Stores which publications bring the tables' rows, where it is more than is known.
+CREATE OR REPLACE FUNCTION pgflow.refresh_publications() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+BEGIN
+  UPDATE pgflow.object_state s SET publications = now.of_publications
+  FROM pgflow.published(ARRAY(SELECT object FROM pgflow.object_state
+    WHERE class = 'pg_class'::regclass)) now
+  WHERE s.class = 'pg_class'::regclass AND s.object = now.of_relation
+  AND NOT s.publications @> now.of_publications;
+END $$;
+
+-- Stores the state of everything that is there. Called when the triggers are made, and again when
+-- all transactions that began before are over: what they changed was not captured. Each state is
+-- computed once, and all of them together.
+CREATE OR REPLACE FUNCTION pgflow.refresh() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on SET timezone = 'UTC' SET lc_monetary = 'C'
+SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres' SET extra_float_digits = 3
+SET bytea_output = 'hex' SET quote_all_identifiers = off SET jit = off
+SET plan_cache_mode = force_generic_plan SET work_mem = '64MB' AS $$
+DECLARE
+  stale record;
+  classes oid[];
+  objects oid[];
+BEGIN
+  DELETE FROM pgflow.command_note WHERE transaction < pg_snapshot_xmin(pg_current_snapshot());
+  WITH present AS MATERIALIZED (SELECT * FROM pgflow.present_states()),
+  added AS (
+    INSERT INTO pgflow.object_state (class, object, state, publications)
+    SELECT p.of_class, p.of_object, p.of_state, coalesce(b.of_publications, '{}')
+    FROM present p LEFT JOIN pgflow.published(ARRAY(SELECT n.of_object FROM present n
+      WHERE n.of_class = 'pg_class'::regclass)) b
+      ON p.of_class = 'pg_class'::regclass AND b.of_relation = p.of_object
+    WHERE NOT EXISTS (SELECT FROM pgflow.object_state s
+      WHERE s.class = p.of_class AND s.object = p.of_object)
+    ON CONFLICT (class, object) DO NOTHING),  -- Its command has stored it meanwhile.
+  gone AS (
+    DELETE FROM pgflow.object_state s WHERE NOT EXISTS (SELECT FROM present p
+      WHERE p.of_class = s.class AND p.of_object = s.object)
+    AND pgflow.state(s.class, s.object) IS NULL)
+  SELECT array_agg(s.class), array_agg(s.object) INTO classes, objects
+  FROM pgflow.object_state s
+  LEFT JOIN present p ON p.of_class = s.class AND p.of_object = s.object
+  WHERE s.state <> CASE WHEN p.of_object IS NULL THEN pgflow.state(s.class, s.object)
+    ELSE p.of_state END;
+  PERFORM pgflow.refresh_publications();
+  FOR stale IN SELECT * FROM unnest(classes, objects) s(class, object) LOOP
     -- Behind a command that is changing it just now.
     IF stale.class = 'pg_class'::regclass
         AND (SELECT relkind IN ('r', 'p', 'v') FROM pg_class WHERE oid = stale.object) THEN
       EXECUTE format('LOCK TABLE %s IN ACCESS SHARE MODE', stale.object::regclass);
     END IF;
-    PERFORM pgflow.await_others(stale.class, stale.object, NULL);
+    PERFORM pgflow.await_others(stale.class, stale.object, NULL, NULL);
     UPDATE pgflow.object_state SET state = pgflow.state(class, object)
     WHERE class = stale.class AND object = stale.object
     AND pgflow.state(class, object) IS NOT NULL;

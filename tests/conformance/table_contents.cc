@@ -9,18 +9,19 @@ namespace {
 
 // A query for each table: its columns by name, whatever their order; values by their type's output
 // function (a cast may show less, or more). Binary forms of types made by users hold OIDs, which
-// differ between databases.
+// differ between databases. An array, because a chain of || is as deep as the table has columns.
 constexpr const char* kQueries = R"sql(
 SELECT c.oid::regclass::text,
-  format('SELECT %s FROM ONLY %s ORDER BY 1', coalesce(string_agg(
+  format('SELECT array_to_string(ARRAY[%s]::text[], '', '') FROM ONLY %s ORDER BY 1',
+    coalesce(string_agg(
     format('%L || format(''%%L'', t.%I)', a.attname || '=', a.attname) ||
     CASE WHEN t.oid < 16384 AND t.typsend <> 0 AND t.typtype = 'b'
       AND coalesce(e.oid, 0) < 16384 AND coalesce(e.typsend, 1) <> 0
       AND coalesce(e.typname, t.typname) NOT LIKE 'reg%'
     THEN format(' || coalesce('' \x'' || encode(%s(t.%I), ''hex''), '''')', t.typsend::regproc,
       a.attname)
-    ELSE '' END, ' || '', '' || ' ORDER BY a.attname) FILTER (WHERE a.attnum > 0),
-    quote_literal('')), c.oid::regclass || ' t')
+    ELSE '' END, ', ' ORDER BY a.attname) FILTER (WHERE a.attnum > 0), ''),
+    c.oid::regclass || ' t')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
   LEFT JOIN pg_type t ON t.oid = a.atttypid
