@@ -368,6 +368,23 @@ absl::StatusOr<Result> Connection::ExecutePrepared(const std::string& name,
   return CollectResults(stop);
 }
 
+absl::StatusOr<Result> Connection::ExecuteKept(const std::string& sql,
+                                               std::span<const Parameter> parameters,
+                                               std::stop_token stop) {
+  auto kept = session_->kept.find(sql);
+  if (kept == session_->kept.end()) {
+    std::string name = fmt::format("pgflow_kept_{}", session_->kept.size());
+    PGFLOW_RETURN_IF_ERROR(Prepare(name, sql, {}, stop));
+    kept = session_->kept.emplace(sql, std::move(name)).first;
+  }
+  return ExecutePrepared(kept->second, parameters, std::move(stop));
+}
+
+absl::Status Connection::DeallocateAll(std::stop_token stop) {
+  session_->kept.clear();
+  return Execute("DEALLOCATE ALL", std::move(stop)).status();
+}
+
 std::string Connection::QuoteLiteral(std::string_view text) const {
   char* quoted = PQescapeLiteral(connection_, text.data(), text.size());
   if (quoted == nullptr) return "NULL";  // Not valid UTF-8: no literal can hold it.

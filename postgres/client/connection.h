@@ -115,6 +115,12 @@ class Connection {
   absl::StatusOr<Result> ExecutePrepared(const std::string& name,
                                          std::span<const Parameter> parameters,
                                          std::stop_token stop = {});
+  // As ExecuteParams; the server keeps the statement, and soon a plan that is good for any values,
+  // until the session ends. For few different texts: they are never forgotten.
+  absl::StatusOr<Result> ExecuteKept(const std::string& sql, std::span<const Parameter> parameters,
+                                     std::stop_token stop = {});
+  // Drops all prepared statements of the session, those kept ones too.
+  absl::Status DeallocateAll(std::stop_token stop = {});
 
   // Pipeline mode: Send... queues (and writes when the buffer is full, taking in results that block
   // the server, so that neither side can deadlock); Sync ends an implicit-transaction segment;

@@ -1,6 +1,7 @@
 // Against a real server.
 #include "postgres/client/connection.h"
 
+#include <array>
 #include <thread>
 
 #include <absl/time/clock.h>
@@ -125,6 +126,21 @@ TEST_F(ConnectionTest, PipelineSkipsToTheSyncAfterAnError) {
   EXPECT_EQ(connection_->NextResult({})->outcome, Outcome::kSync);
   EXPECT_FALSE(connection_->NextResult({}).ok());
   EXPECT_TRUE(connection_->ExitPipeline().ok());
+}
+
+TEST_F(ConnectionTest, KeepsAStatementUntilAllAreDropped) {
+  const auto ask = [this](const std::string& number) -> std::string {
+    const auto row =
+        connection_->ExecuteKept("SELECT $1::int + 1", std::array{Parameter::Text(number)});
+    return row.ok() ? row->text(0, 0) : row.status().ToString();
+  };
+  const std::string count = "SELECT count(*) FROM pg_prepared_statements";
+  EXPECT_EQ(ask("1"), "2");
+  EXPECT_EQ(ask("2"), "3");
+  EXPECT_EQ(connection_->Execute(count)->text(0, 0), "1");
+  ASSERT_TRUE(connection_->DeallocateAll().ok());
+  EXPECT_EQ(ask("3"), "4");
+  EXPECT_EQ(connection_->Execute(count)->text(0, 0), "1");
 }
 
 TEST_F(ConnectionTest, CopiesInAndOut) {

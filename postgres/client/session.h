@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include <libpq-fe.h>
@@ -31,6 +33,7 @@ struct Connection::Session {
   bool given_up = false;       // The server does not answer: nothing more is asked of it.
   size_t unflushed_bytes = 0;  // Given to libpq since the last complete flush.
   size_t outstanding = 0;      // Pipeline: results and syncs that are still to come.
+  std::map<std::string, std::string> kept;  // Names of prepared statements by their text.
   std::vector<const char*> values;
   std::vector<int> lengths;
   std::vector<int> formats;

@@ -50,7 +50,7 @@ absl::StatusOr<TableBindingPtr> ApplySession::Bind(const schemas::TableSchema& s
 
 absl::Status ApplySession::ForgetStatements(std::stop_token stop) {
   statements_.Clear();
-  return session_.connection->Execute("DEALLOCATE ALL", std::move(stop)).status();
+  return session_.connection->DeallocateAll(std::move(stop));
 }
 
 absl::Status ApplySession::ForgetTables(std::stop_token stop) {

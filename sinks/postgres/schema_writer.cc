@@ -128,8 +128,7 @@ absl::Status SchemaWriter::CreateTables(std::span<const engine::TablePlan> plans
     rest = rest.subspan(some.size());
     std::string sql;
     for (const PlannedTable& table : some) {
-      sql += TableSql(table);
-      for (const PlannedColumn& column : table.columns()) sql += DefaultSql(table, column);
+      sql += TableSql(table) + DefaultsSql(table, table.columns());
     }
     const absl::Status status = change_.Run(sql);
     // Which of them it was, and whether that one can do without a default, is found out one by one.
@@ -158,7 +157,7 @@ absl::Status SchemaWriter::Create(const PlannedTable& table) {
   PGFLOW_RETURN_IF_ERROR(base::Annotate(change_.Begin(), object));
   PGFLOW_RETURN_IF_ERROR(Execute(TableSql(table), object));
   for (const PlannedColumn& column : table.columns()) {
-    const std::string sql = DefaultSql(table, column);
+    const std::string sql = DefaultsSql(table, {&column, 1});
     if (!sql.empty()) PGFLOW_RETURN_IF_ERROR(TryDefault(table, column, sql));
   }
   return base::Annotate(change_.Commit(), object);
@@ -176,20 +175,28 @@ absl::Status SchemaWriter::TryDefault(const PlannedTable& table, const PlannedCo
   return Execute("ROLLBACK TO SAVEPOINT pgflow_default", "default");
 }
 
-std::string SchemaWriter::DefaultSql(const PlannedTable& table, const PlannedColumn& column) {
-  if (column.definition == nullptr || column.definition->default_sql.empty()) return "";
-  if (column.definition->generated != '\0') return "";
-  const std::string name = QuoteIdentifier(column.name);
+std::string SchemaWriter::DefaultsSql(const PlannedTable& table,
+                                      std::span<const PlannedColumn> columns) {
   const std::string quoted = QuoteTable(table.name());
-  std::string sql = fmt::format("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {};", quoted, name,
-                                column.definition->default_sql);
-  const std::optional<std::string> sequence = SequenceOf(column.definition->default_sql);
-  if (!sequence.has_value()) return sql;
-  const std::string& type = column.type_sql;
-  const bool small = type == "integer" || type == "smallint";
-  return fmt::format(
-      "CREATE SEQUENCE IF NOT EXISTS {0} AS {1}; {2} ALTER SEQUENCE {0} OWNED BY {3}.{4};",
-      *sequence, small ? type : std::string("bigint"), sql, quoted, name);
+  std::string sequences;
+  std::string defaults;
+  std::string owners;
+  for (const PlannedColumn& column : columns) {
+    if (column.definition == nullptr || column.definition->default_sql.empty()) continue;
+    if (column.definition->generated != '\0') continue;
+    const std::string name = QuoteIdentifier(column.name);
+    defaults += fmt::format("{} ALTER COLUMN {} SET DEFAULT {}", defaults.empty() ? "" : ",", name,
+                            column.definition->default_sql);
+    const std::optional<std::string> sequence = SequenceOf(column.definition->default_sql);
+    if (!sequence.has_value()) continue;
+    const std::string& type = column.type_sql;
+    const bool small = type == "integer" || type == "smallint";
+    sequences += fmt::format("CREATE SEQUENCE IF NOT EXISTS {} AS {};", *sequence,
+                             small ? type : std::string("bigint"));
+    owners += fmt::format("ALTER SEQUENCE {} OWNED BY {}.{};", *sequence, quoted, name);
+  }
+  if (defaults.empty()) return "";
+  return fmt::format("{}ALTER TABLE {}{};{}", sequences, quoted, defaults, owners);
 }
 
 absl::Status SchemaWriter::DropTable(const TableName& table) {

@@ -49,7 +49,7 @@ class SchemaWriter {
                           const std::string& sql);
   // Statements, with a `;` behind each.
   static std::string TableSql(const PlannedTable& table);
-  static std::string DefaultSql(const PlannedTable& table, const PlannedColumn& column);
+  static std::string DefaultsSql(const PlannedTable& table, std::span<const PlannedColumn> columns);
   absl::Status RunUnlessThere(const std::string& sql, std::string_view state,
                               const std::string& object);
   absl::Status FinishParents(const schemas::TableDefinition& leaf);

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include "base/status.h"
+#include "sinks/postgres/tables_query.h"
 
 namespace pgflow::sinks {
 namespace {
@@ -17,7 +18,7 @@ constexpr const char* kMovedColumnsSql =
     " k.confdeltype IN ('n','d') OR k.confupdtype IN ('c','n','d')"
     " FROM pg_catalog.pg_constraint k"
     " JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)"
-    " WHERE k.conrelid = ANY ($1::oid[]) AND k.contype = 'f'"
+    " WHERE k.conrelid {0} AND k.contype = 'f'"
     " AND (k.confdeltype IN ('c','n','d') OR k.confupdtype IN ('c','n','d'))"
     " ORDER BY k.conrelid, a.attname";
 
@@ -47,10 +48,8 @@ constexpr const char* kReachSql =
 absl::StatusOr<CascadesByTable> LoadCascades(postgres::Connection& connection,
                                              std::span<const Oid> tables, std::stop_token stop) {
   CascadesByTable cascades;
-  const std::string all = fmt::format("{{{}}}", fmt::join(tables, ","));
-  PGFLOW_ASSIGN_OR_RETURN(
-      const postgres::Result columns,
-      connection.ExecuteParams(kMovedColumnsSql, std::array{Parameter::Text(all)}, stop));
+  PGFLOW_ASSIGN_OR_RETURN(const postgres::Result columns,
+                          QueryTables(connection, kMovedColumnsSql, tables, stop));
   std::vector<Oid> reached;
   for (int row = 0; row < columns.row_count(); ++row) {
     const Oid table = static_cast<Oid>(columns.integer(row, 0));

@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "base/status.h"
+#include "sinks/postgres/tables_query.h"
 
 namespace pgflow::sinks {
 namespace {
@@ -34,7 +35,7 @@ constexpr const char* kTablesSql =
 constexpr const char* kColumnsSql =
     "WITH RECURSIVE base(relation, attnum, type, modifier) AS ("
     "  SELECT a.attrelid, a.attnum, a.atttypid, a.atttypmod FROM pg_catalog.pg_attribute a"
-    "   WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped"
+    "   WHERE a.attrelid {0} AND a.attnum > 0 AND NOT a.attisdropped"
     "  UNION ALL"
     "  SELECT b.relation, b.attnum, t.typbasetype,"
     "   CASE b.modifier WHEN -1 THEN t.typtypmod ELSE b.modifier END FROM base b"
@@ -56,14 +57,14 @@ constexpr const char* kColumnsSql =
     " FROM pg_catalog.pg_attribute a JOIN base b ON b.relation = a.attrelid AND b.attnum = a.attnum"
     " JOIN pg_catalog.pg_type t ON t.oid = b.type AND t.typtype <> 'd'"
     " LEFT JOIN pg_catalog.pg_collation co ON co.oid = a.attcollation"
-    " WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped"
+    " WHERE a.attrelid {0} AND a.attnum > 0 AND NOT a.attisdropped"
     " ORDER BY a.attrelid, a.attnum";
 
 constexpr const char* kIndexesSql =
     "SELECT i.indrelid, i.indexrelid, i.indisprimary, a.attname FROM pg_catalog.pg_index i"
     " CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, n)"
     " JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum"
-    " WHERE i.indrelid = ANY ($1::oid[]) AND i.indisunique AND i.indisvalid AND i.indimmediate"
+    " WHERE i.indrelid {0} AND i.indisunique AND i.indisvalid AND i.indimmediate"
     " AND i.indpred IS NULL AND i.indexprs IS NULL AND k.n <= i.indnkeyatts"
     " ORDER BY i.indrelid, i.indisprimary DESC, i.indexrelid, k.n";
 
@@ -87,6 +88,25 @@ TargetColumn ReadColumn(const postgres::Result& rows, int row) {
   if (!rows.is_null(row, 16)) column.equals_operator = rows.text(row, 16);
   column.base_modifier = static_cast<int32_t>(rows.integer(row, 17));
   return column;
+}
+
+absl::StatusOr<postgres::Result> FindTables(postgres::Connection& connection,
+                                            std::span<const schemas::TableName> names,
+                                            std::stop_token stop) {
+  if (names.size() == 1) {
+    return connection.ExecuteKept(
+        fmt::format(fmt::runtime(kTablesSql), "($1::text, $2::text)"),
+        std::array{Parameter::Text(names.front().schema), Parameter::Text(names.front().name)},
+        std::move(stop));
+  }
+  std::vector<std::string> wanted;
+  wanted.reserve(names.size());
+  for (const schemas::TableName& name : names) {
+    wanted.push_back(fmt::format("({}, {})", connection.QuoteLiteral(name.schema),
+                                 connection.QuoteLiteral(name.name)));
+  }
+  return connection.Execute(fmt::format(fmt::runtime(kTablesSql), fmt::join(wanted, ", ")),
+                            std::move(stop));
 }
 
 using TablesByOid = std::map<postgres::Oid, std::shared_ptr<TargetTable>>;
@@ -122,15 +142,7 @@ absl::StatusOr<TargetTables> LoadTargetTables(postgres::Connection& connection,
                                               std::stop_token stop) {
   TargetTables tables;
   if (names.empty()) return tables;
-  std::vector<std::string> wanted;
-  wanted.reserve(names.size());
-  for (const schemas::TableName& name : names) {
-    wanted.push_back(fmt::format("({}, {})", connection.QuoteLiteral(name.schema),
-                                 connection.QuoteLiteral(name.name)));
-  }
-  PGFLOW_ASSIGN_OR_RETURN(
-      const postgres::Result found,
-      connection.Execute(fmt::format(fmt::runtime(kTablesSql), fmt::join(wanted, ", ")), stop));
+  PGFLOW_ASSIGN_OR_RETURN(const postgres::Result found, FindTables(connection, names, stop));
   TablesByOid by_oid;
   std::vector<postgres::Oid> oids;
   for (int row = 0; row < found.row_count(); ++row) {
@@ -149,16 +161,14 @@ absl::StatusOr<TargetTables> LoadTargetTables(postgres::Connection& connection,
     by_oid.emplace(table->oid, std::move(table));
   }
   if (oids.empty()) return tables;
-  const std::string array = fmt::format("{{{}}}", fmt::join(oids, ","));
-  const std::array parameters = {Parameter::Text(array)};
   PGFLOW_ASSIGN_OR_RETURN(const postgres::Result columns,
-                          connection.ExecuteParams(kColumnsSql, parameters, stop));
+                          QueryTables(connection, kColumnsSql, oids, stop));
   for (int row = 0; row < columns.row_count(); ++row) {
     by_oid.at(static_cast<postgres::Oid>(columns.integer(row, 0)))
         ->columns.push_back(ReadColumn(columns, row));
   }
   PGFLOW_ASSIGN_OR_RETURN(const postgres::Result indexes,
-                          connection.ExecuteParams(kIndexesSql, parameters, stop));
+                          QueryTables(connection, kIndexesSql, oids, stop));
   ReadIndexes(indexes, by_oid);
   PGFLOW_ASSIGN_OR_RETURN(CascadesByTable cascades, LoadCascades(connection, oids, stop));
   for (auto& [oid, found_cascades] : cascades) {
