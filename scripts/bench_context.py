@@ -163,7 +163,8 @@ class Context:
 
     # --- pgflow ---
 
-    def pgflow_pipeline(self, name, *, database, mode, tables, sink, create_schema=False):
+    def pgflow_pipeline(self, name, *, database, mode, tables, sink, create_schema=False,
+                        ddl=False):
         """Writes a pipeline file; returns its path and its admin port."""
         admin_port = free_port()
         target = (
@@ -178,7 +179,7 @@ class Context:
                     "url": self.source.url(database),
                     "mode": mode,
                     "tables": {"include": tables},
-                    "replication": {"slot": name, "publication": name},
+                    "replication": {"slot": name, "publication": name, "ddl": ddl},
                     "snapshot": {"workers": self.options.workers},
                 }
             },

@@ -12,10 +12,11 @@ from bench_context import REPOSITORY, BenchError, Context
 from bench_events import EVENT_ROWS
 from bench_kafka import KAFKA_ROWS
 from bench_rows import ROWS as DATABASE_ROWS
+from bench_tables import ROWS as TABLES_ROWS
 from throwaway import end_on_signals
 from throwaway_servers import ServerError
 
-ROWS = DATABASE_ROWS + KAFKA_ROWS + (AppliersRow,) + EVENT_ROWS
+ROWS = DATABASE_ROWS + TABLES_ROWS + KAFKA_ROWS + (AppliersRow,) + EVENT_ROWS
 FAILURES = (BenchError, ServerError, OSError)
 
 
@@ -30,6 +31,7 @@ def parse():
     parser.add_argument("--backlog-scale", type=int, default=10)
     parser.add_argument("--transactions", type=int, default=100000, help="of the backlog")
     parser.add_argument("--rows-large", dest="rows_large", type=int, default=500000)
+    parser.add_argument("--tables", type=int, default=10000, help="of the row of many tables")
     parser.add_argument("--commits", type=int, default=2000, help="of the latency row")
     parser.add_argument("--rows-wide", dest="rows_wide", type=int, default=1000000,
                         help="of the backlog of wide rows to Kafka")
