@@ -1329,10 +1329,13 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM pgflow.object_state s
       WHERE s.class = p.of_class AND s.object = p.of_object)
     ON CONFLICT (class, object) DO NOTHING),  -- Its command has stored it meanwhile.
+  -- By itself: the state of each would be asked for before it is known that few are absent.
+  absent AS MATERIALIZED (
+    SELECT s.class, s.object FROM pgflow.object_state s WHERE NOT EXISTS (SELECT FROM present p
+      WHERE p.of_class = s.class AND p.of_object = s.object)),
   gone AS (
-    DELETE FROM pgflow.object_state s WHERE NOT EXISTS (SELECT FROM present p
-      WHERE p.of_class = s.class AND p.of_object = s.object)
-    AND pgflow.state(s.class, s.object) IS NULL)
+    DELETE FROM pgflow.object_state s USING absent a
+    WHERE s.class = a.class AND s.object = a.object AND pgflow.state(a.class, a.object) IS NULL)
   SELECT array_agg(s.class), array_agg(s.object) INTO classes, objects
   FROM pgflow.object_state s
   LEFT JOIN present p ON p.of_class = s.class AND p.of_object = s.object
