@@ -17,21 +17,21 @@ namespace {
 class ConnectionTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    auto server = engine::ScratchPostgres::Make();
-    ASSERT_TRUE(server.ok()) << server.status();
-    server_ = *std::move(server);
+    auto made = engine::ScratchPostgres::Make();
+    ASSERT_TRUE(made.ok()) << made.status();
+    shared_server = *std::move(made);
   }
-  static void TearDownTestSuite() { server_.reset(); }
+  static void TearDownTestSuite() { shared_server.reset(); }
   void SetUp() override { connection_ = Connect(); }
 
   static std::unique_ptr<Connection> Connect(bool replication = false) {
-    auto connection =
-        Connection::Connect({.url = server_->url(), .replication = replication}, std::stop_token());
+    auto connection = Connection::Connect({.url = shared_server->url(), .replication = replication},
+                                          std::stop_token());
     EXPECT_TRUE(connection.ok()) << connection.status();
     return *std::move(connection);
   }
 
-  static inline std::unique_ptr<engine::ScratchPostgres> server_;
+  static inline std::unique_ptr<engine::ScratchPostgres> shared_server;
   std::unique_ptr<Connection> connection_;
 };
 
@@ -214,7 +214,7 @@ TEST_F(ConnectionTest, ADeadlineForAnAnswerIsKept) {
 // Whoever connects is obeyed where a call has no token of its own.
 TEST_F(ConnectionTest, StopOfItsConnectEndsAWaitToo) {
   std::stop_source stop;
-  auto connection = Connection::Connect({.url = server_->url()}, stop.get_token());
+  auto connection = Connection::Connect({.url = shared_server->url()}, stop.get_token());
   ASSERT_TRUE(connection.ok());
   std::jthread stopper([&stop] {
     absl::SleepFor(absl::Milliseconds(100));
@@ -228,7 +228,7 @@ TEST_F(ConnectionTest, ItsEndDoesNotWaitForAServerThatHangs) {
   std::stop_source stop;
   std::jthread stopper([&stop] {
     absl::SleepFor(absl::Milliseconds(200));
-    EXPECT_TRUE(server_->Freeze().ok());
+    EXPECT_TRUE(shared_server->Freeze().ok());
     stop.request_stop();
   });
   const auto result = connection_->Execute("SELECT pg_sleep(5)", stop.get_token());
@@ -237,7 +237,7 @@ TEST_F(ConnectionTest, ItsEndDoesNotWaitForAServerThatHangs) {
   const absl::Time start = absl::Now();
   connection_.reset();
   EXPECT_LT(absl::Now() - start, absl::Seconds(3));
-  EXPECT_TRUE(server_->Thaw().ok());
+  EXPECT_TRUE(shared_server->Thaw().ok());
 }
 
 TEST(Connect, SaysWhatIsWrongWithoutThePassword) {

@@ -1,6 +1,7 @@
 #include "sinks/postgres/schema_writer.h"
 
 #include <algorithm>
+#include <deque>
 #include <optional>
 #include <set>
 #include <utility>
@@ -92,15 +93,13 @@ absl::StatusOr<std::vector<PlannedTable>> SchemaWriter::Missing(
   for (const engine::TablePlan& plan : plans) {
     PlannedTable table(plan);
     // From the root down.
-    std::vector<const TableDefinition*> parents;
+    std::deque<const TableDefinition*> parents;
     for (const TableDefinition* at = table.is_partition() ? plan.definition : nullptr;
          at != nullptr && at->parent.has_value();) {
       at = Find(*at->parent);
-      if (at != nullptr) parents.push_back(at);
+      if (at != nullptr) parents.push_front(at);
     }
-    for (auto parent = parents.rbegin(); parent != parents.rend(); ++parent) {
-      add(PlannedTable(**parent));
-    }
+    for (const TableDefinition* parent : parents) add(PlannedTable(*parent));
     add(std::move(table));
   }
   std::vector<PlannedTable> missing;

@@ -142,15 +142,15 @@ class Leader {
 class LostConnectionTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    auto server = engine::ScratchPostgres::Make();
-    ASSERT_TRUE(server.ok()) << server.status();
-    server_ = *std::move(server);
-    ASSERT_TRUE(server_
+    auto made = engine::ScratchPostgres::Make();
+    ASSERT_TRUE(made.ok()) << made.status();
+    shared_server = *std::move(made);
+    ASSERT_TRUE(shared_server
                     ->Execute("CREATE TABLE items (id int PRIMARY KEY, name text);"
                               "CREATE TABLE log (n int, name text)")
                     .ok());
   }
-  static void TearDownTestSuite() { server_.reset(); }
+  static void TearDownTestSuite() { shared_server.reset(); }
 
   void SetUp() override {
     seed_ = NumberOr("PGFLOW_SEED", std::random_device()());
@@ -159,11 +159,12 @@ class LostConnectionTest : public testing::Test {
   }
 
   static void Empty() {
-    ASSERT_TRUE(server_->Execute("TRUNCATE items, log; DROP SCHEMA IF EXISTS pgflow CASCADE").ok());
+    ASSERT_TRUE(
+        shared_server->Execute("TRUNCATE items, log; DROP SCHEMA IF EXISTS pgflow CASCADE").ok());
   }
   static std::string Rows(const std::string& table) {
-    const auto rows =
-        server_->Query(fmt::format("SELECT string_agg(t::text, ';' ORDER BY t) FROM {} t", table));
+    const auto rows = shared_server->Query(
+        fmt::format("SELECT string_agg(t::text, ';' ORDER BY t) FROM {} t", table));
     EXPECT_TRUE(rows.ok()) << rows.status();
     return rows.ok() ? rows->at(0).at(0).value_or("") : "";
   }
@@ -173,13 +174,13 @@ class LostConnectionTest : public testing::Test {
   }
   uint64_t Draw(uint64_t below) { return random_() % below; }
 
-  static inline std::unique_ptr<engine::ScratchPostgres> server_;
+  static inline std::unique_ptr<engine::ScratchPostgres> shared_server;
   uint64_t seed_ = 0;
   std::mt19937_64 random_;
 };
 
 TEST_F(LostConnectionTest, AtAnyMessageEachRowComesOnce) {
-  MessageProxy proxy(server_->port());
+  MessageProxy proxy(shared_server->port());
   Empty();
   ASSERT_EQ(Leader(proxy.url()).RunAll(), absl::OkStatus());
   ExpectAll();
@@ -202,8 +203,8 @@ TEST_F(LostConnectionTest, AtAnyMessageEachRowComesOnce) {
 // The first one is paused at some message, loses the slot, and wakes up while the second one is
 // paused at some message of its own, or done.
 TEST_F(LostConnectionTest, WhoWasPausedChangesNothing) {
-  MessageProxy to_first(server_->port());
-  MessageProxy to_second(server_->port());
+  MessageProxy to_first(shared_server->port());
+  MessageProxy to_second(shared_server->port());
   Empty();
   ASSERT_EQ(Leader(to_first.url()).RunAll(), absl::OkStatus());
   const uint64_t messages = to_first.count();
