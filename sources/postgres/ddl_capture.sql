@@ -1024,17 +1024,21 @@ END $$;
 
 -- Objects whose owner or privileges are not those of their stored state, among those that this
 -- transaction has written: their age is none. (So is that of some others, which are compared in vain.)
-CREATE OR REPLACE FUNCTION pgflow.changed_rights(with_columns boolean)
+-- `kind`: what the command names; only that catalog is read. NULL: any of them.
+CREATE OR REPLACE FUNCTION pgflow.changed_rights(kind text, with_columns boolean)
 RETURNS TABLE (of_class oid, of_object oid)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off
 SET enable_mergejoin = off SET jit = off AS $$
   WITH written AS MATERIALIZED (
     SELECT 'pg_class'::regclass::oid AS class, oid, relowner AS owner, relacl AS acl FROM pg_class
-    WHERE age(xmin) <= 0 AND relkind IN ('r', 'p', 'v', 'm', 'S')
-    UNION ALL SELECT 'pg_type'::regclass, oid, typowner, typacl FROM pg_type WHERE age(xmin) <= 0
-    UNION ALL SELECT 'pg_proc'::regclass, oid, proowner, proacl FROM pg_proc WHERE age(xmin) <= 0
+    WHERE coalesce(kind IN ('TABLE', 'COLUMN', 'SEQUENCE'), true)
+    AND CASE WHEN relkind IN ('r', 'p', 'v', 'm', 'S') THEN age(xmin) <= 0 ELSE false END
+    UNION ALL SELECT 'pg_type'::regclass, oid, typowner, typacl FROM pg_type
+    WHERE coalesce(kind IN ('TYPE', 'DOMAIN'), true) AND age(xmin) <= 0
+    UNION ALL SELECT 'pg_proc'::regclass, oid, proowner, proacl FROM pg_proc
+    WHERE coalesce(kind IN ('FUNCTION', 'PROCEDURE', 'ROUTINE'), true) AND age(xmin) <= 0
     UNION ALL SELECT 'pg_namespace'::regclass, oid, nspowner, nspacl FROM pg_namespace
-    WHERE age(xmin) <= 0
+    WHERE coalesce(kind = 'SCHEMA', true) AND age(xmin) <= 0
   ), written_column AS MATERIALIZED (
     SELECT attrelid, attnum, attacl FROM pg_attribute
     WHERE with_columns AND age(xmin) <= 0 AND attnum > 0
@@ -1119,8 +1123,10 @@ BEGIN
     IF tg_tag IN ('GRANT', 'REVOKE', 'REASSIGN OWNED', 'DROP OWNED') THEN
       GET DIAGNOSTICS stack = PG_CONTEXT;
       -- Rights on columns are granted with parentheses, and nobody else need look at all columns.
-      FOR whole IN SELECT * FROM pgflow.changed_rights(tg_tag NOT IN ('GRANT', 'REVOKE')
-          OR stack ~ '\n' OR current_query() ~ '[(]') LOOP
+      FOR whole IN SELECT * FROM pgflow.changed_rights(
+          (SELECT min(c.object_type) FROM pg_event_trigger_ddl_commands() c
+            WHERE tg_tag IN ('GRANT', 'REVOKE')),
+          tg_tag NOT IN ('GRANT', 'REVOKE') OR stack ~ '\n' OR current_query() ~ '[(]') LOOP
         PERFORM pgflow.capture_object(whole.of_class, whole.of_object, tg_tag, false);
       END LOOP;
     END IF;
