@@ -21,6 +21,21 @@ std::string ProgramPath() {
   return set != nullptr && *set != '\0' ? set : PGFLOW_PROGRAM_PATH;
 }
 
+// A program with a sanitizer on a machine that is busy takes a while to reach its first line.
+constexpr absl::Duration kListensAfter = absl::Seconds(10);
+
+// Whether the main thread of process `pid` blocks `signal`, as proc(5) has it.
+bool Blocks(pid_t pid, int signal) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+  for (std::string word; file >> word;) {
+    uint64_t blocked = 0;
+    if (word == "SigBlk:" && file >> std::hex >> blocked) {
+      return (blocked >> static_cast<unsigned>(signal - 1) & 1U) != 0;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 TemporaryDirectory::TemporaryDirectory() {
@@ -82,6 +97,14 @@ std::unique_ptr<PgflowProcess> PgflowProcess::Start(Options options) {
   if (!process.ok()) abort();
   return std::unique_ptr<PgflowProcess>(new PgflowProcess(*std::move(process), std::move(options),
                                                           missing ? 0 : static_cast<size_t>(size)));
+}
+
+void PgflowProcess::Signal(int signal) {
+  if (signal == SIGINT || signal == SIGTERM) {
+    // Not every command takes signals, and one that has ended takes none.
+    Eventually([&] { return !running() || Blocks(pid(), signal); }, kListensAfter);
+  }
+  process_->Signal(signal);
 }
 
 void PgflowProcess::Kill9() {

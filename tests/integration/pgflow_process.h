@@ -53,7 +53,9 @@ class PgflowProcess {
   };
   static std::unique_ptr<PgflowProcess> Start(Options options);
 
-  void Signal(int signal) { process_->Signal(signal); }
+  // One that asks it to stop is sent when it listens for it: before, it ends a process as any
+  // other.
+  void Signal(int signal);
   bool running() { return process_->running(); }
   // Returns when it is gone.
   void Kill9();
