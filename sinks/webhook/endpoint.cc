@@ -22,6 +22,13 @@ constexpr absl::Duration kLook = absl::Milliseconds(500);
 
 }  // namespace
 
+void ShowBacklog(Outbox& outbox, int64_t subscription, engine::EndpointStatus& status) {
+  const absl::StatusOr<Backlog> backlog = outbox.BacklogOf(subscription);
+  if (!backlog.ok()) return;
+  status.waiting = backlog->events;
+  status.waiting_bytes = backlog->bytes;
+}
+
 absl::StatusOr<std::unique_ptr<Endpoint>> Endpoint::Make(const StoredSubscription& subscription,
                                                          const WebhookConfig& config,
                                                          WhenRefused when_refused, Outbox& outbox) {
@@ -29,11 +36,9 @@ absl::StatusOr<std::unique_ptr<Endpoint>> Endpoint::Make(const StoredSubscriptio
   options.shown = fmt::format("endpoint {} ({})", subscription.key, options.shown);
   PGFLOW_ASSIGN_OR_RETURN(std::unique_ptr<http::Client> client,
                           http::Client::Make(ClientOptions(config)));
-  PGFLOW_ASSIGN_OR_RETURN(const Backlog backlog, outbox.BacklogOf(subscription.id));
   std::unique_ptr<Endpoint> endpoint(
       new Endpoint(subscription, std::move(options), when_refused, outbox));
   endpoint->delivery_ = std::make_unique<Delivery>(endpoint->options_, std::move(client));
-  endpoint->Wake(backlog);
   return endpoint;
 }
 
@@ -60,10 +65,8 @@ void Endpoint::Start() {
   thread_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });
 }
 
-void Endpoint::Wake(Backlog more) {
+void Endpoint::Wake() {
   base::MutexLock lock(&mutex_);
-  status_.waiting += more.events;
-  status_.waiting_bytes += more.bytes;
   woken_ = true;
   changed_.SignalAll();
 }
@@ -80,14 +83,11 @@ void Endpoint::Finish(absl::Time until) {
   if (thread_.joinable()) thread_.join();
 }
 
-uint64_t Endpoint::waiting_bytes() const {
-  base::MutexLock lock(&mutex_);
-  return status_.waiting_bytes;
-}
-
 engine::EndpointStatus Endpoint::status() const {
   base::MutexLock lock(&mutex_);
-  return status_;
+  engine::EndpointStatus status = status_;
+  ShowBacklog(outbox_, id_, status);
+  return status;
 }
 
 void Endpoint::Run(const std::stop_token& stop) {
@@ -195,11 +195,8 @@ absl::Status Endpoint::Settle(const std::vector<OutboxMessage>& messages) {
   std::vector<engine::Position> answered = delivery_->TakeAnswered();
   std::ranges::sort(answered);
   std::vector<int64_t> done;
-  uint64_t bytes = 0;
   for (const OutboxMessage& each : messages) {
-    if (!std::ranges::binary_search(answered, each.message.position)) continue;
-    done.push_back(each.sequence);
-    bytes += each.message.body.size();
+    if (std::ranges::binary_search(answered, each.message.position)) done.push_back(each.sequence);
   }
   const size_t delivered = done.size();
   std::string error;
@@ -212,12 +209,10 @@ absl::Status Endpoint::Settle(const std::vector<OutboxMessage>& messages) {
     }
     base::LogError("subscription {}: {}; it is dropped, as configured", key_, error);
     done.push_back(each.sequence);
-    bytes += each.message.body.size();
   }
-  if (!done.empty()) PGFLOW_RETURN_IF_ERROR(outbox_.Done(id_, done));
+  // Together, so that nobody sees an event neither waiting nor delivered.
   base::MutexLock lock(&mutex_);
-  status_.waiting -= std::min<uint64_t>(done.size(), status_.waiting);
-  status_.waiting_bytes -= std::min(bytes, status_.waiting_bytes);
+  if (!done.empty()) PGFLOW_RETURN_IF_ERROR(outbox_.Done(id_, done));
   status_.delivered += delivered;
   status_.dropped += done.size() - delivered;
   if (!error.empty() && when_refused_ == WhenRefused::kRetry) {

@@ -28,6 +28,9 @@
 
 namespace pgflow::sinks {
 
+// Fills in what waits for that subscription.
+void ShowBacklog(Outbox& outbox, int64_t subscription, engine::EndpointStatus& status);
+
 class Endpoint {
  public:
   // `config`: of this endpoint alone. kInvalidArgument: it cannot be one.
@@ -38,12 +41,11 @@ class Endpoint {
 
   void Start();
   // There is more in the outbox.
-  void Wake(Backlog more);
+  void Wake();
   // Ends when nothing waits any more, its receiver fails, or that time has come.
   void Finish(absl::Time until);
 
   const std::string& row() const { return row_; }
-  uint64_t waiting_bytes() const;
   engine::EndpointStatus status() const;
 
  private:
@@ -79,7 +81,7 @@ class Endpoint {
   base::CondVar changed_;
   bool woken_ ABSL_GUARDED_BY(mutex_) = true;
   absl::Time finish_at_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
-  engine::EndpointStatus status_ ABSL_GUARDED_BY(mutex_);
+  engine::EndpointStatus status_ ABSL_GUARDED_BY(mutex_);  // Without what waits.
   // Last: it uses the others.
   std::jthread thread_;
 };

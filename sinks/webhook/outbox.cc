@@ -4,6 +4,9 @@
 #include <span>
 #include <utility>
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include "base/status.h"
 
 namespace pgflow::sinks {
@@ -27,7 +30,33 @@ CREATE TABLE IF NOT EXISTS owed (
   subscription INTEGER NOT NULL, sequence INTEGER NOT NULL,
   PRIMARY KEY (subscription, sequence)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS owed_sequence ON owed (sequence);
+CREATE TABLE IF NOT EXISTS backlog (
+  subscription INTEGER PRIMARY KEY, events INTEGER NOT NULL, bytes INTEGER NOT NULL);
 )";
+
+// A file of a version that did not count. Bytes, not letters, as everywhere else.
+constexpr const char* kCountOnce = R"(
+INSERT INTO backlog
+SELECT subscription, count(*), sum(length(CAST(body AS BLOB)))
+FROM owed JOIN event ON event.sequence = owed.sequence
+WHERE part = 0 AND NOT EXISTS (SELECT 1 FROM backlog) GROUP BY subscription)";
+
+constexpr const char* kCountPart = R"(
+INSERT INTO backlog
+SELECT subscription, count(*), sum(length(CAST(body AS BLOB)))
+FROM event JOIN owed ON owed.sequence = event.sequence
+WHERE part = ? GROUP BY subscription
+ON CONFLICT (subscription) DO UPDATE
+SET events = events + excluded.events, bytes = bytes + excluded.bytes)";
+
+// ?1: the subscription; ?2: sequences, as JSON has an array. Those it is not owed do not count.
+constexpr const char* kCountDone = R"(
+UPDATE backlog SET (events, bytes) =
+ (SELECT backlog.events - count(*),
+    backlog.bytes - coalesce(sum(length(CAST(body AS BLOB))), 0)
+  FROM owed JOIN event ON event.sequence = owed.sequence
+  WHERE owed.subscription = ?1 AND owed.sequence IN (SELECT value FROM json_each(?2)))
+WHERE subscription = ?1)";
 
 int64_t Signed(uint64_t number) { return static_cast<int64_t>(number); }
 uint64_t Unsigned(int64_t number) { return static_cast<uint64_t>(number); }
@@ -96,6 +125,7 @@ absl::StatusOr<std::unique_ptr<Outbox>> Outbox::Open(const std::string& director
                                                      const std::string& file, int part) {
   PGFLOW_ASSIGN_OR_RETURN(std::unique_ptr<SqliteDatabase> database,
                           SqliteDatabase::Open(directory, file, kSchema));
+  PGFLOW_RETURN_IF_ERROR(database->Query(kCountOnce, {}));
   return std::unique_ptr<Outbox>(new Outbox(std::move(database), part));
 }
 
@@ -144,7 +174,8 @@ absl::StatusOr<bool> Outbox::ChangedByOthers() {
 
 absl::Status Outbox::Clear() {
   if (part_ != 1) return absl::OkStatus();
-  for (const char* sql : {"DELETE FROM owed", "DELETE FROM event", "DELETE FROM subscription"}) {
+  for (const char* sql : {"DELETE FROM owed", "DELETE FROM event", "DELETE FROM subscription",
+                          "DELETE FROM backlog"}) {
     PGFLOW_RETURN_IF_ERROR(database_->Query(sql, {}));
   }
   return absl::OkStatus();
@@ -170,7 +201,14 @@ absl::Status Outbox::Remove(int64_t subscription) {
                        "subscription = ?1) AND NOT EXISTS (SELECT 1 FROM owed WHERE "
                        "owed.sequence = event.sequence AND owed.subscription <> ?1)",
                        {subscription}));
-  return database_->Query("DELETE FROM owed WHERE subscription = ?", {subscription});
+  PGFLOW_RETURN_IF_ERROR(
+      database_->Query("DELETE FROM owed WHERE subscription = ?", {subscription}));
+  return database_->Query("DELETE FROM backlog WHERE subscription = ?", {subscription});
+}
+
+absl::Status Outbox::CompleteParts() {
+  PGFLOW_RETURN_IF_ERROR(database_->Query(kCountPart, {int64_t{part_}}));
+  return database_->Query("UPDATE event SET part = 0 WHERE part = ?", {int64_t{part_}});
 }
 
 absl::Status Outbox::Upsert(const StoredSubscription& each) {
@@ -216,8 +254,7 @@ absl::Status Outbox::Commit(const OutboxEdit& edit, std::optional<engine::Stream
   return database_->Transaction([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS -> absl::Status {
     PGFLOW_RETURN_IF_ERROR(Apply(edit));
     if (!end.has_value()) return absl::OkStatus();
-    PGFLOW_RETURN_IF_ERROR(
-        database_->Query("UPDATE event SET part = 0 WHERE part = ?", {int64_t{part_}}));
+    PGFLOW_RETURN_IF_ERROR(CompleteParts());
     return inner.AdvanceStream(*end);
   });
 }
@@ -262,27 +299,36 @@ absl::StatusOr<std::vector<OutboxMessage>> Outbox::Read(int64_t subscription, si
 absl::StatusOr<Backlog> Outbox::BacklogOf(int64_t subscription) {
   base::MutexLock lock(&mutex_);
   Backlog backlog;
-  PGFLOW_RETURN_IF_ERROR(database_->Query(
-      "SELECT count(*), coalesce(sum(length(body)), 0) FROM owed "
-      "JOIN event ON event.sequence = owed.sequence WHERE subscription = ? AND part = 0",
-      {subscription}, [&backlog](const Row& row) {
-        backlog = {Unsigned(row.integer(0)), Unsigned(row.integer(1))};
-      }));
+  PGFLOW_RETURN_IF_ERROR(
+      database_->Query("SELECT events, bytes FROM backlog WHERE subscription = ?", {subscription},
+                       [&backlog](const Row& row) {
+                         backlog = {Unsigned(row.integer(0)), Unsigned(row.integer(1))};
+                       }));
   return backlog;
 }
 
+absl::StatusOr<std::vector<int64_t>> Outbox::FullFrom(uint64_t bytes) {
+  base::MutexLock lock(&mutex_);
+  std::vector<int64_t> full;
+  PGFLOW_RETURN_IF_ERROR(database_->Query(
+      "SELECT subscription FROM backlog WHERE bytes >= ? ORDER BY subscription", {Signed(bytes)},
+      [&full](const Row& row) { full.push_back(row.integer(0)); }));
+  return full;
+}
+
 absl::Status Outbox::Done(int64_t subscription, const std::vector<int64_t>& sequences) {
+  const std::string listed = fmt::format("[{}]", fmt::join(sequences, ","));
   base::MutexLock lock(&mutex_);
   return database_->Transaction([&]() -> absl::Status {
-    for (const int64_t sequence : sequences) {
-      PGFLOW_RETURN_IF_ERROR(database_->Query(
-          "DELETE FROM owed WHERE subscription = ? AND sequence = ?", {subscription, sequence}));
-      PGFLOW_RETURN_IF_ERROR(
-          database_->Query("DELETE FROM event WHERE sequence = ?1 AND NOT EXISTS "
-                           "(SELECT 1 FROM owed WHERE sequence = ?1)",
-                           {sequence}));
-    }
-    return absl::OkStatus();
+    PGFLOW_RETURN_IF_ERROR(database_->Query(kCountDone, {subscription, listed}));
+    PGFLOW_RETURN_IF_ERROR(
+        database_->Query("DELETE FROM owed WHERE subscription = ? AND sequence IN "
+                         "(SELECT value FROM json_each(?))",
+                         {subscription, listed}));
+    return database_->Query(
+        "DELETE FROM event WHERE sequence IN (SELECT value FROM json_each(?1)) AND NOT EXISTS "
+        "(SELECT 1 FROM owed WHERE owed.sequence = event.sequence)",
+        {listed});
   });
 }
 

@@ -5,6 +5,9 @@
 // at its place in the stream, whatever happens to the process. The body of a change is kept once,
 // however many endpoints wait for it, and goes when the last one has it.
 //
+// What waits for each subscription is counted in the file, by whatever changes it: two processes'
+// worth of memory could not agree on it.
+//
 // Thread-safe. Errors: kFailedPrecondition, naming the file.
 #pragma once
 
@@ -93,7 +96,10 @@ class Outbox {
   // The first ones that `subscription` is owed, in order.
   absl::StatusOr<std::vector<OutboxMessage>> Read(int64_t subscription, size_t events_max,
                                                   uint64_t bytes_max);
+  // What waits for it, of complete transactions. A look, whatever waits.
   absl::StatusOr<Backlog> BacklogOf(int64_t subscription);
+  // The subscriptions for which at least that much waits.
+  absl::StatusOr<std::vector<int64_t>> FullFrom(uint64_t bytes);
   // It has them.
   absl::Status Done(int64_t subscription, const std::vector<int64_t>& sequences);
 
@@ -109,6 +115,8 @@ class Outbox {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Upsert(const StoredSubscription& subscription) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Remove(int64_t subscription) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What this part has put in counts from here.
+  absl::Status CompleteParts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Clear() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::unique_ptr<engine::SqliteDatabase> database_;

@@ -131,7 +131,7 @@ absl::Status SubscribedSink::LoadBook() {
   PGFLOW_ASSIGN_OR_RETURN(const int64_t next, outbox_->NextSubscription());
   book_.Load(std::move(stored), next);
   edit_ = {};
-  added_.clear();
+  added_to_.clear();
   inside_ = false;
   SyncEndpoints({});
   return absl::OkStatus();
@@ -175,12 +175,13 @@ absl::StatusOr<std::unique_ptr<engine::SnapshotLane>> SubscribedSink::OpenLane(s
 
 absl::Status SubscribedSink::LimitBacklogs() {
   std::vector<std::pair<int64_t, std::string>> full;
-  {
+  PGFLOW_ASSIGN_OR_RETURN(const std::vector<int64_t> ids,
+                          outbox_->FullFrom(config_.subscriptions->backlog.bytes));
+  if (!ids.empty()) {
     base::MutexLock lock(&mutex_);
-    for (const auto& [id, endpoint] : endpoints_) {
-      if (endpoint->waiting_bytes() >= config_.subscriptions->backlog.bytes) {
-        full.emplace_back(id, endpoint->status().name);
-      }
+    for (const int64_t id : ids) {
+      const auto found = endpoints_.find(id);
+      if (found != endpoints_.end()) full.emplace_back(id, found->second->status().name);
     }
   }
   for (const auto& [id, name] : full) {
@@ -203,11 +204,7 @@ absl::Status SubscribedSink::Put(const engine::Batch& batch, const engine::Chang
   PGFLOW_ASSIGN_OR_RETURN(std::vector<int64_t> wanted_by, book_.WhoWants(event));
   if (wanted_by.empty()) return absl::OkStatus();
   PGFLOW_ASSIGN_OR_RETURN(WebhookMessage message, maker_->Make(batch, event, index));
-  for (const int64_t id : wanted_by) {
-    Backlog& added = added_[id];
-    ++added.events;
-    added.bytes += message.body.size();
-  }
+  added_to_.insert(wanted_by.begin(), wanted_by.end());
   OutboxMessage each;
   each.table = event.schema->table;
   each.barrier = MessageMaker::IsBarrier(event);
@@ -261,13 +258,13 @@ absl::Status SubscribedSink::Commit(const engine::Window& window) {
   written_ = window.end;
   {
     base::MutexLock lock(&mutex_);
-    for (const auto& [id, added] : added_) {
+    for (const int64_t id : added_to_) {
       const auto found = endpoints_.find(id);
-      if (found != endpoints_.end()) found->second->Wake(added);
+      if (found != endpoints_.end()) found->second->Wake();
     }
   }
   if (changed) SyncEndpoints(forgotten);
-  added_.clear();
+  added_to_.clear();
   return absl::OkStatus();
 }
 
@@ -276,11 +273,7 @@ engine::EndpointStatus SubscribedSink::StatusOf(const BookedSubscription& booked
   status.name = booked.stored.key;
   status.error = booked.error;
   status.state = booked.enabled ? "rejected" : "disabled";
-  const absl::StatusOr<Backlog> backlog = outbox_->BacklogOf(booked.stored.id);
-  if (backlog.ok()) {
-    status.waiting = backlog->events;
-    status.waiting_bytes = backlog->bytes;
-  }
+  ShowBacklog(*outbox_, booked.stored.id, status);
   return status;
 }
 

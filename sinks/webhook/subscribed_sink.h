@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -80,7 +81,7 @@ class SubscribedSink final : public engine::Sink {
   std::atomic<bool> reload_{true};  // A lane of the snapshot has brought rows of the table.
   bool inside_ = false;             // A transaction that goes on in the next window.
   OutboxEdit edit_;
-  std::map<int64_t, Backlog> added_;  // Since the last commit.
+  std::set<int64_t> added_to_;  // Since the last commit.
   engine::StreamPoint written_;
 
   mutable base::Mutex mutex_;

@@ -320,6 +320,27 @@ TEST_F(SubscribedSinkTest, TheLaneThatJoinsTablesPutsIntoTheSameOutbox) {
   ExpectAt("/a", {R"(insert 5 "joined")", R"(insert 6 "b")"});
 }
 
+TEST_F(SubscribedSinkTest, WhatWaitsIsCountedWhoeverPutItIn) {
+  engine::ScriptedHttpServer other;
+  OpenNew();
+  Put(fmt::format(" insert subs 1 '{}' null null null t\n", other.Url()));
+  other.Stop();
+  Put(" insert items 1 x\n");
+  const uint64_t bytes = Status("1").waiting_bytes;
+  const std::unique_ptr<engine::Sink> main = std::move(sink_);
+  OpenNew("hooks+join");
+  Put(" insert items 2 \u00fc\n");
+  std::vector<engine::EndpointStatus> seen = main->endpoints();
+  ASSERT_EQ(seen.size(), 1U);
+  EXPECT_EQ(seen[0].waiting, 2U);
+  EXPECT_EQ(seen[0].waiting_bytes, 2 * bytes + 1);
+  other.Restart();
+  EXPECT_TRUE(Eventually([&] { return main->endpoints()[0].delivered == 2; }));
+  seen = main->endpoints();
+  EXPECT_EQ(seen[0].waiting, 0U);
+  EXPECT_EQ(seen[0].waiting_bytes, 0U);
+}
+
 TEST_F(SubscribedSinkTest, PipelinesThatShareADirectoryKeepApart) {
   OpenNew();
   Put(Row(1, "{public.items} null null t"));
