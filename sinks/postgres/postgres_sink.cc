@@ -89,7 +89,10 @@ absl::Status PostgresSink::PrepareSnapshot(const schemas::DatabaseDefinition& de
   definition_ = std::make_shared<const schemas::DatabaseDefinition>(definition);
   PGFLOW_ASSIGN_OR_RETURN(const TargetSession session, ConnectForTables(stop));
   TargetChange change(*session.connection, *statements_, stop);
-  return SnapshotTarget(change, config_, *definition_, stop).Prepare(tables, resumed);
+  PGFLOW_RETURN_IF_ERROR(
+      SnapshotTarget(change, config_, *definition_, stop).Prepare(tables, resumed));
+  targets_->Expect(tables);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<engine::ResumeLimits> PostgresSink::LimitResuming(
@@ -103,7 +106,9 @@ absl::Status PostgresSink::ResetTables(const schemas::DatabaseDefinition& defini
                                        std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(const TargetSession session, ConnectForTables(stop));
   TargetChange change(*session.connection, *statements_, stop);
-  return SnapshotTarget(change, config_, definition, stop).Reset(tables);
+  absl::Status reset = SnapshotTarget(change, config_, definition, stop).Reset(tables);
+  targets_->Forget();
+  return reset;
 }
 
 absl::StatusOr<std::unique_ptr<engine::SnapshotLane>> PostgresSink::OpenLane(std::stop_token stop) {
@@ -112,7 +117,8 @@ absl::StatusOr<std::unique_ptr<engine::SnapshotLane>> PostgresSink::OpenLane(std
       OpenTargetSession(config_.url.value(), SessionJob::kLane,
                         SessionName(context_.pipeline, context_.sink, "snapshot"), "", stop));
   PGFLOW_RETURN_IF_ERROR(TakeFreeOrigin(session, statements_->Origin(), std::move(stop)));
-  return std::make_unique<PostgresLane>(std::move(session), config_, statements_, definition_);
+  return std::make_unique<PostgresLane>(std::move(session), config_, statements_, targets_,
+                                        definition_);
 }
 
 absl::StatusOr<engine::WriteResult> PostgresSink::Write(const engine::Window& window,

@@ -14,6 +14,7 @@
 #include "engine/api/registry.h"
 #include "engine/api/sink.h"
 #include "sinks/postgres/checkpoint_store.h"
+#include "sinks/postgres/expected_targets.h"
 #include "sinks/postgres/sink_config.h"
 
 namespace pgflow::sinks {
@@ -59,6 +60,7 @@ class PostgresSink final : public engine::Sink {
   std::unique_ptr<PostgresCheckpointStore> store_;
   std::unique_ptr<WindowApplier> applier_;
   std::shared_ptr<const schemas::DatabaseDefinition> definition_;
+  const std::shared_ptr<ExpectedTargets> targets_ = std::make_shared<ExpectedTargets>();
   absl::Time last_poll_ = absl::InfinitePast();
   absl::Time lags_since_ = absl::InfiniteFuture();
 };

@@ -28,10 +28,12 @@ constexpr const char* kStage = "pg_temp.pgflow_stage";
 
 PostgresLane::PostgresLane(TargetSession session, const PostgresSinkConfig& config,
                            std::shared_ptr<CheckpointStatements> checkpoint,
+                           std::shared_ptr<ExpectedTargets> targets,
                            std::shared_ptr<const schemas::DatabaseDefinition> definition)
     : session_(std::move(session)),
       config_(config),
       checkpoint_(std::move(checkpoint)),
+      targets_(std::move(targets)),
       definition_(std::move(definition)) {}
 
 absl::Status PostgresLane::Execute(const std::string& sql, std::stop_token stop) {
@@ -43,7 +45,7 @@ absl::Status PostgresLane::Bind(const schemas::TableSchemaPtr& schema) {
   statements_.Clear();
   bound_schema_ = nullptr;
   PGFLOW_ASSIGN_OR_RETURN(TargetTablePtr target,
-                          LoadTargetTable(*session_.connection, schema->table, {}));
+                          targets_->Find(*session_.connection, schema->table, {}));
   if (target == nullptr) return MissingTable(schema->table);
   PGFLOW_ASSIGN_OR_RETURN(binding_, BindTable(*schema, std::move(target), session_.replica_role));
   if (config_.on_narrower_column == NarrowerColumn::kRefuse) {

@@ -14,6 +14,7 @@
 #include "engine/api/sink.h"
 #include "sinks/postgres/checkpoint_statements.h"
 #include "sinks/postgres/copy_rows.h"
+#include "sinks/postgres/expected_targets.h"
 #include "sinks/postgres/row_writer.h"
 #include "sinks/postgres/sink_config.h"
 #include "sinks/postgres/table_binding.h"
@@ -26,6 +27,7 @@ class PostgresLane final : public engine::SnapshotLane {
  public:
   PostgresLane(TargetSession session, const PostgresSinkConfig& config,
                std::shared_ptr<CheckpointStatements> checkpoint,
+               std::shared_ptr<ExpectedTargets> targets,
                std::shared_ptr<const schemas::DatabaseDefinition> definition);
 
   absl::Status BeginRange(const engine::TablePlan& table, engine::BlockRange range,
@@ -65,6 +67,7 @@ class PostgresLane final : public engine::SnapshotLane {
   TargetSession session_;
   const PostgresSinkConfig& config_;
   const std::shared_ptr<CheckpointStatements> checkpoint_;
+  const std::shared_ptr<ExpectedTargets> targets_;
   const std::shared_ptr<const schemas::DatabaseDefinition> definition_;
 
   std::unique_ptr<TableBinding> binding_;

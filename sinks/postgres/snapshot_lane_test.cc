@@ -42,6 +42,22 @@ class SnapshotLaneTest : public SinkFixture {
   bool decode_ = false;  // As if a transformer had looked at the rows.
 };
 
+TEST_F(SnapshotLaneTest, ATableThatChangedAfterItWasReadIsReadAgain) {
+  Sql("CREATE TABLE a (id int); CREATE TABLE b (id int); CREATE TABLE c (id int)");
+  for (const char* table : {"a", "b", "c"}) builder_.Table(fmt::format("{} (id int4)", table));
+  Start();
+  const std::vector<TablePlan> plans = {Plan("a"), Plan("b"), Plan("c")};
+  ASSERT_EQ(sink_->PrepareSnapshot({}, plans, {}, {}), absl::OkStatus());
+  ASSERT_EQ(Copy("a", "1", CopyFormat::kBinary), absl::OkStatus());  // b and c are read with it.
+  Sql("ALTER TABLE b ALTER id TYPE bigint; ALTER TABLE c ALTER id TYPE bigint");
+  // The server refuses it, as if it had changed a moment later; whoever tries again knows.
+  EXPECT_EQ(Copy("b", "2", CopyFormat::kBinary).code(), absl::StatusCode::kUnavailable);
+  lane_ = *sink_->OpenLane({});
+  EXPECT_EQ(Copy("b", "2", CopyFormat::kBinary).code(), absl::StatusCode::kFailedPrecondition);
+  ASSERT_EQ(sink_->ResetTables({}, std::vector<TablePlan>{Plan("c")}, {}), absl::OkStatus());
+  EXPECT_EQ(Copy("c", "3", CopyFormat::kBinary).code(), absl::StatusCode::kFailedPrecondition);
+}
+
 TEST_F(SnapshotLaneTest, CopiesRangesWithTheirLedger) {
   Sql("CREATE TABLE t (id int PRIMARY KEY, name text)");
   builder_.Table("t (id int4 key, name text)");
