@@ -60,7 +60,8 @@ absl::StatusOr<TargetTablePtr> ExpectedTargets::Find(postgres::Connection& conne
   }
   if (names.size() < 2) return LoadTargetTable(connection, name, std::move(stop));
   // Without the lock: a lane whose target does not answer must not hold up the others.
-  PGFLOW_ASSIGN_OR_RETURN(TargetTables tables, LoadTargetTables(connection, names, std::move(stop)));
+  PGFLOW_ASSIGN_OR_RETURN(TargetTables tables,
+                          LoadTargetTables(connection, names, std::move(stop)));
   TargetTablePtr asked = std::move(tables[name]);
   tables.erase(name);
   base::MutexLock lock(&mutex_);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -250,7 +251,10 @@ absl::Status SubscribedSink::Commit(const engine::Window& window) {
     edit_ = std::move(edit);
   }
   std::optional<engine::StreamPoint> end;
-  if (window.ends_at_commit) end = window.end;
+  if (window.ends_at_commit) {
+    end = window.end;
+    if (changed) EndOutdated();
+  }
   PGFLOW_RETURN_IF_ERROR(outbox_->Commit(edit_, end, *store_));
   const std::vector<int64_t> forgotten = std::exchange(edit_, {}).forgotten;
   inside_ = !window.ends_at_commit;
@@ -275,6 +279,18 @@ engine::EndpointStatus SubscribedSink::StatusOf(const BookedSubscription& booked
   status.state = booked.enabled ? "rejected" : "disabled";
   ShowBacklog(*outbox_, booked.stored.id, status);
   return status;
+}
+
+void SubscribedSink::EndOutdated() {
+  std::vector<std::unique_ptr<Endpoint>> outdated;  // They end without the lock.
+  base::MutexLock lock(&mutex_);
+  for (auto at = endpoints_.begin(); at != endpoints_.end();) {
+    const auto booked = book_.all().find(at->first);
+    const bool stays = booked != book_.all().end() && booked->second.is_served() &&
+                       booked->second.stored.row == at->second->row();
+    if (!stays) outdated.push_back(std::move(at->second));
+    at = stays ? std::next(at) : endpoints_.erase(at);
+  }
 }
 
 void SubscribedSink::SyncEndpoints(const std::vector<int64_t>& forgotten) {

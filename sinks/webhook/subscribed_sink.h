@@ -67,6 +67,8 @@ class SubscribedSink final : public engine::Sink {
   absl::Status Take(engine::Batch& batch);
   absl::Status Put(const engine::Batch& batch, const engine::ChangeEvent& event, size_t index);
   absl::Status Commit(const engine::Window& window);
+  // Ends those whose row is another one now: what is put in from here on is not for them.
+  void EndOutdated();
   // Starts and ends endpoints as the book says; what waited for the `forgotten` is gone.
   void SyncEndpoints(const std::vector<int64_t>& forgotten);
   engine::EndpointStatus StatusOf(const BookedSubscription& booked) const;

@@ -133,6 +133,29 @@ TEST_F(SubscribedSinkTest, ChangesDisablesAndDeletes) {
   EXPECT_EQ(At("/c").size(), 2U);
 }
 
+TEST_F(SubscribedSinkTest, AnEventGoesWhereTheRowPointsAtItsPlace) {
+  constexpr int kRows = 20;  // One after the other: there is time to be wrong.
+  OpenNew();
+  std::string rows;
+  for (int id = 1; id <= kRows; ++id) rows += Row(id, "{public.items} null null t", "/even");
+  Put(rows);
+  Texts odd;
+  Texts even;
+  for (int i = 1; i <= 6; ++i) {
+    const std::string path = i % 2 == 0 ? "/even" : "/odd";
+    std::string script;
+    for (int id = 1; id <= kRows; ++id) {
+      script += fmt::format(" update subs {} '{}' unchanged null null t\n", id, server_.Url(path));
+    }
+    Put(script + fmt::format(" insert items {} x\n", i));
+    Texts& expected = i % 2 == 0 ? even : odd;
+    expected.insert(expected.end(), kRows, fmt::format("insert {} \"x\"", i));
+    EXPECT_TRUE(Eventually([&] { return AllDelivered(); }));
+  }
+  ExpectAt("/odd", odd);
+  ExpectAt("/even", even);
+}
+
 TEST_F(SubscribedSinkTest, ABadRowIsReportedAndStopsNothing) {
   OpenNew();
   Put(" insert subs 1 'nonsense hush' null null null t\n insert subs 2 'http://[::1]:1/hush' null "
