@@ -18,6 +18,7 @@ SERVER_SETTINGS = {  # The same on both sides.
     "maintenance_work_mem": "256MB",
     "autovacuum": "off",  # Each row vacuums when its time is not being measured.
     "wal_sender_timeout": "60s",
+    "max_locks_per_transaction": 256,  # pg_dump, which pgcopydb runs, locks all tables at once.
 }
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -30,7 +31,8 @@ class Run:
         with open(log_path, "ab") as log:
             self.started = time.monotonic()
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/tmp"
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/tmp",
+                start_new_session=True,  # pgcopydb, when it fails, ends its process group.
             )
         self.command = command
         self.peak_mib = 0.0
