@@ -1,5 +1,6 @@
 #include "sinks/postgres/postgres_sink.h"
 
+#include <optional>
 #include <utility>
 
 #include "base/log.h"
@@ -8,6 +9,7 @@
 #include "sinks/postgres/resume_limits.h"
 #include "sinks/postgres/snapshot_lane.h"
 #include "sinks/postgres/snapshot_target.h"
+#include "sinks/postgres/table_creation.h"
 #include "sinks/postgres/window_applier.h"
 
 namespace pgflow::sinks {
@@ -89,8 +91,14 @@ absl::Status PostgresSink::PrepareSnapshot(const schemas::DatabaseDefinition& de
   definition_ = std::make_shared<const schemas::DatabaseDefinition>(definition);
   PGFLOW_ASSIGN_OR_RETURN(const TargetSession session, ConnectForTables(stop));
   TargetChange change(*session.connection, *statements_, stop);
-  PGFLOW_RETURN_IF_ERROR(
-      SnapshotTarget(change, config_, *definition_, stop).Prepare(tables, resumed));
+  std::optional<TargetSession> second;
+  std::optional<TargetChange> helper;
+  if (config_.create_schema && tables.size() >= kTablesForTwo) {
+    PGFLOW_ASSIGN_OR_RETURN(second, ConnectForTables(stop));
+    helper.emplace(*second->connection, *statements_, stop);
+  }
+  PGFLOW_RETURN_IF_ERROR(SnapshotTarget(change, config_, *definition_, stop)
+                             .Prepare(tables, resumed, helper.has_value() ? &*helper : nullptr));
   targets_->Expect(tables);
   return absl::OkStatus();
 }

@@ -79,6 +79,13 @@ absl::Status SchemaWriter::CreateTypes() {
   return absl::OkStatus();
 }
 
+absl::Status SchemaWriter::CreateSchemas(std::span<const engine::TablePlan> plans) {
+  std::set<std::string> names;
+  for (const engine::TablePlan& plan : plans) names.insert(plan.schema->table.schema);
+  for (const std::string& name : names) PGFLOW_RETURN_IF_ERROR(CreateNamespace(name));
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::vector<PlannedTable>> SchemaWriter::Missing(
     std::span<const engine::TablePlan> plans) {
   std::vector<PlannedTable> tables;

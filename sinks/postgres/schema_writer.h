@@ -29,6 +29,8 @@ class SchemaWriter {
         stop_(std::move(stop)) {}
 
   absl::Status CreateTypes();
+  // Those that the tables are in.
+  absl::Status CreateSchemas(std::span<const engine::TablePlan> plans);
   // With schemas, sequences and partitioned parents; without keys, which FinishTable adds.
   absl::Status CreateTables(std::span<const engine::TablePlan> plans);
   absl::Status DropTable(const schemas::TableName& table);

@@ -14,6 +14,7 @@
 #include "sinks/postgres/resume_limits.h"
 #include "sinks/postgres/schema_writer.h"
 #include "sinks/postgres/table_binding.h"
+#include "sinks/postgres/table_creation.h"
 
 namespace pgflow::sinks {
 namespace {
@@ -108,11 +109,9 @@ absl::StatusOr<std::vector<TargetTablePtr>> TablesWithRows(postgres::Connection&
 }
 
 absl::Status SnapshotTarget::Prepare(std::span<const TablePlan> fresh,
-                                     std::span<const TablePlan> resumed) {
+                                     std::span<const TablePlan> resumed, TargetChange* second) {
   if (config_.create_schema) {
-    SchemaWriter writer(change_, definition_, stop_);
-    PGFLOW_RETURN_IF_ERROR(writer.CreateTypes());
-    PGFLOW_RETURN_IF_ERROR(writer.CreateTables(fresh));
+    PGFLOW_RETURN_IF_ERROR(CreatePlannedTables(change_, second, definition_, fresh, stop_));
   }
   std::vector<schemas::TableName> names;
   for (const TablePlan& plan : fresh) names.push_back(plan.schema->table);

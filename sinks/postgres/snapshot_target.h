@@ -44,9 +44,10 @@ class SnapshotTarget {
         definition_(definition),
         stop_(std::move(stop)) {}
 
-  // All problems of all tables in one kFailedPrecondition.
+  // All problems of all tables in one kFailedPrecondition. `second`, unless null, helps to create
+  // tables.
   absl::Status Prepare(std::span<const engine::TablePlan> fresh,
-                       std::span<const engine::TablePlan> resumed);
+                       std::span<const engine::TablePlan> resumed, TargetChange* second);
   // Empties the tables, together; one that we created is created anew when its definition changed.
   // kFailedPrecondition: rows of other tables would go with theirs.
   absl::Status Reset(std::span<const engine::TablePlan> plans);

@@ -67,5 +67,25 @@ TEST_F(ManyTablesTest, OneThatTheTargetRefusesDoesNotKeepTheOthersAway) {
             std::to_string(kTables));
 }
 
+// They are made in two sessions, which do not see each other's.
+TEST_F(ManyTablesTest, ThoseThatShareSomethingAreMade) {
+  source_.Execute(
+      "CREATE SEQUENCE shared; ALTER TABLE t40 ALTER v SET DEFAULT nextval('shared');"
+      "ALTER TABLE t220 ALTER v SET DEFAULT nextval('shared');"
+      "CREATE SCHEMA other; CREATE TABLE other.t10 (id int PRIMARY KEY);"
+      "CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY RANGE (id);"
+      "CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (10)");
+  pipeline_.tables = "[\"public.*\", \"other.*\"]";
+  RunToCurrent();
+  EXPECT_EQ(SumOfRows(target_), SumOfRows(source_));
+  const std::string columns =
+      "SELECT md5(string_agg(format('%s %s %s %s', attrelid::regclass, attname, "
+      "format_type(atttypid, atttypmod), pg_get_expr(adbin, adrelid)), ',' ORDER BY "
+      "attrelid::regclass::text, attnum)) FROM pg_attribute a LEFT JOIN pg_attrdef d ON adrelid = "
+      "attrelid AND adnum = attnum JOIN pg_class c ON c.oid = attrelid WHERE relnamespace IN "
+      "('public'::regnamespace, 'other'::regnamespace) AND relkind IN ('r', 'p') AND attnum > 0";
+  EXPECT_EQ(target_.Value(columns), source_.Value(columns));
+}
+
 }  // namespace
 }  // namespace pgflow::tests
