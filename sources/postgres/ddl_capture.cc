@@ -55,6 +55,18 @@ std::string RegisterSql(Connection& connection, const CapturedPipeline& pipeline
   return sql;
 }
 
+// Notes the transaction's number if it is the first that is not over.
+constexpr const char* kNoteAlone =
+    "SELECT set_config('pgflow.installed_by', CASE WHEN pg_snapshot_xmin(pg_current_snapshot())"
+    "::text = pg_current_xact_id()::text THEN pg_current_xact_id()::text ELSE '' END, false);";
+// Whether the number behind it was nobody's, so that no transaction that wrote was there meanwhile;
+// a command that only began to has no number yet.
+constexpr const char* kWasAlone =
+    "SELECT current_setting('pgflow.installed_by') = (pg_current_xact_id()::text::bigint - "
+    "1)::text "
+    "AND NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND "
+    "backend_type = 'client backend' AND state <> 'idle' AND pid <> pg_backend_pid())";
+
 // One transaction: all of it, or nothing.
 absl::Status RunScript(Connection& connection, const std::string& script,
                        const std::stop_token& stop) {
@@ -154,16 +166,18 @@ absl::StatusOr<bool> MayMakeCapture(Connection& connection, const std::stop_toke
   return Ask(connection, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user", stop);
 }
 
-absl::Status InstallCapture(Connection& connection, const CapturedPipeline& pipeline,
-                            const std::stop_token& stop) {
+absl::StatusOr<bool> InstallCapture(Connection& connection, const CapturedPipeline& pipeline,
+                                    const std::stop_token& stop) {
   std::string script = "SET LOCAL client_min_messages = warning;";
+  script += kNoteAlone;
   script += kDdlCaptureSql;
   script += fmt::format(
       "COMMENT ON EVENT TRIGGER pgflow_capture IS {};"
       "GRANT USAGE ON SCHEMA pgflow TO PUBLIC; GRANT SELECT ON pgflow.capture_pipeline TO PUBLIC;",
       connection.QuoteLiteral(Version()));
   script += RegisterSql(connection, pipeline, "refresh");
-  return RunScript(connection, script, stop);
+  PGFLOW_RETURN_IF_ERROR(RunScript(connection, script, stop));
+  return Ask(connection, kWasAlone, stop);
 }
 
 absl::Status UpdateCapture(Connection& connection, const CapturedPipeline& pipeline,

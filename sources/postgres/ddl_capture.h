@@ -41,9 +41,10 @@ enum class CaptureState {
 absl::StatusOr<CaptureState> ReadCaptureState(postgres::Connection& connection,
                                               const CapturedPipeline& pipeline,
                                               const std::stop_token& stop);
-// Makes it, or replaces one that is kDisabled or kOtherVersion.
-absl::Status InstallCapture(postgres::Connection& connection, const CapturedPipeline& pipeline,
-                            const std::stop_token& stop);
+// Makes it, or replaces one that is kDisabled or kOtherVersion. True: nobody else did anything
+// meanwhile, and SettleCapture would find nothing.
+absl::StatusOr<bool> InstallCapture(postgres::Connection& connection,
+                                    const CapturedPipeline& pipeline, const std::stop_token& stop);
 // Tells a capture that is there which tables the pipeline has now.
 absl::Status UpdateCapture(postgres::Connection& connection, const CapturedPipeline& pipeline,
                            const std::stop_token& stop);

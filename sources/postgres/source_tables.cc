@@ -232,10 +232,10 @@ absl::Status PostgresSource::PrepareCapture(Connection& connection,
                                           "tell the DDL capture the selected tables"));
     return SettleCapture(connection, stop);
   }
-  PGFLOW_RETURN_IF_ERROR(
-      base::Annotate(InstallCapture(connection, pipeline, stop), "install the DDL capture"));
+  const absl::StatusOr<bool> alone = InstallCapture(connection, pipeline, stop);
+  PGFLOW_RETURN_IF_ERROR(base::Annotate(alone.status(), "install the DDL capture"));
   // A table that a transaction of before made would be in no publication.
-  PGFLOW_RETURN_IF_ERROR(SettleCapture(connection, stop));
+  if (!*alone) PGFLOW_RETURN_IF_ERROR(SettleCapture(connection, stop));
   if (slot_exists) {
     if (state != CaptureState::kOtherVersion) {
       base::LogWarning("the DDL capture was not there; what was changed before now is not known");

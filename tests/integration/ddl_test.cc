@@ -91,6 +91,25 @@ TEST_F(DdlTest, CommandsOnOneTableAtTheSameTimeAreBothKnown) {
   Expect(0, "destroy");
 }
 
+// It began before there were triggers, so nobody told the capture of its table.
+TEST_F(DdlTest, ATransactionThatRunsWhileTheCaptureIsMadeIsKnown) {
+  const auto other = shared_server->Connect(source_.name);
+  ASSERT_TRUE(other.ok()) << other.status();
+  ASSERT_TRUE((*other)->Execute("BEGIN; CREATE TABLE late (id int PRIMARY KEY)").ok());
+  const std::unique_ptr<PgflowProcess> init = Start("init");
+  EXPECT_TRUE(Eventually([&] {
+    return source_.ValueIfAny(
+               "SELECT count(*) FROM pg_event_trigger WHERE evtname = "
+               "'pgflow_capture'") == "1";
+  }));
+  ASSERT_TRUE((*other)->Execute("COMMIT").ok());
+  EXPECT_EQ(init->WaitForExit(), 0) << init->Output();
+  EXPECT_EQ(source_.Value("SELECT state ->> 'name' FROM pgflow.object_state WHERE object = "
+                          "'late'::regclass"),
+            "late");
+  Expect(0, "destroy");
+}
+
 // It cannot know what the table looks like now. An error that says so is better than a capture that
 // does not.
 TEST_F(DdlTest, ATransactionWithAnOldSnapshotHasToTryAgain) {
