@@ -299,6 +299,9 @@ absl::Status PostgresCheckpointStore::BeginTables(std::span<const TableProgress>
     }
   }
   std::vector<std::string> sql = {
+      // The server has no statistics of what was filled a moment ago, and would compare each row of
+      // one with each of the other.
+      "SET LOCAL enable_nestloop = off",
       fmt::format("DELETE FROM {}.finished_range WHERE {}", schema, OfTables(names)),
       fmt::format("INSERT INTO {}.table_progress (pipeline, sink, schema_name, table_name,"
                   " snapshot_lsn, snapshot, complete, catch_up_until) VALUES {}"
@@ -321,8 +324,15 @@ absl::Status PostgresCheckpointStore::FinishTables(std::span<const schemas::Tabl
   if (tables.empty()) return absl::OkStatus();
   const base::MutexLock lock(&mutex_);
   PGFLOW_RETURN_IF_ERROR(Connect());
-  return Change({fmt::format("UPDATE {}.table_progress SET complete = true WHERE {}",
-                             statements_->schema(), OfTables(tables))});
+  // One by one, by the key. A join would read the marks of all tables each time, at best.
+  std::vector<std::string> sql;
+  for (const schemas::TableName& table : tables) {
+    sql.push_back(
+        fmt::format("UPDATE {}.table_progress SET complete = true WHERE {} AND schema_name = {} AND"
+                    " table_name = {}",
+                    statements_->schema(), Mine(), Literal(table.schema), Literal(table.name)));
+  }
+  return Change(sql);
 }
 
 absl::Status PostgresCheckpointStore::FinishSnapshot() {
