@@ -104,20 +104,28 @@ CREATE UNLOGGED TABLE IF NOT EXISTS pgflow.writer ();
 CREATE TABLE IF NOT EXISTS pgflow.message (prefix text NOT NULL, content bytea NOT NULL);
 ALTER TABLE pgflow.message REPLICA IDENTITY FULL;
 
+-- The number of the subtransaction that runs; no function tells it.
+CREATE OR REPLACE FUNCTION pgflow.subtransaction() RETURNS xid
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  place tid;
+  number xid;
+BEGIN
+  INSERT INTO pgflow.writer DEFAULT VALUES RETURNING ctid, xmin INTO place, number;
+  DELETE FROM pgflow.writer WHERE ctid = place;
+  RETURN number;
+END $$;
+
 -- A message begins with the secret and the subtransaction that writes it: of a transaction that is
 -- sent before its end the server tells the top one alone, which says nothing of a rollback to a
 -- savepoint.
 CREATE OR REPLACE FUNCTION pgflow.emit(prefix text, content jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  place tid;
-  subtransaction xid;
   bytes bytea;
 BEGIN
-  INSERT INTO pgflow.writer DEFAULT VALUES RETURNING ctid, xmin INTO place, subtransaction;
-  DELETE FROM pgflow.writer WHERE ctid = place;
-  bytes := convert_to((SELECT secret FROM pgflow.capture_secret) || subtransaction::text || ' '
-    || content::text, 'UTF8');
+  bytes := convert_to((SELECT secret FROM pgflow.capture_secret) || pgflow.subtransaction()::text
+    || ' ' || content::text, 'UTF8');
   IF current_setting('server_version_num')::int >= 140000 THEN
     PERFORM pg_logical_emit_message(true, 'pgflow.' || prefix, bytes);
     -- A message has the LSN of its end, which is where the next record begins. Among changes of the
@@ -1023,25 +1031,25 @@ BEGIN
 END $$;
 
 -- Objects whose owner or privileges are not those of their stored state, among those that this
--- transaction has written: their age is none. (So is that of some others, which are compared in vain.)
--- `kind`: what the command names; only that catalog is read. NULL: any of them.
-CREATE OR REPLACE FUNCTION pgflow.changed_rights(kind text, with_columns boolean)
+-- subtransaction has written. `kind`: what the command names; only that catalog is read. NULL: all.
+CREATE OR REPLACE FUNCTION pgflow.changed_rights(
+  kind text, with_columns boolean, subtransaction xid)
 RETURNS TABLE (of_class oid, of_object oid)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off
 SET enable_mergejoin = off SET jit = off AS $$
   WITH written AS MATERIALIZED (
     SELECT 'pg_class'::regclass::oid AS class, oid, relowner AS owner, relacl AS acl FROM pg_class
     WHERE coalesce(kind IN ('TABLE', 'COLUMN', 'SEQUENCE'), true)
-    AND CASE WHEN relkind IN ('r', 'p', 'v', 'm', 'S') THEN age(xmin) <= 0 ELSE false END
+    AND xmin = subtransaction AND relkind IN ('r', 'p', 'v', 'm', 'S')
     UNION ALL SELECT 'pg_type'::regclass, oid, typowner, typacl FROM pg_type
-    WHERE coalesce(kind IN ('TYPE', 'DOMAIN'), true) AND age(xmin) <= 0
+    WHERE coalesce(kind IN ('TYPE', 'DOMAIN'), true) AND xmin = subtransaction
     UNION ALL SELECT 'pg_proc'::regclass, oid, proowner, proacl FROM pg_proc
-    WHERE coalesce(kind IN ('FUNCTION', 'PROCEDURE', 'ROUTINE'), true) AND age(xmin) <= 0
+    WHERE coalesce(kind IN ('FUNCTION', 'PROCEDURE', 'ROUTINE'), true) AND xmin = subtransaction
     UNION ALL SELECT 'pg_namespace'::regclass, oid, nspowner, nspacl FROM pg_namespace
-    WHERE coalesce(kind = 'SCHEMA', true) AND age(xmin) <= 0
+    WHERE coalesce(kind = 'SCHEMA', true) AND xmin = subtransaction
   ), written_column AS MATERIALIZED (
     SELECT attrelid, attnum, attacl FROM pg_attribute
-    WHERE with_columns AND age(xmin) <= 0 AND attnum > 0
+    WHERE with_columns AND xmin = subtransaction AND attnum > 0
   )
   SELECT s.class, s.object FROM written o
   JOIN pgflow.object_state s ON o.class = s.class AND o.oid = s.object
@@ -1073,6 +1081,7 @@ DECLARE
   whole record;
   pass int;
   first_pass boolean;
+  of_command xid;
   handled oid[] := '{}';
   is_cascade boolean;
   is_noted boolean;
@@ -1082,6 +1091,10 @@ DECLARE
   stack text;
 BEGIN
   IF pgflow.is_busy() THEN RETURN; END IF;
+  IF tg_tag IN ('GRANT', 'REVOKE', 'REASSIGN OWNED', 'DROP OWNED') THEN
+    -- The command's own; the block below has another.
+    of_command := pgflow.subtransaction();
+  END IF;
   SELECT count(*) > 0, coalesce(bool_or(kind = 'cascade'), false) INTO is_noted, is_cascade
   FROM pgflow.command_note WHERE transaction = pg_current_xact_id_if_assigned();
   BEGIN
@@ -1120,13 +1133,14 @@ BEGIN
         END IF;
       END LOOP;
     END LOOP;
-    IF tg_tag IN ('GRANT', 'REVOKE', 'REASSIGN OWNED', 'DROP OWNED') THEN
+    IF of_command IS NOT NULL THEN
       GET DIAGNOSTICS stack = PG_CONTEXT;
       -- Rights on columns are granted with parentheses, and nobody else need look at all columns.
       FOR whole IN SELECT * FROM pgflow.changed_rights(
           (SELECT min(c.object_type) FROM pg_event_trigger_ddl_commands() c
             WHERE tg_tag IN ('GRANT', 'REVOKE')),
-          tg_tag NOT IN ('GRANT', 'REVOKE') OR stack ~ '\n' OR current_query() ~ '[(]') LOOP
+          tg_tag NOT IN ('GRANT', 'REVOKE') OR stack ~ '\n' OR current_query() ~ '[(]',
+          of_command) LOOP
         PERFORM pgflow.capture_object(whole.of_class, whole.of_object, tg_tag, false);
       END LOOP;
     END IF;
