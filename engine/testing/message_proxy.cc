@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <absl/time/clock.h>
@@ -26,7 +27,8 @@ std::optional<size_t> SizeOfMessage(std::string_view bytes, bool starts) {
 
 }  // namespace
 
-MessageProxy::MessageProxy(int target_port) : target_port_(target_port) {
+MessageProxy::MessageProxy(int target_port, std::string counted)
+    : target_port_(target_port), counted_(std::move(counted)) {
   const RelayListener listener = ListenOnLoopback();
   listener_ = listener.socket;
   port_ = listener.port;
@@ -77,7 +79,7 @@ void MessageProxy::Close(int socket) {
 }
 
 bool MessageProxy::Pass(int socket, std::string_view message) {
-  if (++count_ == watched_) {
+  if (message.find(counted_) != std::string_view::npos && ++count_ == watched_) {
     if (action_ == Action::kCut) {
       happened_ = true;
       return false;

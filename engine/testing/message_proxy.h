@@ -22,8 +22,8 @@ class MessageProxy {
     kHold,  // Nothing moves on any connection until Release, as when the client is paused.
   };
 
-  // Forwards to 127.0.0.1:target_port.
-  explicit MessageProxy(int target_port);
+  // Forwards to 127.0.0.1:target_port. Counts the messages in which `counted` is.
+  explicit MessageProxy(int target_port, std::string counted = "");
   ~MessageProxy();
   MessageProxy(const MessageProxy&) = delete;
   MessageProxy& operator=(const MessageProxy&) = delete;
@@ -56,6 +56,7 @@ class MessageProxy {
   void Close(int socket);
 
   const int target_port_;
+  const std::string counted_;
   int listener_ = -1;
   int port_ = 0;
   std::atomic<uint64_t> watched_{0};

@@ -200,6 +200,23 @@ TEST_F(LostConnectionTest, AtAnyMessageEachRowComesOnce) {
   }
 }
 
+// The server has committed, and its client never hears of it.
+TEST_F(LostConnectionTest, AtAnyAnswerToCommitEachRowComesOnce) {
+  constexpr std::string_view kAnswer("C\0\0\0\013COMMIT\0", 12);
+  MessageProxy proxy(shared_server->port(), std::string(kAnswer));
+  Empty();
+  ASSERT_EQ(Leader(proxy.url()).RunAll(), absl::OkStatus());
+  const uint64_t commits = proxy.count();
+  ASSERT_GT(commits, 10U);
+  for (uint64_t at = 1; at <= commits && !HasFailure(); ++at) {
+    SCOPED_TRACE(fmt::format("cut at answer {} of about {}", at, commits));
+    Empty();
+    proxy.Watch(at, MessageProxy::Action::kCut);
+    EXPECT_EQ(Leader(proxy.url()).RunAll(), absl::OkStatus());
+    ExpectAll();
+  }
+}
+
 // The first one is paused at some message, loses the slot, and wakes up while the second one is
 // paused at some message of its own, or done.
 TEST_F(LostConnectionTest, WhoWasPausedChangesNothing) {
