@@ -156,7 +156,7 @@ TEST_F(RewriteRaceTest, ChangesBetweenTwoAttempts) {
 }
 
 // Kills the sessions of `kind` (a condition on pg_stat_activity) while a range is being read.
-class LostConnectionTest : public RewriteRaceTest {
+class LostSourceSessionTest : public RewriteRaceTest {
  protected:
   void GoesOnWithout(const std::string& kind) {
     const auto process = Run();
@@ -180,24 +180,24 @@ class LostConnectionTest : public RewriteRaceTest {
   std::string output_;
 };
 
-TEST_F(LostConnectionTest, OneGuard) {
+TEST_F(LostSourceSessionTest, OneGuard) {
   GoesOnWithout(
       "pid = (SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND"
       " application_name LIKE 'pgflow%' AND state = 'idle in transaction' LIMIT 1)");
   EXPECT_EQ(CountOf(output_, "the snapshot was lost; what is left"), 0u) << output_;
 }
 
-TEST_F(LostConnectionTest, TheSlots) {
+TEST_F(LostSourceSessionTest, TheSlots) {
   GoesOnWithout("backend_type = 'walsender'");
   EXPECT_EQ(CountOf(output_, "the snapshot was lost; what is left"), 0u) << output_;
 }
 
-TEST_F(LostConnectionTest, TheRangeReaders) {
+TEST_F(LostSourceSessionTest, TheRangeReaders) {
   GoesOnWithout("backend_type <> 'walsender' AND query LIKE '%COPY (SELECT%'");
 }
 
 // Even that: what is left is copied at a later snapshot.
-TEST_F(LostConnectionTest, AllOfThem) { GoesOnWithout("application_name LIKE 'pgflow%'"); }
+TEST_F(LostSourceSessionTest, AllOfThem) { GoesOnWithout("application_name LIKE 'pgflow%'"); }
 
 }  // namespace
 }  // namespace pgflow::tests
