@@ -5,8 +5,8 @@
 // at its place in the stream, whatever happens to the process. The body of a change is kept once,
 // however many endpoints wait for it, and goes when the last one has it.
 //
-// What waits for each subscription is counted in the file, by whatever changes it: two processes'
-// worth of memory could not agree on it.
+// What waits for each subscription is counted in the file, by whatever changes it: lanes and
+// endpoints, each with a count of its own, would not agree.
 //
 // Thread-safe. Errors: kFailedPrecondition, naming the file.
 #pragma once

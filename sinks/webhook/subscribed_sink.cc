@@ -134,7 +134,7 @@ absl::Status SubscribedSink::LoadBook() {
   edit_ = {};
   added_to_.clear();
   inside_ = false;
-  SyncEndpoints({});
+  SyncEndpoints();
   return absl::OkStatus();
 }
 
@@ -253,10 +253,10 @@ absl::Status SubscribedSink::Commit(const engine::Window& window) {
   std::optional<engine::StreamPoint> end;
   if (window.ends_at_commit) {
     end = window.end;
-    if (changed) EndOutdated();
+    if (changed) EndOutdated(edit_.forgotten);
   }
   PGFLOW_RETURN_IF_ERROR(outbox_->Commit(edit_, end, *store_));
-  const std::vector<int64_t> forgotten = std::exchange(edit_, {}).forgotten;
+  edit_ = {};
   inside_ = !window.ends_at_commit;
   if (inside_) return absl::OkStatus();
   written_ = window.end;
@@ -267,7 +267,7 @@ absl::Status SubscribedSink::Commit(const engine::Window& window) {
       if (found != endpoints_.end()) found->second->Wake();
     }
   }
-  if (changed) SyncEndpoints(forgotten);
+  if (changed) SyncEndpoints();
   added_to_.clear();
   return absl::OkStatus();
 }
@@ -281,43 +281,34 @@ engine::EndpointStatus SubscribedSink::StatusOf(const BookedSubscription& booked
   return status;
 }
 
-void SubscribedSink::EndOutdated() {
+void SubscribedSink::EndOutdated(const std::vector<int64_t>& forgotten) {
   std::vector<std::unique_ptr<Endpoint>> outdated;  // They end without the lock.
   base::MutexLock lock(&mutex_);
   for (auto at = endpoints_.begin(); at != endpoints_.end();) {
     const auto booked = book_.all().find(at->first);
     const bool stays = booked != book_.all().end() && booked->second.is_served() &&
-                       booked->second.stored.row == at->second->row();
+                       booked->second.stored.row == at->second->row() &&
+                       std::ranges::find(forgotten, at->first) == forgotten.end();
     if (!stays) outdated.push_back(std::move(at->second));
     at = stays ? std::next(at) : endpoints_.erase(at);
   }
 }
 
-void SubscribedSink::SyncEndpoints(const std::vector<int64_t>& forgotten) {
+void SubscribedSink::SyncEndpoints() {
   if (!delivers_) return;
-  std::map<int64_t, std::unique_ptr<Endpoint>> kept;
+  EndOutdated({});  // Before others begin for the same subscriptions.
   std::vector<engine::EndpointStatus> others;
-  std::map<int64_t, std::unique_ptr<Endpoint>> old;
   std::map<int64_t, std::string> ended;
-  {
-    base::MutexLock lock(&mutex_);
-    old = std::move(endpoints_);
-    endpoints_.clear();
-  }
-  for (const int64_t id : forgotten) old.erase(id);
   for (const auto& [id, booked] : book_.all()) {
     if (!booked.stored.error.empty()) ended[id] = booked.stored.error;
     if (!booked.is_served()) {
-      old.erase(id);
       others.push_back(StatusOf(booked));
       continue;
     }
-    auto found = old.find(id);
-    if (found != old.end() && found->second->row() == booked.stored.row) {
-      kept.emplace(id, std::move(found->second));
-      continue;
+    {
+      base::MutexLock lock(&mutex_);
+      if (endpoints_.contains(id)) continue;
     }
-    old.erase(id);  // It ends before another one begins.
     absl::StatusOr<std::unique_ptr<Endpoint>> made = Endpoint::Make(
         booked.stored, *booked.config, config_.subscriptions->when_refused, *outbox_);
     if (!made.ok()) {
@@ -328,10 +319,10 @@ void SubscribedSink::SyncEndpoints(const std::vector<int64_t>& forgotten) {
       continue;
     }
     (*made)->Start();
-    kept.emplace(id, *std::move(made));
+    base::MutexLock lock(&mutex_);
+    endpoints_.emplace(id, *std::move(made));
   }
   base::MutexLock lock(&mutex_);
-  endpoints_ = std::move(kept);
   ended_ = std::move(ended);
   others_ = std::move(others);
 }

@@ -67,10 +67,11 @@ class SubscribedSink final : public engine::Sink {
   absl::Status Take(engine::Batch& batch);
   absl::Status Put(const engine::Batch& batch, const engine::ChangeEvent& event, size_t index);
   absl::Status Commit(const engine::Window& window);
-  // Ends those whose row is another one now: what is put in from here on is not for them.
-  void EndOutdated();
-  // Starts and ends endpoints as the book says; what waited for the `forgotten` is gone.
-  void SyncEndpoints(const std::vector<int64_t>& forgotten);
+  // Ends those whose row is another one now, and those that lose what waits for them: what is put
+  // in from here on is not for them.
+  void EndOutdated(const std::vector<int64_t>& forgotten);
+  // Starts and ends endpoints as the book says.
+  void SyncEndpoints();
   engine::EndpointStatus StatusOf(const BookedSubscription& booked) const;
 
   const WebhookConfig config_;
