@@ -1,6 +1,5 @@
 #include "sinks/postgres/expected_targets.h"
 
-#include <algorithm>
 #include <utility>
 
 #include <absl/time/clock.h>

@@ -67,9 +67,8 @@ absl::Status CreatePlannedTables(TargetChange& first, TargetChange* second,
   }
   absl::Status made;
   {
-    const std::jthread other([&](const std::stop_token&) {
-      SchemaWriter(*second, definition, stop).CreateTables(theirs).IgnoreError();
-    });
+    const std::jthread other(
+        [&] { SchemaWriter(*second, definition, stop).CreateTables(theirs).IgnoreError(); });
     made = writer.CreateTables(mine);
   }
   // The last look is the one that counts.
