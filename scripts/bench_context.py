@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -68,7 +69,7 @@ class Run:
             if pid:
                 break
             if time.monotonic() > deadline:
-                self._process.kill()  # Shows as exit code -9.
+                self._signal(signal.SIGKILL)  # Shows as exit code -9.
             time.sleep(0.002)
         self.wall_s = time.monotonic() - self.started
         self.cpu_s = usage.ru_utime + usage.ru_stime
@@ -84,13 +85,17 @@ class Run:
 
     def stop(self):
         """Ends it the way a user would: Ctrl-C, and a second one when it does not go."""
-        self._process.send_signal(2)
+        self._signal(signal.SIGINT)
         return self.wait(timeout_s=30)
 
     def kill(self):
         if self._process.returncode is None:
-            self._process.kill()
+            self._signal(signal.SIGKILL)
             self.wait()
+
+    def _signal(self, number):
+        """Popen's own way reaps a process that has ended, and leaves nothing to wait for."""
+        os.kill(self._process.pid, number)
 
     def tail(self, lines=30):
         with open(self.log_path, errors="replace") as log:
