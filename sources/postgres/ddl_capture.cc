@@ -186,6 +186,16 @@ absl::Status UpdateCapture(Connection& connection, const CapturedPipeline& pipel
   return RunScript(connection, RegisterSql(connection, pipeline, "refresh_publications"), stop);
 }
 
+absl::StatusOr<bool> MissesChosenTables(Connection& connection, const CapturedPipeline& pipeline,
+                                        const std::stop_token& stop) {
+  return Ask(connection,
+             fmt::format("SELECT EXISTS (SELECT FROM pgflow.chosen(ARRAY(SELECT object FROM "
+                         "pgflow.object_state WHERE class = 'pg_class'::regclass "
+                         "AND NOT {0} = ANY (publications))) c WHERE c.of_publication = {0})",
+                         connection.QuoteLiteral(pipeline.publication)),
+             stop);
+}
+
 absl::StatusOr<std::string> ReadCaptureSecret(Connection& connection, const std::stop_token& stop) {
   PGFLOW_ASSIGN_OR_RETURN(const Result row,
                           connection.Execute("SELECT secret FROM pgflow.capture_secret", stop));

@@ -48,6 +48,10 @@ absl::StatusOr<bool> InstallCapture(postgres::Connection& connection,
 // Tells a capture that is there which tables the pipeline has now.
 absl::Status UpdateCapture(postgres::Connection& connection, const CapturedPipeline& pipeline,
                            const std::stop_token& stop);
+// Whether a table that the pipeline chooses is not in its publication, as far as the capture knows.
+absl::StatusOr<bool> MissesChosenTables(postgres::Connection& connection,
+                                        const CapturedPipeline& pipeline,
+                                        const std::stop_token& stop);
 // What its messages begin with.
 absl::StatusOr<std::string> ReadCaptureSecret(postgres::Connection& connection,
                                               const std::stop_token& stop);

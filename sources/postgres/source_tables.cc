@@ -242,6 +242,9 @@ absl::Status PostgresSource::PrepareCapture(Connection& connection,
     }
     return absl::OkStatus();
   }
+  // One that was made while the publication was there and the capture was not.
+  PGFLOW_ASSIGN_OR_RETURN(const bool missing, MissesChosenTables(connection, pipeline, stop));
+  if (!missing) return absl::OkStatus();
   PGFLOW_RETURN_IF_ERROR(PreparePublication(connection, true, false, stop));
   return UpdateCapture(connection, pipeline, stop);
 }

@@ -27,3 +27,28 @@ COMMENT ON TABLE guarded IS NULL;
 ALTER TABLE guarded OWNER TO pg_monitor;
 --- change
 INSERT INTO guarded VALUES (1, 'x');
+--- change
+-- Commands that stand alone: which tables they are about is read off their text, or looked for.
+CREATE TABLE "Spoken" (id int PRIMARY KEY, told text);
+CREATE TABLE plain (id int PRIMARY KEY, told text);
+CREATE SCHEMA other;
+CREATE TABLE other.plain (id int PRIMARY KEY);
+--- change
+GRANT SELECT ON plain, other.plain TO pg_monitor
+--- change
+grant update on table public . plain to pg_monitor with grant option
+--- change
+GRANT INSERT ON "Spoken" TO pg_monitor
+--- change
+GRANT SELECT (told), UPDATE (id, told) ON PLAIN TO pg_read_all_stats;
+--- change
+-- Takes what was granted on columns, too, and changes nothing of the table's own rights.
+REVOKE SELECT ON plain FROM pg_read_all_stats
+--- change
+GRANT USAGE ON SEQUENCE numbers TO pg_read_all_stats
+--- change
+DO $$ BEGIN EXECUTE 'GRANT DELETE ON plain TO pg_monitor'; END $$
+--- change
+REVOKE UPDATE ON ALL TABLES IN SCHEMA public FROM pg_read_all_stats
+--- change
+REVOKE ALL ON plain, "Spoken" FROM pg_monitor CASCADE
