@@ -1,6 +1,7 @@
 #include "schemas/catalog.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -8,6 +9,7 @@
 #include "postgres/types/ask_again.h"
 #include "schemas/catalog_columns.h"
 #include "schemas/catalog_types.h"
+#include "schemas/needed_objects.h"
 
 namespace pgflow::schemas {
 namespace {
@@ -457,10 +459,20 @@ absl::StatusOr<Catalog> ReadInTransaction(Connection& connection, const TableFil
   PGFLOW_RETURN_IF_ERROR(ReadKeys(connection, oid_list, depth, parts, stop));
   PGFLOW_RETURN_IF_ERROR(FindHiddenIdentities(connection, oid_list, parts, stop));
 
-  PGFLOW_ASSIGN_OR_RETURN(const std::vector<Oid> type_oids,
-                          ReadUsedTypes(connection, oid_list, stop));
-  PGFLOW_ASSIGN_OR_RETURN(CatalogTypes types, CatalogTypes::Read(connection, type_oids, stop));
-  for (const Oid type : type_oids) types.Define(type, catalog.definition.types, catalog.problems);
+  PGFLOW_ASSIGN_OR_RETURN(std::vector<Oid> type_oids, ReadUsedTypes(connection, oid_list, stop));
+  std::optional<NeededObjects> needed;
+  if (depth >= CatalogDepth::kDefinitions) {
+    PGFLOW_ASSIGN_OR_RETURN(needed, NeededObjects::Read(connection, oids, stop));
+    const std::vector<Oid> more = needed->Types();
+    type_oids.insert(type_oids.end(), more.begin(), more.end());
+  }
+  PGFLOW_ASSIGN_OR_RETURN(const CatalogTypes types,
+                          CatalogTypes::Read(connection, type_oids, stop));
+  if (needed.has_value()) {
+    std::map<Oid, TableName> chosen_names;
+    for (const Relation* relation : chosen) chosen_names.emplace(relation->oid, relation->name);
+    needed->Define(types, chosen_names, catalog.definition, catalog.problems);
+  }
 
   std::ranges::sort(chosen, [&](const Relation* a, const Relation* b) {
     return std::pair(DepthOf(relations, *a), a->name) < std::pair(DepthOf(relations, *b), b->name);

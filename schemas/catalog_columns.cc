@@ -40,6 +40,38 @@ bool IsPublished(const PublishedParts& parts, Oid table, const ColumnDefinition&
   return std::ranges::binary_search(part->second.columns, column.attribute_number);
 }
 
+// The sequences of identity columns, and those in defaults.
+constexpr std::string_view kSequencesQuery =
+    "WITH of_column(relation, number, sequence) AS ("
+    "SELECT d.refobjid, d.refobjsubid, d.objid FROM pg_depend d WHERE d.classid = "
+    "'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'i' "
+    "AND d.refobjsubid > 0 AND d.refobjid = ANY ('{0}'::oid[]) "
+    "UNION ALL SELECT a.adrelid, a.adnum, d.refobjid FROM pg_attrdef a JOIN pg_depend d "
+    "ON d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid "
+    "AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> a.adrelid "
+    "WHERE a.adrelid = ANY ('{0}'::oid[])) "
+    "SELECT o.relation, o.number, format_type(s.seqtypid, NULL), format('INCREMENT BY %s MINVALUE "
+    "%s MAXVALUE %s START WITH %s CACHE %s%s', s.seqincrement, s.seqmin, s.seqmax, s.seqstart, "
+    "s.seqcache, CASE WHEN s.seqcycle THEN ' CYCLE' END) "
+    "FROM of_column o JOIN pg_sequence s ON s.seqrelid = o.sequence";
+
+absl::Status ReadSequences(Connection& connection, const std::string& oids,
+                           std::map<Oid, TableParts>& tables, const std::stop_token& stop) {
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result rows,
+      connection.Execute(fmt::format(fmt::runtime(kSequencesQuery), oids), stop));
+  for (int row = 0; row < rows.row_count(); ++row) {
+    std::vector<ColumnDefinition>& columns =
+        tables.at(static_cast<Oid>(rows.integer(row, 0))).definition.columns;
+    const auto column = std::ranges::find(columns, static_cast<int16_t>(rows.integer(row, 1)),
+                                          &ColumnDefinition::attribute_number);
+    if (column == columns.end()) continue;
+    column->sequence_type = rows.text(row, 2);
+    column->sequence_sql = rows.text(row, 3);
+  }
+  return absl::OkStatus();
+}
+
 // Only when the whole key is published: a part of it names no row.
 void MarkPrimaryKey(TableParts& table) {
   if (!table.definition.primary_key.has_value()) return;
@@ -130,7 +162,7 @@ absl::Status ReadColumns(Connection& connection, const std::string& oids, Catalo
     }
     table.definition.columns.push_back(std::move(definition));
   }
-  return absl::OkStatus();
+  return whole ? ReadSequences(connection, oids, tables, stop) : absl::OkStatus();
 }
 
 absl::Status ReadKeys(Connection& connection, const std::string& oids, CatalogDepth depth,

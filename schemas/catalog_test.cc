@@ -171,10 +171,10 @@ TEST_F(CatalogTest, DefinesTypesInOrderAndFindsWhatBinaryCannotCarry) {
   EXPECT_EQ(columns[3].wire_type, 0U);
   EXPECT_EQ(catalog.tables[1].schema->columns[0].wire_type, 1009U);
 
-  ASSERT_EQ(catalog.definition.types.size(), 5);
+  ASSERT_EQ(catalog.definition.objects.size(), 5);
   // The statements build the same types again.
   Run("CREATE SCHEMA again");
-  for (const TypeDefinition& type : catalog.definition.types) {
+  for (const ObjectDefinition& type : catalog.definition.objects) {
     std::string sql = type.create_sql;
     for (size_t at = 0; (at = sql.find("public", at)) != std::string::npos;) {
       sql.replace(at, 6, "again");

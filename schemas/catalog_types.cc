@@ -85,13 +85,10 @@ absl::Status CatalogTypes::ReadEntries(Connection& connection, std::span<const O
               "FROM pg_proc p WHERE p.oid = t.typsend), false), "
               "coalesce((SELECT c.relkind <> 'c' FROM pg_class c WHERE c.oid = t.typrelid), "
               "false), "
-              "e.extname, en.nspname "
+              "EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_type'::regclass "
+              "AND d.objid = t.oid AND d.deptype = 'e') "
               "FROM used u JOIN pg_type t ON t.oid = u.oid "
-              "JOIN pg_namespace n ON n.oid = t.typnamespace "
-              "LEFT JOIN pg_depend d ON d.classid = 'pg_type'::regclass AND d.objid = t.oid "
-              "AND d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass "
-              "LEFT JOIN pg_extension e ON e.oid = d.refobjid "
-              "LEFT JOIN pg_namespace en ON en.oid = e.extnamespace",
+              "JOIN pg_namespace n ON n.oid = t.typnamespace",
               OidArray(roots), multirange_part, subtype),
           stop));
   for (int row = 0; row < rows.row_count(); ++row) {
@@ -106,8 +103,7 @@ absl::Status CatalogTypes::ReadEntries(Connection& connection, std::span<const O
     entry.has_binary = rows.boolean(row, 9);
     entry.sent_as_text = rows.boolean(row, 10);
     entry.row_of_table = rows.boolean(row, 11);
-    entry.extension = rows.text(row, 12);
-    entry.extension_schema = rows.text(row, 13);
+    entry.of_extension = rows.boolean(row, 12);
   }
   return absl::OkStatus();
 }
@@ -143,7 +139,12 @@ absl::Status CatalogTypes::ReadFields(Connection& connection, std::stop_token st
       const Result rows,
       connection.Execute(
           fmt::format("SELECT t.oid, a.attname, a.atttypid, format_type(a.atttypid, a.atttypmod) "
+                      "|| CASE WHEN a.attcollation <> b.typcollation THEN (SELECT "
+                      "format(' COLLATE %I.%I', n.nspname, k.collname) FROM pg_collation k "
+                      "JOIN pg_namespace n ON n.oid = k.collnamespace "
+                      "WHERE k.oid = a.attcollation) ELSE '' END "
                       "FROM pg_type t JOIN pg_attribute a ON a.attrelid = t.typrelid "
+                      "JOIN pg_type b ON b.oid = a.atttypid "
                       "WHERE t.oid = ANY ('{}'::oid[]) AND a.attnum > 0 AND NOT a.attisdropped "
                       "ORDER BY t.oid, a.attnum",
                       oids),
@@ -174,7 +175,7 @@ absl::Status CatalogTypes::ReadDomains(Connection& connection, std::stop_token s
                       "FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace "
                       "JOIN pg_type b ON b.oid = t.typbasetype "
                       "WHERE c.oid = t.typcollation AND t.typcollation <> b.typcollation), '') "
-                      "|| coalesce(' DEFAULT ' || t.typdefault, '') "
+                      "|| coalesce(' DEFAULT ' || pg_get_expr(t.typdefaultbin, 0), '') "
                       "|| CASE WHEN t.typnotnull THEN ' NOT NULL' ELSE '' END "
                       "|| coalesce((SELECT string_agg(format(' CONSTRAINT %I %s', k.conname, "
                       "pg_get_constraintdef(k.oid)), '' ORDER BY k.conname) FROM pg_constraint k "
@@ -289,34 +290,29 @@ TypeFacts CatalogTypes::FactsOf(Oid type) const {
   return facts;
 }
 
-void CatalogTypes::Define(Oid type, std::vector<TypeDefinition>& definitions,
-                          std::vector<CatalogProblem>& problems) {
-  if (type < postgres::kFirstUserOid || !defined_.insert(type).second) return;
+std::optional<ObjectDefinition> CatalogTypes::Definition(
+    Oid type, std::vector<CatalogProblem>& problems) const {
   const Entry* entry = Find(type);
-  if (entry == nullptr) return;
-  if (!entry->extension.empty()) {
-    definitions.push_back(
-        {entry->name,
-         fmt::format("CREATE EXTENSION IF NOT EXISTS {} WITH SCHEMA {}",
-                     QuoteIdentifier(entry->extension), QuoteIdentifier(entry->extension_schema))});
-    return;
+  // Postgres makes an array type, a multirange type and a row type together with what they are of.
+  if (entry == nullptr || type < postgres::kFirstUserOid || entry->of_extension ||
+      entry->element != 0 || entry->kind == 'm' || entry->row_of_table) {
+    return std::nullopt;
   }
-  for (const Oid part : PartsOf(*entry)) Define(part, definitions, problems);
-  // Postgres makes an array type, and a multirange type, together with what they are made of.
-  if (entry->element != 0 || entry->kind == 'm') return;
-  if (entry->kind == 'b' || entry->kind == 'p' || entry->row_of_table) {
+  if (entry->kind == 'b' || entry->kind == 'p') {
     problems.push_back(
         {.fatal = false,
          .subject = fmt::format("type {}", entry->formatted),
-         .text = entry->row_of_table ? "it is the row type of a table and cannot be created alone"
-                                     : "it is a base type that no extension owns",
+         .text = "it is a base type that no extension owns",
          .remedy = "create it on the target before the first run, or set create_schema: false"});
-    return;
+    return std::nullopt;
   }
   const std::string name = QuoteTable(entry->name);
-  definitions.push_back(
-      {entry->name, fmt::format("CREATE {} {} {}", entry->kind == 'd' ? "DOMAIN" : "TYPE", name,
-                                entry->detail_sql)});
+  return ObjectDefinition{
+      .kind = "type",
+      .name = entry->name,
+      .exists_sql = fmt::format("SELECT to_regtype({}) IS NOT NULL", QuoteLiteral(name)),
+      .create_sql = fmt::format("CREATE {} {} {}", entry->kind == 'd' ? "DOMAIN" : "TYPE", name,
+                                entry->detail_sql)};
 }
 
 absl::StatusOr<TypeFactsByOid> ReadTypeFacts(Connection& connection, std::span<const Oid> types,

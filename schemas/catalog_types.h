@@ -3,7 +3,7 @@
 #pragma once
 
 #include <map>
-#include <set>
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -25,10 +25,10 @@ class CatalogTypes {
                                            std::stop_token stop);
 
   TypeFacts FactsOf(postgres::Oid type) const;
-  // CREATE statements for `type` and what it needs, appended in order, each once. A type that
-  // cannot be created that way is named in `problems`.
-  void Define(postgres::Oid type, std::vector<TypeDefinition>& definitions,
-              std::vector<CatalogProblem>& problems);
+  // How `type` is created, when what it is made of is there; none for one that comes with another.
+  // A type that cannot be created is named in `problems`.
+  std::optional<ObjectDefinition> Definition(postgres::Oid type,
+                                             std::vector<CatalogProblem>& problems) const;
 
  private:
   struct Field {
@@ -47,8 +47,7 @@ class CatalogTypes {
     bool has_binary = true;
     bool sent_as_text = false;  // Its send function writes the text itself.
     bool row_of_table = false;  // A composite type that a table made.
-    std::string extension;
-    std::string extension_schema;
+    bool of_extension = false;
     std::string detail_sql;     // What stands behind CREATE TYPE / DOMAIN name.
     std::vector<Field> fields;  // Of a composite type.
   };
@@ -66,7 +65,6 @@ class CatalogTypes {
   std::vector<postgres::Oid> PartsOf(const Entry& entry) const;
 
   std::map<postgres::Oid, Entry> entries_;
-  std::set<postgres::Oid> defined_;
 };
 
 // `{1,2,3}`: an oid[] literal.

@@ -1,4 +1,4 @@
-// TableDefinition, TypeDefinition: what a target needs to create a table like the source's.
+// TableDefinition, ObjectDefinition: what a target needs to create a table like the source's.
 // Read from the source's catalog; plain values.
 #pragma once
 
@@ -21,12 +21,27 @@ struct ColumnDefinition {
   std::string default_sql;  // pg_get_expr; empty: none. Also the expression of a generated column.
   char identity = '\0';     // 'a' ALWAYS, 'd' BY DEFAULT, '\0' none (pg_attribute.attidentity).
   char generated = '\0';    // 's' STORED, 'v' VIRTUAL, '\0' none.
+  // Of the sequence of an identity column, or of the one that its default takes numbers from: its
+  // type, and "INCREMENT BY 2 MINVALUE ...". Empty: there is none.
+  std::string sequence_type{};
+  std::string sequence_sql{};
 };
 
-// A type that tables use and that does not come with Postgres.
-struct TypeDefinition {
-  TableName name;
-  std::string create_sql;  // CREATE TYPE / CREATE DOMAIN ..., complete, schema-qualified.
+// What tables refer to and Postgres does not bring: a type, function, collation, extension, or the
+// table of a row type.
+struct ObjectDefinition {
+  std::string kind;        // "type", "function", ...
+  TableName name;          // Without schema for an extension.
+  std::string exists_sql;  // A query that says whether it is there.
+  std::string create_sql;  // Complete, schema-qualified.
+  // Why it could do more than it should where it runs as whoever writes to the tables; empty: it
+  // belongs to a superuser, or is no program.
+  std::string risk{};
+
+  // "function shop.twice".
+  std::string Subject() const {
+    return kind + " " + (name.schema.empty() ? name.name : name.ToString());
+  }
 };
 
 struct PrimaryKey {
@@ -49,10 +64,18 @@ struct TableDefinition {
   std::string identity_index_sql;
 };
 
-// Everything that the chosen tables need, in the order of creation.
+// What can only be created when some chosen table is there, because it uses its row type: an
+// object, or another chosen table.
+struct LateDefinition {
+  std::optional<ObjectDefinition> object{};
+  TableName table{};  // Otherwise.
+};
+
+// Everything that the chosen tables need.
 struct DatabaseDefinition {
-  std::vector<TypeDefinition> types;
-  std::vector<TableDefinition> tables;  // Parents before partitions.
+  std::vector<ObjectDefinition> objects;  // In the order of creation, before all tables.
+  std::vector<TableDefinition> tables;    // Parents before partitions.
+  std::vector<LateDefinition> late;       // In the order of creation, behind all other tables.
 };
 
 }  // namespace pgflow::schemas

@@ -20,9 +20,19 @@ std::string ColumnSql(const PlannedColumn& column) {
   } else if (definition->identity != '\0') {
     sql += fmt::format(" GENERATED {} AS IDENTITY",
                        definition->identity == 'a' ? "ALWAYS" : "BY DEFAULT");
+    if (!definition->sequence_sql.empty()) sql += fmt::format(" ({})", definition->sequence_sql);
   }
   if (definition->not_null) sql += " NOT NULL";
   return sql;
+}
+
+std::vector<PlannedColumn> ColumnsOf(const schemas::TableDefinition& definition) {
+  std::vector<PlannedColumn> columns;
+  columns.reserve(definition.columns.size());
+  for (const ColumnDefinition& column : definition.columns) {
+    columns.push_back({column.name, column.type_sql, &column});
+  }
+  return columns;
 }
 
 }  // namespace
@@ -57,18 +67,14 @@ PlannedTable::PlannedTable(const engine::TablePlan& plan)
   }
   if (!is_unchanged_) return;
   // Expressions name the source's columns: they can only be kept where those are all there.
-  for (const ColumnDefinition& definition : definition_->columns) {
-    if (definition.generated == '\0') continue;
-    columns_.push_back({definition.name, definition.type_sql, &definition});
-  }
+  columns_ = ColumnsOf(*definition_);
 }
 
 PlannedTable::PlannedTable(const schemas::TableDefinition& definition)
-    : name_(definition.table), definition_(&definition), is_unchanged_(true) {
-  for (const ColumnDefinition& column : definition.columns) {
-    columns_.push_back({column.name, column.type_sql, &column});
-  }
-}
+    : name_(definition.table),
+      definition_(&definition),
+      columns_(ColumnsOf(definition)),
+      is_unchanged_(true) {}
 
 const PlannedColumn* PlannedTable::Find(int16_t attribute_number) const {
   for (const PlannedColumn& column : columns_) {

@@ -2,6 +2,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/status.h"
 #include "sinks/postgres/snapshot_target.h"
@@ -28,6 +29,7 @@ class Preflight {
     PGFLOW_RETURN_IF_ERROR(CheckCheckpointSchema());
     if (config_.create_schema && !(definition.tables.empty() && tables.empty())) {
       PGFLOW_RETURN_IF_ERROR(CheckCreate());
+      PGFLOW_RETURN_IF_ERROR(CheckPrograms(definition));
     }
     for (const TablePlan& plan : tables) PGFLOW_RETURN_IF_ERROR(CheckTable(plan));
     return absl::OkStatus();
@@ -137,6 +139,29 @@ class Preflight {
           fmt::format("GRANT CREATE ON DATABASE {} TO {}",
                       schemas::QuoteIdentifier(answer.at(0, 1)),
                       schemas::QuoteIdentifier(answer.at(0, 2))));
+    }
+    return absl::OkStatus();
+  }
+
+  // Functions that create_schema leaves out.
+  absl::Status CheckPrograms(const schemas::DatabaseDefinition& definition) {
+    if (config_.ddl_trusts_source) return absl::OkStatus();
+    std::vector<const schemas::ObjectDefinition*> risky;
+    for (const schemas::ObjectDefinition& object : definition.objects) risky.push_back(&object);
+    for (const schemas::LateDefinition& late : definition.late) {
+      if (late.object.has_value()) risky.push_back(&*late.object);
+    }
+    std::erase_if(risky, [](const auto* object) { return object->risk.empty(); });
+    for (const schemas::ObjectDefinition* object : risky) {
+      // NULL or an error of to_regprocedure: a type that its arguments need is not there yet.
+      const absl::StatusOr<postgres::Result> there = Ask(object->exists_sql);
+      if (!session_.connection->healthy()) return there.status();
+      if (there.ok() && there->boolean(0, 0)) continue;
+      Add(Severity::kWarning, object->Subject(),
+          fmt::format("will not be created: {}, and here it would run with the rights of whoever "
+                      "writes to the tables that use it",
+                      object->risk),
+          "create it on the target yourself, or set ddl_trusts_source: true");
     }
     return absl::OkStatus();
   }

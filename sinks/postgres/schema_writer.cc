@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <utility>
@@ -68,13 +69,41 @@ absl::Status SchemaWriter::CreateNamespace(const std::string& name) {
   return Run("CREATE SCHEMA IF NOT EXISTS " + QuoteIdentifier(name), "schema " + name);
 }
 
-absl::Status SchemaWriter::CreateTypes() {
-  for (const schemas::TypeDefinition& type : definition_.types) {
-    PGFLOW_RETURN_IF_ERROR(CreateNamespace(type.name.schema));
-    PGFLOW_ASSIGN_OR_RETURN(const bool exists,
-                            Ask(fmt::format("SELECT to_regtype({}) IS NOT NULL",
-                                            connection_.QuoteLiteral(QuoteTable(type.name)))));
-    if (!exists) PGFLOW_RETURN_IF_ERROR(Run(type.create_sql, "type " + type.name.ToString()));
+absl::Status SchemaWriter::CreateObjects() {
+  for (const schemas::ObjectDefinition& object : definition_.objects) {
+    PGFLOW_RETURN_IF_ERROR(CreateObject(object));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SchemaWriter::CreateObject(const schemas::ObjectDefinition& object) {
+  const std::string subject = object.Subject();
+  PGFLOW_ASSIGN_OR_RETURN(const bool exists, Ask(object.exists_sql));
+  if (exists) return absl::OkStatus();
+  if (!object.risk.empty() && trust_ == ProgramTrust::kSuperusers) {
+    base::LogWarning(
+        "{} is left out: {}, and here it would run with the rights of whoever writes to the tables "
+        "that use it; create it yourself, or set ddl_trusts_source: true",
+        subject, object.risk);
+    return absl::OkStatus();
+  }
+  if (!object.name.schema.empty()) PGFLOW_RETURN_IF_ERROR(CreateNamespace(object.name.schema));
+  PGFLOW_RETURN_IF_ERROR(Run(object.create_sql, subject));
+  base::LogInfo("created {}", subject);
+  return absl::OkStatus();
+}
+
+absl::Status SchemaWriter::CreateLate(std::span<const engine::TablePlan> plans) {
+  for (const schemas::LateDefinition& late : definition_.late) {
+    if (late.object.has_value()) {
+      PGFLOW_RETURN_IF_ERROR(CreateObject(*late.object));
+      continue;
+    }
+    std::vector<engine::TablePlan> some;
+    std::ranges::copy_if(plans, std::back_inserter(some), [&](const engine::TablePlan& plan) {
+      return plan.source_table == late.table;
+    });
+    PGFLOW_RETURN_IF_ERROR(CreateTables(some));
   }
   return absl::OkStatus();
 }
@@ -86,16 +115,12 @@ absl::Status SchemaWriter::CreateSchemas(std::span<const engine::TablePlan> plan
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<PlannedTable>> SchemaWriter::Missing(
-    std::span<const engine::TablePlan> plans) {
+std::vector<PlannedTable> SchemaWriter::WithParents(
+    std::span<const engine::TablePlan> plans) const {
   std::vector<PlannedTable> tables;
   std::set<TableName> named;  // Routes may bring several tables into one.
-  std::string names;
   const auto add = [&](PlannedTable table) {
-    if (!named.insert(table.name()).second) return;
-    names += fmt::format("{}({}, {})", names.empty() ? "" : ", ", tables.size(),
-                         connection_.QuoteLiteral(QuoteTable(table.name())));
-    tables.push_back(std::move(table));
+    if (named.insert(table.name()).second) tables.push_back(std::move(table));
   };
   for (const engine::TablePlan& plan : plans) {
     PlannedTable table(plan);
@@ -109,8 +134,17 @@ absl::StatusOr<std::vector<PlannedTable>> SchemaWriter::Missing(
     for (const TableDefinition* parent : parents) add(PlannedTable(*parent));
     add(std::move(table));
   }
+  return tables;
+}
+
+absl::StatusOr<std::vector<PlannedTable>> SchemaWriter::Missing(std::vector<PlannedTable> tables) {
   std::vector<PlannedTable> missing;
   if (tables.empty()) return missing;
+  std::string names;
+  for (size_t i = 0; i < tables.size(); ++i) {
+    names += fmt::format("{}({}, {})", i == 0 ? "" : ", ", i,
+                         connection_.QuoteLiteral(QuoteTable(tables[i].name())));
+  }
   PGFLOW_ASSIGN_OR_RETURN(
       const postgres::Result found,
       connection_.Execute(
@@ -124,8 +158,36 @@ absl::StatusOr<std::vector<PlannedTable>> SchemaWriter::Missing(
   return missing;
 }
 
+absl::Status SchemaWriter::CreateEmptyTrees(std::span<const engine::TablePlan> plans) {
+  std::set<TableName> with_rows;
+  for (const engine::TablePlan& plan : plans) {
+    if (plan.schema->table != plan.source_table) return absl::OkStatus();
+  }
+  for (const TableDefinition& table : definition_.tables) {
+    if (table.partitioned) continue;
+    for (const TableDefinition* at = &table; at != nullptr && at->parent.has_value();) {
+      at = with_rows.insert(*at->parent).second ? Find(*at->parent) : nullptr;
+    }
+  }
+  std::vector<PlannedTable> trees;
+  for (const TableDefinition& table : definition_.tables) {
+    if (table.partitioned && !with_rows.contains(table.table)) trees.emplace_back(table);
+  }
+  PGFLOW_ASSIGN_OR_RETURN(const std::vector<PlannedTable> missing, Missing(std::move(trees)));
+  for (const PlannedTable& table : missing) {
+    PGFLOW_RETURN_IF_ERROR(CreateNamespace(table.name().schema));
+    PGFLOW_RETURN_IF_ERROR(Create(table));
+    if (const std::string key_sql = table.PrimaryKeySql();
+        !key_sql.empty() && !table.is_partition()) {
+      PGFLOW_RETURN_IF_ERROR(Run(key_sql, "table " + table.name().ToString()));
+    }
+    base::LogInfo("created table {}", table.name().ToString());
+  }
+  return absl::OkStatus();
+}
+
 absl::Status SchemaWriter::CreateTables(std::span<const engine::TablePlan> plans) {
-  PGFLOW_ASSIGN_OR_RETURN(const std::vector<PlannedTable> missing, Missing(plans));
+  PGFLOW_ASSIGN_OR_RETURN(const std::vector<PlannedTable> missing, Missing(WithParents(plans)));
   std::set<std::string> schemas;
   for (const PlannedTable& table : missing) schemas.insert(table.name().schema);
   for (const std::string& schema : schemas) PGFLOW_RETURN_IF_ERROR(CreateNamespace(schema));
@@ -195,10 +257,9 @@ std::string SchemaWriter::DefaultsSql(const PlannedTable& table,
                             column.definition->default_sql);
     const std::optional<std::string> sequence = SequenceOf(column.definition->default_sql);
     if (!sequence.has_value()) continue;
-    const std::string& type = column.type_sql;
-    const bool small = type == "integer" || type == "smallint";
-    sequences += fmt::format("CREATE SEQUENCE IF NOT EXISTS {} AS {};", *sequence,
-                             small ? type : std::string("bigint"));
+    const std::string& type = column.definition->sequence_type;
+    sequences += fmt::format("CREATE SEQUENCE IF NOT EXISTS {}{} {};", *sequence,
+                             type.empty() ? "" : " AS " + type, column.definition->sequence_sql);
     owners += fmt::format("ALTER SEQUENCE {} OWNED BY {}.{};", *sequence, quoted, name);
   }
   if (defaults.empty()) return "";

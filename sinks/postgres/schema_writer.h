@@ -18,21 +18,31 @@
 
 namespace pgflow::sinks {
 
+// Whose functions are created: they run with the rights of whoever writes to the tables.
+enum class ProgramTrust { kSuperusers, kEverybody };
+
 // Short-lived, as `change` is.
 class SchemaWriter {
  public:
   SchemaWriter(TargetChange& change, const schemas::DatabaseDefinition& definition,
-               std::stop_token stop)
+               std::stop_token stop, ProgramTrust trust = ProgramTrust::kSuperusers)
       : change_(change),
         connection_(change.connection()),
         definition_(definition),
+        trust_(trust),
         stop_(std::move(stop)) {}
 
-  absl::Status CreateTypes();
+  // What tables need and what needs no table.
+  absl::Status CreateObjects();
+  // What needs a table, among it some of the tables of `plans`.
+  absl::Status CreateLate(std::span<const engine::TablePlan> plans);
   // Those that the tables are in.
   absl::Status CreateSchemas(std::span<const engine::TablePlan> plans);
   // With schemas, sequences and partitioned parents; without keys, which FinishTable adds.
   absl::Status CreateTables(std::span<const engine::TablePlan> plans);
+  // Partitioned tables that have no partition with rows, and so no plan, with their keys; not where
+  // any of `plans` has another name than at the source: nobody knows what theirs would be.
+  absl::Status CreateEmptyTrees(std::span<const engine::TablePlan> plans);
   absl::Status DropTable(const schemas::TableName& table);
   // Primary key, identity index, statistics; the parents' primary key behind the last partition.
   absl::Status FinishTable(const engine::TablePlan& plan);
@@ -43,8 +53,11 @@ class SchemaWriter {
   absl::Status Run(const std::string& sql, const std::string& object);
   absl::Status Execute(const std::string& sql, const std::string& object);
   absl::Status CreateNamespace(const std::string& name);
-  // Those that the target lacks, parents before their partitions.
-  absl::StatusOr<std::vector<PlannedTable>> Missing(std::span<const engine::TablePlan> plans);
+  absl::Status CreateObject(const schemas::ObjectDefinition& object);
+  // Parents before their partitions.
+  std::vector<PlannedTable> WithParents(std::span<const engine::TablePlan> plans) const;
+  // Those that the target lacks.
+  absl::StatusOr<std::vector<PlannedTable>> Missing(std::vector<PlannedTable> tables);
   // One table, which does without a default that the target refuses.
   absl::Status Create(const PlannedTable& table);
   absl::Status TryDefault(const PlannedTable& table, const PlannedColumn& column,
@@ -62,6 +75,7 @@ class SchemaWriter {
   TargetChange& change_;
   postgres::Connection& connection_;
   const schemas::DatabaseDefinition& definition_;
+  const ProgramTrust trust_;
   std::stop_token stop_;
 };
 

@@ -23,7 +23,9 @@ config::ConfigSpec<PostgresSinkConfig> PostgresSinkSpec() {
       .Required()
       .Example("${TARGET_URL}");
   spec.Field("create_schema", &PostgresSinkConfig::create_schema,
-             "Create schemas, types, tables and primary keys that the target lacks.");
+             "Create the chosen tables that the target lacks, with their primary keys, and what "
+             "their columns "
+             "need: schemas, extensions, types, collations, functions, row types of other tables.");
   spec.Field("on_existing_rows", &PostgresSinkConfig::on_existing_rows,
              "What to do at the first snapshot when a target table holds rows already.")
       .Choice({{"refuse", ExistingRows::kRefuse},

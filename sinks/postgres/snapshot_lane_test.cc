@@ -298,7 +298,10 @@ TEST_F(SnapshotLaneTest, CreatesTables) {
   config_.create_schema = true;
   Start();
   schemas::DatabaseDefinition definition;
-  definition.types.push_back({{"shop", "mood"}, "CREATE TYPE shop.mood AS ENUM ('sad', 'glad')"});
+  definition.objects.push_back({.kind = "type",
+                                .name = {"shop", "mood"},
+                                .exists_sql = "SELECT to_regtype('shop.mood') IS NOT NULL",
+                                .create_sql = "CREATE TYPE shop.mood AS ENUM ('sad', 'glad')"});
   schemas::TableDefinition table;
   table.table = {"shop", "Things"};
   table.columns = {Column(1, "id", "integer"), Column(3, "m", "shop.mood"),

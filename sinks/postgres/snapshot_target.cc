@@ -45,6 +45,10 @@ bool SameColumns(const PlannedTable& planned, const TargetTable& target) {
   return true;
 }
 
+ProgramTrust TrustOf(const PostgresSinkConfig& config) {
+  return config.ddl_trusts_source ? ProgramTrust::kEverybody : ProgramTrust::kSuperusers;
+}
+
 }  // namespace
 
 std::vector<TableProblem> ComparePlan(const TablePlan& plan, const TargetTable& target,
@@ -111,7 +115,8 @@ absl::StatusOr<std::vector<TargetTablePtr>> TablesWithRows(postgres::Connection&
 absl::Status SnapshotTarget::Prepare(std::span<const TablePlan> fresh,
                                      std::span<const TablePlan> resumed, TargetChange* second) {
   if (config_.create_schema) {
-    PGFLOW_RETURN_IF_ERROR(CreatePlannedTables(change_, second, definition_, fresh, stop_));
+    PGFLOW_RETURN_IF_ERROR(
+        CreatePlannedTables(change_, second, definition_, fresh, TrustOf(config_), stop_));
   }
   std::vector<schemas::TableName> names;
   for (const TablePlan& plan : fresh) names.push_back(plan.schema->table);
@@ -224,8 +229,7 @@ absl::Status SnapshotTarget::Reset(std::span<const TablePlan> plans) {
   }
   PGFLOW_RETURN_IF_ERROR(Empty(std::move(emptied)));
   if (created.empty()) return absl::OkStatus();
-  PGFLOW_RETURN_IF_ERROR(writer.CreateTypes());
-  return writer.CreateTables(created);
+  return CreatePlannedTables(change_, nullptr, definition_, created, TrustOf(config_), stop_);
 }
 
 // Tables that refer to each other in one statement, which otherwise fails; of the others so many

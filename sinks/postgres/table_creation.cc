@@ -1,7 +1,10 @@
 #include "sinks/postgres/table_creation.h"
 
+#include <algorithm>
+#include <iterator>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -50,14 +53,22 @@ class LooseTables {
   std::map<std::string, int> sequences_;
 };
 
-}  // namespace
+// Those that can be made at once; the others come with CreateLate.
+std::vector<TablePlan> EarlyPlans(const schemas::DatabaseDefinition& definition,
+                                  std::span<const TablePlan> plans) {
+  std::set<schemas::TableName> late;
+  for (const schemas::LateDefinition& each : definition.late) {
+    if (!each.object.has_value()) late.insert(each.table);
+  }
+  std::vector<TablePlan> early;
+  std::ranges::copy_if(plans, std::back_inserter(early),
+                       [&](const TablePlan& plan) { return !late.contains(plan.source_table); });
+  return early;
+}
 
-absl::Status CreatePlannedTables(TargetChange& first, TargetChange* second,
-                                 const schemas::DatabaseDefinition& definition,
-                                 std::span<const TablePlan> plans, const std::stop_token& stop) {
-  SchemaWriter writer(first, definition, stop);
-  PGFLOW_RETURN_IF_ERROR(writer.CreateTypes());
-  if (second == nullptr) return writer.CreateTables(plans);
+// In two sessions.
+absl::Status CreateBeside(TargetChange& first, SchemaWriter& writer, SchemaWriter& other_writer,
+                          std::span<const TablePlan> plans, const std::stop_token& stop) {
   PGFLOW_RETURN_IF_ERROR(writer.CreateSchemas(plans));
   std::vector<TablePlan> mine;
   std::vector<TablePlan> theirs;
@@ -67,8 +78,7 @@ absl::Status CreatePlannedTables(TargetChange& first, TargetChange* second,
   }
   absl::Status made;
   {
-    const std::jthread other(
-        [&] { SchemaWriter(*second, definition, stop).CreateTables(theirs).IgnoreError(); });
+    const std::jthread other([&] { other_writer.CreateTables(theirs).IgnoreError(); });
     made = writer.CreateTables(mine);
   }
   // The last look is the one that counts.
@@ -77,6 +87,25 @@ absl::Status CreatePlannedTables(TargetChange& first, TargetChange* second,
     PGFLOW_RETURN_IF_ERROR(connection.Execute("ROLLBACK", stop).status());
   }
   return writer.CreateTables(plans);
+}
+
+}  // namespace
+
+absl::Status CreatePlannedTables(TargetChange& first, TargetChange* second,
+                                 const schemas::DatabaseDefinition& definition,
+                                 std::span<const TablePlan> plans, ProgramTrust trust,
+                                 const std::stop_token& stop) {
+  SchemaWriter writer(first, definition, stop, trust);
+  PGFLOW_RETURN_IF_ERROR(writer.CreateObjects());
+  const std::vector<TablePlan> early = EarlyPlans(definition, plans);
+  if (second == nullptr) {
+    PGFLOW_RETURN_IF_ERROR(writer.CreateTables(early));
+  } else {
+    SchemaWriter other(*second, definition, stop, trust);
+    PGFLOW_RETURN_IF_ERROR(CreateBeside(first, writer, other, early, stop));
+  }
+  PGFLOW_RETURN_IF_ERROR(writer.CreateLate(plans));
+  return writer.CreateEmptyTrees(plans);
 }
 
 }  // namespace pgflow::sinks

@@ -1,5 +1,6 @@
-// CreatePlannedTables: makes the tables of a snapshot that the target lacks, in two sessions when
-// there are very many: to make one keeps a server's process busy for a millisecond.
+// CreatePlannedTables: makes the tables of a snapshot that the target lacks, with what they need;
+// in two sessions when there are very many: to make one keeps a server's process busy for a
+// millisecond.
 #pragma once
 
 #include <span>
@@ -9,6 +10,7 @@
 
 #include "engine/api/sink.h"
 #include "schemas/table_definition.h"
+#include "sinks/postgres/schema_writer.h"
 #include "sinks/postgres/target_change.h"
 
 namespace pgflow::sinks {
@@ -20,7 +22,7 @@ inline constexpr size_t kTablesForTwo = 200;
 // one could not do is done by the first, which reports what is wrong.
 absl::Status CreatePlannedTables(TargetChange& first, TargetChange* second,
                                  const schemas::DatabaseDefinition& definition,
-                                 std::span<const engine::TablePlan> plans,
+                                 std::span<const engine::TablePlan> plans, ProgramTrust trust,
                                  const std::stop_token& stop);
 
 }  // namespace pgflow::sinks

@@ -72,7 +72,10 @@ TEST_F(TakeoverTest, NothingOfTheOneBeforeChangesTheTarget) {
   ExpectStoreIsFenced(*sink_->checkpoint_store());
 
   schemas::DatabaseDefinition definition;
-  definition.types.push_back({{"shop", "mood"}, "CREATE TYPE shop.mood AS ENUM ('sad')"});
+  definition.objects.push_back({.kind = "type",
+                                .name = {"shop", "mood"},
+                                .exists_sql = "SELECT to_regtype('shop.mood') IS NOT NULL",
+                                .create_sql = "CREATE TYPE shop.mood AS ENUM ('sad')"});
   ExpectTakenOver(sink_->PrepareSnapshot(definition, {}, {}, {}), "CREATE SCHEMA");
   const std::vector<TablePlan> plans = {Plan("t")};
   ExpectTakenOver(sink_->PrepareSnapshot({}, plans, {}, {}), "TRUNCATE");
