@@ -1,6 +1,6 @@
 // DdlScript: the statements that bring another database through one captured DDL command.
 //
-// The capture on the source (sources/postgres/ddl_capture.sql) sends the state of one object before
+// The capture on the source (sources/postgres/ddl_capture/) sends the state of one object before
 // and after the command. The difference between the two becomes statements here: canonical, schema-
 // qualified, and the same whether the command stood alone, in a function or beside others. Pure: no
 // I/O; values.

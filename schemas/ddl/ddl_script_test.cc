@@ -16,7 +16,7 @@ using Json = nlohmann::json;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-// States as ddl_capture.sql sends them, with what these tests need.
+// States as ddl_capture/ sends them, with what these tests need.
 Json Column(int number, const std::string& name, const std::string& type, int type_oid) {
   return {{"number", number},    {"name", name},      {"type", type}, {"type_oid", type_oid},
           {"type_modifier", -1}, {"not_null", false}, {"local", true}};

@@ -1,5 +1,5 @@
 // CapturedRows: the rows that a DDL command changed without writing them to the log one by one, as
-// the capture on the source sends them (ddl_capture.sql, pgflow.emit_rows).
+// the capture on the source sends them (ddl_capture/publications.sql, pgflow.emit_rows).
 //
 // Pure. Gives them in the form of pgoutput's own messages, so that they take the way of all other
 // changes.

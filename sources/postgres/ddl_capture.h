@@ -1,6 +1,6 @@
 // The DDL capture: event triggers in the source that write what each command changed to the log.
 //
-// The SQL is ddl_capture.sql. Errors: those of the connection; kPermissionDenied when the role may
+// The SQL is ddl_capture/. Errors: those of the connection; kPermissionDenied when the role may
 // not create event triggers (only a superuser may).
 #pragma once
 

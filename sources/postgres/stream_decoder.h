@@ -86,7 +86,7 @@ class StreamDecoder {
   absl::Status TakeCommit(const postgres::CommitMessage& message);
   absl::Status TakeRelation(const postgres::RelationMessage& message, postgres::Xid xid);
   absl::Status TakeTruncate(const postgres::TruncateMessage& message);
-  // What the DDL capture wrote (ddl_capture.sql). Other messages carry no row.
+  // What the DDL capture wrote (ddl_capture/). Other messages carry no row.
   absl::Status TakeLogicalMessage(std::string_view prefix, std::string_view content,
                                   postgres::Xid xid);
   absl::Status TakeDdl(std::string_view content, postgres::Xid xid);
