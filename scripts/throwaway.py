@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 
-BIN = "/usr/lib/postgresql/15/bin"
+BIN = os.environ.get("PGFLOW_PG_BIN", "/usr/lib/postgresql/15/bin")
 
 
 def server_identity():

@@ -1,0 +1,310 @@
+"""What scripts/test-regress does when all is built and fetched: servers, files, verdicts.
+
+Every file has a fresh database on both servers, made from a template in which the tests' common
+tables are, and a fresh pipeline: one file's fault hides none of the others'."""
+
+import argparse
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from regress_compare import definition_differences, row_differences
+from throwaway import BIN, Cluster, SqlError, end_on_signals
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+KNOWN = os.path.join(REPOSITORY, "tests", "conformance", "regress_differences.txt")
+RESULTS = os.path.join(REPOSITORY, "tests", "conformance", "regress_results.txt")
+DATABASE = "regression"  # Some files name it.
+TEMPLATE = "regress_template"
+SETTINGS = {
+    "fsync": "off",
+    "max_prepared_transactions": 10,
+    "max_locks_per_transaction": 256,
+    "max_wal_size": "4GB",
+    "log_min_messages": "error",
+}
+SESSION = {  # Of the tests' own driver.
+    "PGTZ": "PST8PDT",
+    "PGDATESTYLE": "Postgres, MDY",
+    "PGOPTIONS": "-c intervalstyle=postgres_verbose",
+}
+DATABASE_SETTINGS = {"lc_messages": "C", "lc_monetary": "C", "lc_numeric": "C", "lc_time": "C",
+                     "bytea_output": "hex", "timezone_abbreviations": "Default"}
+# Files that use what others make: the schedule's comments.
+NEEDS = {
+    "multirangetypes": ["rangetypes"],
+    "geometry": ["point", "lseg", "line", "box", "path", "polygon", "circle"],
+    "horology": ["date", "time", "timetz", "timestamp", "timestamptz", "interval"],
+    "aggregates": ["create_aggregate"],
+    "join": ["create_misc"],
+    "select_parallel": ["create_misc"],
+    "with": ["create_misc"],
+    "psql": ["create_am"],
+    "select_views": ["create_view"],
+}
+FILE_TIMEOUT_S, CATCH_UP_TIMEOUT_S = 180, 120
+# Roles belong to the server, and are nobody's to replicate: the target has them from the start.
+ROLES = re.compile(
+    r"^\s*((?:CREATE (?:ROLE|USER|GROUP)(?! MAPPING)\b[^;]*|ALTER (?:ROLE|USER|GROUP)"
+    r"(?! MAPPING)(?![^;]*\b(?:RENAME|RESET|SET)\b)[^;]*|GRANT (?![^;]*\bON\b)[^;]*);)",
+    re.MULTILINE | re.IGNORECASE)
+
+
+def schedule(regress):
+    with open(os.path.join(regress, "parallel_schedule")) as lines:
+        return [name for line in lines if line.startswith("test:") for name in line.split()[1:]]
+
+
+def known_differences():
+    """File -> reason, of "file: reason" lines."""
+    known = {}
+    with open(KNOWN) as lines:
+        for line in lines:
+            if ":" in line and not line.startswith("#"):
+                name, reason = line.split(":", 1)
+                known[name.strip()] = reason.strip()
+    return known
+
+
+class Verdict:
+    def __init__(self, name, word, lines, seconds):
+        self.name, self.word, self.lines, self.seconds = name, word, lines, seconds
+
+    @property
+    def equal(self):
+        return self.word == "equal"
+
+
+class Regress:
+    """Owns the servers and the program; close() ends them all, by their process ids."""
+
+    def __init__(self, options):
+        self._options = options
+        self._directory = tempfile.mkdtemp(prefix="pgflow_regress_")
+        os.chmod(self._directory, 0o755)
+        os.makedirs(options.out, exist_ok=True)
+        self._source = Cluster(self._directory, "source", SETTINGS)
+        self._target = Cluster(self._directory, "target", SETTINGS)
+        self._pgflow = None
+
+    def close(self):
+        self._stop_pgflow()
+        self._source.stop()
+        self._target.stop()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def start(self):
+        for cluster in (self._source, self._target):
+            cluster.start()
+            with cluster.session() as session:
+                session.query("CREATE DATABASE " + TEMPLATE)
+                for key, setting in DATABASE_SETTINGS.items():
+                    session.query("ALTER DATABASE %s SET %s = '%s'" % (TEMPLATE, key, setting))
+            with cluster.session(TEMPLATE) as session:
+                session.query("CREATE TABLE pgflow_end (id int PRIMARY KEY)")
+            self._psql(cluster, "test_setup", database=TEMPLATE)
+            with cluster.session(TEMPLATE) as session:
+                session.query(
+                    "DO $$ DECLARE t regclass; BEGIN FOR t IN SELECT oid FROM pg_class WHERE "
+                    "relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace AND relname "
+                    "<> 'pgflow_end' LOOP EXECUTE format('ALTER TABLE %s REPLICA IDENTITY FULL', "
+                    "t); END LOOP; END $$")
+
+    def run(self, name):
+        started = time.monotonic()
+        for cluster in (self._source, self._target):
+            self._make_database(cluster)
+        files = [*NEEDS.get(name, ()), name]
+        self._mirror_roles(files)
+        self._start_pgflow(name)
+        try:
+            word, lines = self._run_files(files)
+        finally:
+            self._stop_pgflow()
+            with open(os.path.join(self._options.out, name + ".log"), "wb") as log, \
+                    open(self._log_path(name), "rb") as all_lines:
+                log.write(all_lines.read())
+        return Verdict(name, word, lines, time.monotonic() - started)
+
+    def _run_files(self, files):
+        for each in files:
+            self._psql(self._source, each)
+        stopped = self._catch_up()
+        if stopped:
+            return stopped
+        lines = definition_differences(self._source, self._target, DATABASE)
+        with self._source.session(DATABASE) as ours, self._target.session(DATABASE) as theirs:
+            lines += row_differences(ours, theirs)
+        return ("differs" if lines else "equal"), lines
+
+    def _psql(self, cluster, name, database=DATABASE):
+        build = os.path.join(self._directory, "results")
+        os.makedirs(build + "/results", exist_ok=True)
+        for path in (build, build + "/results"):
+            os.chmod(path, 0o777)
+        environment = {**SESSION, "PG_ABS_SRCDIR": self._options.regress, "PG_DLSUFFIX": ".so",
+                       "PG_LIBDIR": self._options.regress, "PG_ABS_BUILDDIR": build}
+        output = os.path.join(self._options.out, name + ".out")
+        with open(output, "wb") as out:
+            try:
+                cluster.run("psql", "-X", "-a", "-q", "-f",
+                            os.path.join(self._options.regress, "sql", name + ".sql"),
+                            database=database, env=environment, check=False, cwd=build,
+                            stdout=out, stderr=out, timeout=FILE_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                out.write(b"\nended: it took too long\n")
+
+    def _make_database(self, cluster):
+        with cluster.session() as session:
+            for (prepared,) in session.query("SELECT gid FROM pg_prepared_xacts"):
+                with cluster.session(DATABASE) as there:
+                    there.query("ROLLBACK PREPARED '%s'" % prepared)
+            session.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+                          "'%s'" % DATABASE)
+            for (slot,) in session.query(
+                    "SELECT slot_name FROM pg_replication_slots WHERE database = '%s'" % DATABASE):
+                session.query("SELECT pg_drop_replication_slot('%s')" % slot)
+            session.query("DROP DATABASE IF EXISTS %s WITH (FORCE)" % DATABASE)
+            for (role,) in session.query(
+                    "SELECT quote_ident(rolname) FROM pg_roles WHERE oid >= 16384"):
+                try:
+                    session.query("DROP ROLE " + role)
+                except SqlError:
+                    pass  # The template's.
+            session.query("CREATE DATABASE %s TEMPLATE %s" % (DATABASE, TEMPLATE))
+            for key, setting in DATABASE_SETTINGS.items():
+                session.query("ALTER DATABASE %s SET %s = '%s'" % (DATABASE, key, setting))
+
+    def _mirror_roles(self, files):
+        with self._target.session(DATABASE) as session:
+            for each in files:
+                path = os.path.join(self._options.regress, "sql", each + ".sql")
+                with open(path, errors="replace") as text:
+                    for statement in ROLES.findall(text.read()):
+                        try:
+                            session.query(statement)
+                        except SqlError:
+                            pass  # Some are there to fail.
+
+    def _log_path(self, name):
+        return os.path.join(self._directory, name + ".log")
+
+    def _start_pgflow(self, name):
+        state = os.path.join(self._directory, "state_" + name)
+        pipeline = os.path.join(self._directory, name + ".yaml")
+        with open(pipeline, "w") as out:
+            out.write(
+                "name: regress\nsource:\n  postgres:\n    url: \"%s\"\n    mode: stream\n"
+                "    replication: {ddl: true}\nsinks:\n  - postgres:\n      url: \"%s\"\n"
+                "      ddl_trusts_source: %s\nstate: {directory: \"%s\"}\n" % (
+                    self._source.url(DATABASE), self._target.url(DATABASE),
+                    "false" if self._options.no_trust else "true", state))
+        with open(self._log_path(name), "wb") as log:
+            self._pgflow = subprocess.Popen(
+                [self._options.pgflow, "run", pipeline], cwd=self._directory,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self._name = name
+        deadline = time.monotonic() + 120
+        with self._source.session(DATABASE) as session:
+            while session.value("SELECT count(*) FROM pg_replication_slots WHERE active AND "
+                                "database = '%s'" % DATABASE) != "1":
+                if self._pgflow.poll() is not None or time.monotonic() > deadline:
+                    raise SystemExit("pgflow did not start for %s:\n%s" % (name, self._tail()))
+                time.sleep(0.05)
+
+    def _tail(self, lines=5):
+        with open(self._log_path(self._name), errors="replace") as log:
+            return "".join(log.readlines()[-lines:])
+
+    def _catch_up(self):
+        """Waits for the target; the verdict when it never gets there."""
+        with self._source.session(DATABASE) as session:
+            session.query("INSERT INTO public.pgflow_end VALUES (1)")
+        deadline = time.monotonic() + CATCH_UP_TIMEOUT_S
+        with self._target.session(DATABASE) as session:
+            while session.value("SELECT count(*) FROM public.pgflow_end") != "1":
+                if self._pgflow.poll() is not None:
+                    return "stopped", [self._tail(1).strip()]
+                if time.monotonic() > deadline:
+                    return "hangs", [self._tail(1).strip()]
+                time.sleep(0.05)
+        return None
+
+    def _stop_pgflow(self):
+        if self._pgflow is not None and self._pgflow.poll() is None:
+            self._pgflow.send_signal(signal.SIGTERM)
+            try:
+                self._pgflow.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                self._pgflow.kill()
+                self._pgflow.wait()
+        self._pgflow = None
+
+
+def record(version, verdicts):
+    """Replaces what RESULTS has of this version."""
+    with open(RESULTS) as lines:
+        others = [line for line in lines if not line.startswith("%d " % version)]
+    with open(RESULTS, "w") as out:
+        out.writelines(others)
+        out.writelines("%d %s %s\n" % (version, v.name, v.word) for v in verdicts)
+
+
+def report(verdict, known, out):
+    note = " (known: %s)" % known[verdict.name] if verdict.name in known else ""
+    line = "%-24s %-8s %5.1f s%s" % (verdict.name, verdict.word, verdict.seconds,
+                                     "" if verdict.equal else note)
+    print(line, flush=True)
+    for detail in verdict.lines[:4]:
+        print("    " + detail[:400].replace("\n", "\n    "), flush=True)
+    with open(os.path.join(out, verdict.name + ".differences"), "w") as file:
+        file.write("\n\n".join(verdict.lines))
+    with open(os.path.join(out, "table.txt"), "a") as table:
+        table.write(line + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/test-regress")
+    parser.add_argument("files", nargs="*", help="names without .sql; none: the whole schedule")
+    parser.add_argument("--version", type=int, required=True)
+    parser.add_argument("--regress", required=True, help="where the tests are")
+    parser.add_argument("--pgflow", required=True, help="the program")
+    parser.add_argument("--out", help="where verdicts, differences and outputs are written")
+    parser.add_argument("--no-trust", action="store_true",
+                        help="without ddl_trusts_source: programs of ordinary users stay out")
+    parser.add_argument("--record", action="store_true",
+                        help="write the verdicts to tests/conformance/regress_results.txt")
+    options = parser.parse_args()
+    options.out = os.path.abspath(
+        options.out or os.path.join(REPOSITORY, "build", "regress-%d" % options.version))
+    options.pgflow = os.path.abspath(options.pgflow)
+    known = known_differences()
+    end_on_signals()
+    regress = Regress(options)
+    verdicts = []
+    try:
+        regress.start()
+        for name in options.files or schedule(options.regress):
+            verdicts.append(regress.run(name))
+            report(verdicts[-1], known, options.out)
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        regress.close()
+    if options.record:
+        record(options.version, verdicts)
+    equal = sum(v.equal for v in verdicts)
+    unexplained = [v.name for v in verdicts if not v.equal and v.name not in known]
+    print("test-regress: PostgreSQL %d: %d of %d files equal%s" % (
+        options.version, equal, len(verdicts),
+        "; not explained: " + " ".join(unexplained) if unexplained else ""))
+    return 1 if unexplained else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
