@@ -33,7 +33,7 @@ struct TargetColumn {
   int32_t type_modifier = -1;
   int32_t base_modifier = -1;  // The same, or that of the domain that has one.
   bool not_null = false;
-  bool has_default = false;
+  bool has_default = false;  // Or it counts by itself (identity).
   bool generated = false;
   bool identity_always = false;
   bool deterministic = true;  // Its collation: equal values have equal bytes.
