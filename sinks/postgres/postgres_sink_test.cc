@@ -76,6 +76,27 @@ TEST_P(EveryWay, HitsOneOfEqualRowsWithoutAKey) {
   EXPECT_EQ(Rows("SELECT * FROM t ORDER BY a, b"), "1,x;1,y;2,-;3,-");
 }
 
+// The very bytes first; else what the target's collation takes for the same.
+TEST_P(EveryWay, FindsTheTextThatACollationTakesForTheSame) {
+  if (Rows("SELECT count(*) > 0 FROM pg_collation WHERE collprovider = 'i'") != "t") {
+    GTEST_SKIP() << "the server was built without ICU";
+  }
+  Sql("CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);"
+      "CREATE TABLE t (a text COLLATE loose, b text); CREATE TABLE u (a text COLLATE loose);"
+      "INSERT INTO t VALUES ('ab', 'x'), ('Ab', 'x'), ('cd', 'y'), ('CD', 'z'), (NULL, 'n');"
+      "INSERT INTO u VALUES ('ef'), ('EF'), ('Ef')");
+  builder_.Table("t (a text, b text) full");
+  builder_.Table("u (a text) full");
+  Start();
+  ASSERT_EQ(ApplyOne("delete t full(Ab x)\nupdate t full(Cd y) Cd yy\nupdate t full(null n) gh n\n"
+                     "delete u full(Ef)\ndelete u full(eF)"),
+            absl::OkStatus());
+  EXPECT_EQ(Rows("SELECT * FROM t ORDER BY a COLLATE \"C\", b"), "CD,z;Cd,yy;ab,x;gh,n");
+  EXPECT_EQ(Rows("SELECT count(*) FROM u"), "1");
+  const absl::Status missing = ApplyOne("delete t full(AB y)");
+  EXPECT_EQ(missing.code(), absl::StatusCode::kInvalidArgument) << missing;
+}
+
 TEST_P(EveryWay, FindsRowsOfAFullIdentityByThePrimaryKey) {
   Sql("CREATE TABLE t (id int PRIMARY KEY, b text)");
   builder_.Table("t (id int4, b text) full");

@@ -102,32 +102,32 @@ class Builder {
 
   // One row whose columns have the very bytes of the old row; equal rows may be many. The casts
   // make it one comparison of records; without them it is one of each pair of columns. `moved`: of
-  // the old row with what a foreign key has set in it.
+  // the old row with what a foreign key has set in it. In a column whose collation takes several
+  // texts for one, the target may have another of them: it counts if none has the very bytes.
   std::string FindWholeRow(bool moved) {
     std::string filter;
-    std::string names;
-    std::string values;
+    Pairs exact;
+    Pairs alike;
     for (size_t i = 0; i < binding_.columns.size(); ++i) {
       if (!binding_.columns[i].written) continue;
+      const TargetColumn& target = *binding_.columns[i].target;
       const bool is_moved = moved && binding_.columns[i].is_moved;
       const std::string name = Quoted(i);
       const std::string value = Compared(!is_moved, i);
-      if (!names.empty()) names += ", ", values += ", ";
-      names += name;
-      values += value;
+      const bool was_null = !is_moved && WasNull(i);
+      const bool has_equals = !target.deterministic && !is_moved && !was_null;
+      (has_equals ? alike : exact).Add(name, value);
       // An index may find the row by these.
       if (is_moved) continue;
-      if (WasNull(i)) {
+      if (was_null) {
         filter += name + " IS NULL AND ";
-      } else if (IsBytewise(*binding_.columns[i].target)) {
-        const TargetColumn& target = *binding_.columns[i].target;
+      } else if (has_equals || IsBytewise(target)) {
         filter += fmt::format("{} = {} AND ", target.Compared(name), target.Compared(value));
       }
     }
-    return fmt::format(
-        "SELECT {} FROM {}{} WHERE {}ROW({})::record OPERATOR(pg_catalog.*=) ROW({})::record "
-        "LIMIT 1",
-        RowId(), binding_.target->only(), binding_.sql_name, filter, names, values);
+    return fmt::format("SELECT {} FROM {}{} WHERE {}{}{} LIMIT 1", RowId(), binding_.target->only(),
+                       binding_.sql_name, filter, exact.Same(),
+                       alike.names.empty() ? "" : fmt::format(" ORDER BY {} DESC", alike.Same()));
   }
 
   std::string WholeRowMatch() {
@@ -160,6 +160,21 @@ class Builder {
   RowStatement statement;
 
  private:
+  // Columns, and values that they are compared with byte by byte.
+  struct Pairs {
+    std::string names;
+    std::string values;
+
+    void Add(const std::string& name, const std::string& value) {
+      if (!names.empty()) names += ", ", values += ", ";
+      names += name;
+      values += value;
+    }
+    std::string Same() const {
+      return fmt::format("ROW({})::record OPERATOR(pg_catalog.*=) ROW({})::record", names, values);
+    }
+  };
+
   std::string_view RowId() const {
     return binding_.target->kind == 'p' ? "tableoid, ctid" : "ctid";
   }
