@@ -252,6 +252,7 @@ void FindKeyProblem(const CatalogTable& table, const std::string& key_left_out,
   const bool full = table.schema->replica_identity == ReplicaIdentity::kFull;
   problems.push_back(
       {.fatal = table.updated || !full,
+       .of_identity = true,
        .subject = fmt::format("table {}", table.schema->table.ToString()),
        .text = fmt::format("the publication's column list leaves out {}, which is part of the "
                            "replica identity: UPDATE and DELETE fail on the source",
@@ -280,6 +281,7 @@ void FindTableProblems(const CatalogTable& table, std::vector<CatalogProblem>& p
     problems.push_back(
         {.fatal = table.updated,
          .unpublishable = table.updated ? table.schema->oid : 0,
+         .of_identity = true,
          .subject = subject,
          .text = table.updated ? "its replica identity holds a generated column, and it gets "
                                  "UPDATE or DELETE, which would fail on the source once it is "
@@ -298,6 +300,7 @@ void FindTableProblems(const CatalogTable& table, std::vector<CatalogProblem>& p
         // To publish a table that gets updates would break its application.
         {.fatal = table.updated,
          .unpublishable = table.updated ? table.schema->oid : 0,
+         .of_identity = true,
          .subject = subject,
          .text = table.updated ? "it has no replica identity but gets UPDATE or DELETE, which "
                                  "would fail on the source once it is published"

@@ -54,6 +54,7 @@ struct CatalogProblem {
   bool fatal = false;  // The choice itself cannot work.
   // To publish this table would break the application that writes to it; then `fatal` is set, too.
   postgres::Oid unpublishable = 0;
+  bool of_identity = false;  // It matters only where UPDATE or DELETE is published.
   std::string subject;
   std::string text;
   std::string remedy;

@@ -8,7 +8,6 @@
 #include "postgres/types/ask_again.h"
 #include "sources/postgres/ddl_capture.h"
 #include "sources/postgres/preflight.h"
-#include "sources/postgres/published_parts.h"
 #include "sources/postgres/server_identity.h"
 #include "sources/postgres/server_log.h"
 #include "sources/postgres/snapshot_session.h"
@@ -325,9 +324,10 @@ absl::StatusOr<engine::SourceCheck> PostgresSource::Check(std::stop_token stop) 
         engine::Finding finding,
         CheckCapture(*control,
                      {.name = pipeline_, .publication = publication(), .filter = &filter_}, stop));
-    PGFLOW_ASSIGN_OR_RETURN(const schemas::PublishedParts parts,
-                            ReadPublishedParts(*control, publication(), stop));
-    const absl::Status refused = RefuseDdlOfParts(parts, publication());
+    PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> row,
+                            ReadPublication(*control, publication(), stop));
+    const absl::Status refused =
+        row.has_value() ? RefuseDdlOf(*row, publication()) : absl::OkStatus();
     if (!refused.ok()) {
       finding.severity = engine::Finding::Severity::kError;
       finding.remedy = base::Message(refused);

@@ -136,6 +136,13 @@ void CheckPublication(const std::optional<PublicationRow>& row, const std::strin
     Add(check, Severity::kError, subject, "cannot be used", row->obstacle);
     return;
   }
+  if (!row->content.kinds_left_out.empty()) {
+    Add(check, Severity::kWarning, subject,
+        fmt::format("leaves out {}: the target keeps what those would change",
+                    row->content.kinds_left_out),
+        "an INSERT whose key the target still has, and an UPDATE or DELETE whose row it never got, "
+        "stop the pipeline, unless the sink's on_conflict and on_missing_row say otherwise");
+  }
   const std::vector<schemas::TableName> missing = MissingTables(*row, catalog);
   const bool may_add = row->ours && place == Place::kPrimary;
   if (missing.empty() || (may_add && !slot_exists)) {
@@ -203,6 +210,7 @@ absl::StatusOr<SourceCheck> CheckSource(Connection& connection, const schemas::T
     return check;
   }
   PGFLOW_RETURN_IF_ERROR(catalog.status());
+  if (publication_row.has_value()) LeaveOutIdentityProblems(publication_row->content, *catalog);
   CheckTables(*catalog, check);
   CheckPublication(publication_row, publication,
                    row.boolean(0, 10) ? Place::kStandby : Place::kPrimary, slot_row.has_value(),

@@ -58,7 +58,10 @@ absl::StatusOr<PublicationContent> ReadPublicationContent(Connection& connection
       connection.Execute(
           fmt::format("SELECT oid, xmin, pubowner, "
                       "coalesce(obj_description(oid, 'pg_publication') = '{}', false), "
-                      "pubinsert AND pubupdate AND pubdelete AND pubtruncate "
+                      "concat_ws(', ', CASE WHEN NOT pubinsert THEN 'insert' END, "
+                      "CASE WHEN NOT pubupdate THEN 'update' END, "
+                      "CASE WHEN NOT pubdelete THEN 'delete' END, "
+                      "CASE WHEN NOT pubtruncate THEN 'truncate' END), pubupdate OR pubdelete "
                       "FROM pg_publication WHERE pubname = {}",
                       kPublicationMark, name),
           stop));
@@ -67,7 +70,8 @@ absl::StatusOr<PublicationContent> ReadPublicationContent(Connection& connection
     content.version = options.text(0, 1);
     content.owner = options.text(0, 2);
     content.ours = options.boolean(0, 3);
-    content.whole = options.boolean(0, 4);
+    content.kinds_left_out = options.text(0, 4);
+    content.needs_identities = options.boolean(0, 5);
   }
   const bool since_15 = connection.server_version() >= 150000;
   PGFLOW_ASSIGN_OR_RETURN(

@@ -37,7 +37,8 @@ struct PublicationContent {
   std::string version;    // Another one after each change of its options or its owner.
   std::string owner;
   bool ours = false;                       // Made by pgflow, as its comment says.
-  bool whole = false;                      // It publishes every kind of change.
+  std::string kinds_left_out;              // "update, delete": it does not publish these.
+  bool needs_identities = true;            // It publishes UPDATE or DELETE.
   std::vector<CatalogRelation> relations;  // Permanent ones, published or not.
 };
 

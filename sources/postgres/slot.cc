@@ -151,11 +151,12 @@ absl::StatusOr<std::optional<PublicationRow>> ReadPublication(Connection& connec
   PGFLOW_ASSIGN_OR_RETURN(row.content, ReadPublicationContent(connection, publication, stop));
   if (row.content.oid == 0) return std::optional<PublicationRow>();
   row.ours = row.content.ours;
-  if (!row.content.whole) {
+  if (row.ours && !row.content.kinds_left_out.empty()) {
     row.obstacle = fmt::format(
-        "it leaves out some kinds of changes: ALTER PUBLICATION {} SET "
-        "(publish = 'insert, update, delete, truncate')",
-        QuoteIdentifier(publication));
+        "pgflow made it for all kinds of changes, and it leaves out {} now: ALTER PUBLICATION {} "
+        "SET (publish = 'insert, update, delete, truncate'), or make a publication of your own for "
+        "fewer kinds and name it in replication.publication",
+        row.content.kinds_left_out, QuoteIdentifier(publication));
   }
   PGFLOW_ASSIGN_OR_RETURN(row.parts, ReadPublishedParts(connection, publication, stop));
   for (const CatalogRelation& relation : row.content.relations) {
@@ -212,6 +213,21 @@ void LeaveOutUnpublishable(const PublicationContent& publication, schemas::Catal
     problem.fatal = false;
     problem.text += "; it is left out until that is mended";
   }
+}
+
+absl::Status RefuseDdlOf(const PublicationRow& row, const std::string& publication) {
+  if (row.content.kinds_left_out.empty()) return RefuseDdlOfParts(row.parts, publication);
+  return base::MakeStatus(
+      absl::StatusCode::kFailedPrecondition,
+      "publication {} leaves out {}, which cannot be combined with replication.ddl: true (a "
+      "command "
+      "may replace or remove rows): set ddl: false, or let pgflow make its own publication",
+      publication, row.content.kinds_left_out);
+}
+
+void LeaveOutIdentityProblems(const PublicationContent& publication, schemas::Catalog& catalog) {
+  if (publication.needs_identities) return;
+  std::erase_if(catalog.problems, [](const auto& problem) { return problem.of_identity; });
 }
 
 absl::Status CreatePublication(Connection& connection, const std::string& publication,

@@ -59,6 +59,12 @@ absl::StatusOr<std::vector<schemas::TableName>> StillMissing(postgres::Connectio
 // problem is no longer fatal then, nor where the table has been published anyway.
 void LeaveOutUnpublishable(const PublicationContent& publication, schemas::Catalog& catalog);
 
+// Row filters, column lists and kinds of changes that are left out: the DDL capture knows tables as
+// they are. kFailedPrecondition when `row` has such.
+absl::Status RefuseDdlOf(const PublicationRow& row, const std::string& publication);
+// Who gets no UPDATE or DELETE needs no replica identity: takes such problems out.
+void LeaveOutIdentityProblems(const PublicationContent& publication, schemas::Catalog& catalog);
+
 // Makes the publication, or gives ours another list of tables. kFailedPrecondition at a standby,
 // with the SQL for its primary.
 absl::Status CreatePublication(postgres::Connection& connection, const std::string& publication,

@@ -85,6 +85,7 @@ absl::Status PostgresSnapshotSession::Plan(Connection& connection, const std::st
                                                schemas::CatalogDepth::kSizes, stop, published));
   PGFLOW_ASSIGN_OR_RETURN(const PublicationContent publication,
                           ReadPublicationContent(connection, request_.publication, stop));
+  LeaveOutIdentityProblems(publication, catalog);
   if (publication.oid != 0) LeaveOutUnpublishable(publication, catalog);
   for (const schemas::CatalogProblem& problem : catalog.problems) {
     if (problem.fatal) {

@@ -26,7 +26,7 @@ config::ConfigSpec<ReplicationOptions> ReplicationSpec() {
   spec.Field(
       "publication", &ReplicationOptions::publication,
       "The publication; made when it is missing. Empty: named like the slot. Of one that you "
-      "made, row filters, column lists and publish_via_partition_root are followed.");
+      "made, row filters, column lists, publish_via_partition_root and publish are followed.");
   spec.Field("ddl", &ReplicationOptions::ddl,
              "Replicate DDL: event triggers on the source (a superuser makes them) capture what "
              "each command changed. New tables that match `tables` join the pipeline.");

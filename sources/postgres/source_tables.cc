@@ -12,7 +12,6 @@
 #include "base/status.h"
 #include "sources/postgres/ddl_capture.h"
 #include "sources/postgres/postgres_source.h"
-#include "sources/postgres/published_parts.h"
 #include "sources/postgres/slot.h"
 
 namespace pgflow::sources {
@@ -44,6 +43,7 @@ absl::StatusOr<schemas::Catalog> PostgresSource::ReadTables(
       schemas::Catalog catalog,
       schemas::ReadCatalog(connection, filter, schemas::CatalogDepth::kColumns, std::move(stop),
                            published.has_value() ? published->parts : schemas::PublishedParts()));
+  if (published.has_value()) LeaveOutIdentityProblems(published->content, catalog);
   if (began && published.has_value()) LeaveOutUnpublishable(published->content, catalog);
   for (const schemas::CatalogProblem& problem : catalog.problems) {
     if (problem.fatal) {
@@ -78,7 +78,11 @@ absl::Status PostgresSource::PreparePublication(Connection& connection, bool cre
                             "publication {} cannot be used: {}", publication(), existing->obstacle);
   }
   if (config_.replication.ddl) {
-    PGFLOW_RETURN_IF_ERROR(RefuseDdlOfParts(existing->parts, publication()));
+    PGFLOW_RETURN_IF_ERROR(RefuseDdlOf(*existing, publication()));
+  }
+  if (!existing->content.kinds_left_out.empty()) {
+    base::LogInfo("publication {} leaves out {}: the target keeps what those would change",
+                  publication(), existing->content.kinds_left_out);
   }
   PGFLOW_ASSIGN_OR_RETURN(
       const std::vector<schemas::TableName> missing,

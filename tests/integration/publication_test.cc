@@ -265,5 +265,71 @@ TEST_F(PublicationTest, ARowFilterOfARoot) {
   ExpectSame("SELECT id, day FROM m WHERE day % 2 = 0", "m");
 }
 
+// The target keeps what the operations that are left out would change.
+TEST_F(PublicationTest, CarriesTheOperationsThatArePublished) {
+  source_.Execute(
+      "CREATE TABLE log (id int PRIMARY KEY, v text); CREATE TABLE bare (a int, v text);"
+      "INSERT INTO log SELECT i, 'old' FROM generate_series(1, 300) i;"
+      "INSERT INTO bare SELECT i, 'old' FROM generate_series(1, 300) i;"
+      "CREATE PUBLICATION mine FOR TABLE log, bare WITH (publish = 'insert')");
+  // Nothing that is published needs an identity.
+  source_.Execute("UPDATE bare SET v = 'older' WHERE a = 1");
+  ASSERT_TRUE(Eventually([&] {
+    return source_.Value("SELECT pg_stat_get_tuples_updated('bare'::regclass) > 0") == "t";
+  }));
+  const std::string found = Expect(0, "check");
+  EXPECT_NE(found.find("leaves out update, delete, truncate"), std::string::npos) << found;
+  EXPECT_NE(found.find("on_missing_row"), std::string::npos) << found;
+  const auto process = Run();
+  ASSERT_TRUE(WaitForSnapshot(*process));
+  source_.Execute(
+      "UPDATE log SET v = 'new' WHERE id <= 100; DELETE FROM log WHERE id > 200; TRUNCATE bare;"
+      "INSERT INTO log SELECT i, 'more' FROM generate_series(301, 900) i;"
+      "UPDATE bare SET v = 'none'; INSERT INTO bare VALUES (1000, 'more')");
+  const char* const sum =
+      "SELECT (SELECT string_agg(v || n, ' ' ORDER BY v) FROM (SELECT v, count(*) AS n FROM log "
+      "GROUP BY v) x) || '; ' || (SELECT string_agg(v || n, ' ' ORDER BY v) FROM (SELECT v, "
+      "count(*) AS n FROM bare GROUP BY v) x)";
+  const std::string expected = "more600 old300; more1 old299 older1";
+  EXPECT_TRUE(Eventually([&] { return target_.Value(sum) == expected; }))
+      << target_.Value(sum) << process->Output();
+  process->Signal(SIGTERM);
+  EXPECT_EQ(process->WaitForExit(), 0) << process->Output();
+  source_.Execute("DELETE FROM bare; DELETE FROM log WHERE id < 850");
+  RunToCurrent();
+  EXPECT_EQ(target_.Value(sum), expected);
+  pipeline_.source_options = "    replication: {publication: mine, ddl: true}\n";
+  const std::string refused = Expect(1, "run");
+  EXPECT_NE(refused.find("leaves out update, delete, truncate"), std::string::npos) << refused;
+}
+
+// What is left out from the start is no gap, what is left out later is one.
+TEST_F(PublicationTest, AnOperationThatGetsLostIsAGap) {
+  source_.Execute(
+      "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a'), (2, 'b');"
+      "CREATE PUBLICATION mine FOR TABLE t WITH (publish = 'insert, update, delete')");
+  const auto process = Run();
+  ASSERT_TRUE(WaitForSnapshot(*process));
+  source_.Execute("UPDATE t SET v = 'aa' WHERE id = 1");
+  ExpectEqualSoon({"t"}, *process);
+  source_.Execute("ALTER PUBLICATION mine SET (publish = 'insert, update')");
+  source_.Execute("DELETE FROM t WHERE id = 2");
+  EXPECT_EQ(process->WaitForExit(), 1) << process->Output();
+  EXPECT_TRUE(process->Printed("options were changed")) << process->Output();
+  const std::string refused = Expect(1, "run", {"--until-current"});
+  EXPECT_NE(refused.find("--copy"), std::string::npos) << refused;
+  // As the message says; from here on it is a pipeline of the rest.
+  const auto refresh = Start("refresh", {"--copy", "public.t"});
+  ASSERT_TRUE(refresh->WaitForOutput("waiting for pipeline"));
+  RunToCurrent();
+  EXPECT_EQ(refresh->WaitForExit(), 0) << refresh->Output();
+  ExpectEqual({"t"});
+  source_.Execute(
+      "INSERT INTO t VALUES (3, 'c'); UPDATE t SET v = 'cc' WHERE id = 3;"
+      "DELETE FROM t WHERE id = 1");
+  RunToCurrent();
+  EXPECT_EQ(target_.Value("SELECT string_agg(id || v, ' ' ORDER BY id) FROM t"), "1aa 3cc");
+}
+
 }  // namespace
 }  // namespace pgflow::tests
