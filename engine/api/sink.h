@@ -71,6 +71,8 @@ struct Window {
   // Where the sink stands after this window; meaningless unless ends_at_commit. A window without
   // events only moves the checkpoint.
   StreamPoint end;
+  // Somebody waits until it is durable: what would come by itself in a while is worth asking for.
+  bool awaited = false;
 };
 
 // What a sink has to say about going on with the copy of tables at a later snapshot. The names are

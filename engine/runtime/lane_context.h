@@ -80,6 +80,7 @@ struct LaneContext {
   std::function<absl::StatusOr<postgres::Lsn>(uint32_t timeline, std::stop_token)> timeline_end;
   std::function<void()> on_durable;  // A frontier moved; any lane's thread.
   ConfirmSlot confirm_slot{};        // Null: there is no slot.
+  std::function<bool()> awaited{};   // Of the source (Source::awaited); null: never.
   LaneOptions options;
   // Chosen, but their changes do not come yet: not for the first snapshot.
   std::set<schemas::TableName> unpublished{};

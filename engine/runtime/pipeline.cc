@@ -153,6 +153,7 @@ absl::Status Pipeline::Start(const std::stop_token& stop) {
           },
       .on_durable = [this] { MoveFrontier(); },
       .confirm_slot = confirm_slot,
+      .awaited = [this] { return source_->awaited(); },
       .options = options_.lane,
       .startup_timeout = options_.startup_timeout,
       .tap = options_.tap,

@@ -261,12 +261,14 @@ absl::Status SinkLane::Stream(std::stop_token stop) {
     if (!take.slices.empty()) PGFLOW_RETURN_IF_ERROR(WriteTake(take, stop));
     reached_ = position_.end_lsn.value();
     const bool held = cursor_->held_bytes() > kHeldBytesMax;
-    const bool due = absl::Now() - last_window_end_ > context_.options.idle_checkpoint_interval;
+    const bool urgent = awaited();
+    const bool due =
+        urgent || absl::Now() - last_window_end_ > context_.options.idle_checkpoint_interval;
     // Never inside a transaction: a window that ends would make its parts visible.
     if (!inside_window_ && position_.end_lsn > written_.end_lsn && (finished || due || held)) {
       PGFLOW_RETURN_IF_ERROR(WritePosition(stop));
     }
-    PGFLOW_RETURN_IF_ERROR(UpdateDurable(finished || held, stop));
+    PGFLOW_RETURN_IF_ERROR(UpdateDurable(finished || held || urgent, stop));
     PGFLOW_RETURN_IF_ERROR(StepTimeline());
     if (!finished) continue;
     if (durable_.end_lsn >= written_.end_lsn) return node_.sink->Close(stop);
@@ -385,7 +387,7 @@ absl::Status SinkLane::WriteTake(const Take& take, std::stop_token stop) {
   if (isolate_until_.has_value()) {
     PGFLOW_RETURN_IF_ERROR(WriteOneByOne(batches, take, stop));
   } else {
-    PGFLOW_RETURN_IF_ERROR(WriteWindow({batches, take.ends_at_commit, take.end}, stop));
+    PGFLOW_RETURN_IF_ERROR(WriteWindow({batches, take.ends_at_commit, take.end, awaited()}, stop));
   }
   if (context_.tap == nullptr || !context_.tap->watched()) return absl::OkStatus();
   for (Batch& batch : batches) context_.tap->Take(node_.name, std::move(batch));
@@ -412,7 +414,7 @@ absl::Status SinkLane::WriteWindow(const Window& window, std::stop_token stop) {
 }
 
 absl::Status SinkLane::WritePosition(std::stop_token stop) {
-  return WriteWindow({{}, true, position_}, stop);
+  return WriteWindow({{}, true, position_, awaited()}, stop);
 }
 
 // The way to the one bad event of a sink that cannot name it: everything once more, one by one.

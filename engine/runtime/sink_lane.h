@@ -82,6 +82,7 @@ class SinkLane {
   absl::Status Bury(const Window& window, const Position& position, const absl::Status& error);
   absl::Status UpdateDurable(bool force, std::stop_token stop);
   void SetFrontier(StreamPoint point);
+  bool awaited() const { return context_.awaited != nullptr && context_.awaited(); }
 
   const LaneContext& context_;
   SinkNode node_;

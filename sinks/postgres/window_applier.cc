@@ -59,6 +59,7 @@ absl::Status WindowApplier::Collect(const Window& window, std::stop_token stop) 
 }
 
 absl::Status WindowApplier::Apply(const Window& window, std::stop_token stop) {
+  awaited_ = window.awaited;
   if (session_.statements().IsFull()) {
     PGFLOW_RETURN_IF_ERROR(session_.ForgetStatements(stop));
   }
@@ -126,6 +127,11 @@ absl::Status WindowApplier::QueueBegin(ApplyPipeline& pipeline) {
 
 absl::Status WindowApplier::QueueCommit(ApplyPipeline& pipeline, const Commit& commit) {
   StatementCache& statements = session_.statements();
+  if (awaited_) {
+    PGFLOW_ASSIGN_OR_RETURN(const StatementCache::Prepared* flush,
+                            statements.Other(pipeline, "SET LOCAL synchronous_commit = local", {}));
+    PGFLOW_RETURN_IF_ERROR(pipeline.Send(flush->name, {}, {}));
+  }
   checkpoint_->Fill(commit.point, commit.time, advance_);
   PGFLOW_ASSIGN_OR_RETURN(
       const StatementCache::Prepared* advance,

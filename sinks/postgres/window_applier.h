@@ -86,6 +86,7 @@ class WindowApplier {
   bool in_transaction_ = false;
   bool in_savepoint_ = false;
   bool schema_changed_ = false;  // In the open transaction.
+  bool awaited_ = false;         // The window at hand is.
   engine::StreamPoint committed_;
   WindowChanges changes_;  // Of the window at hand.
   CheckpointStatements::Advance advance_;

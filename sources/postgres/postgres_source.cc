@@ -57,9 +57,12 @@ postgres::ConnectOptions PostgresSource::Options(std::string_view role) const {
   postgres::ConnectOptions options;
   options.url = config_.url.value();
   options.application_name = fmt::format("pgflow {} {}", pipeline_, role).substr(0, 63);
+  // A commit of ours waits for no standby: that one may be us.
+  options.settings = {{"synchronous_commit", "local"}};
   if (role == "catalog" || role == "watch") {
     // They only look at the catalog, and others wait for the stream.
-    options.settings = {{"lock_timeout", "5s"}, {"statement_timeout", "30s"}};
+    options.settings.insert(options.settings.end(),
+                            {{"lock_timeout", "5s"}, {"statement_timeout", "30s"}});
   }
   return options;
 }
@@ -207,7 +210,9 @@ absl::Status PostgresSource::Run(engine::StreamWriter& out, std::stop_token stop
                      .publication = publication(),
                      .filter = filter_,
                      .captured = captured_,
-                     .tables_are_known = &tables_are_known_},
+                     .tables_are_known = &tables_are_known_,
+                     .walsender_pid = &walsender_pid_,
+                     .awaited = &awaited_},
                     *known);
   if (ran_ && telemetry_ != nullptr) telemetry_->reconnects.fetch_add(1);
   ran_ = true;
@@ -218,6 +223,7 @@ absl::Status PostgresSource::Run(engine::StreamWriter& out, std::stop_token stop
                        .server = identity_,
                        .in_progress = takes_in_progress_,
                        .acknowledged = &acknowledged_,
+                       .awaited = &awaited_,
                        .receive_timeout = config_.replication.receive_timeout,
                        .backend_pid = &walsender_pid_,
                        .telemetry = telemetry_},

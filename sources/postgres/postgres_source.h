@@ -45,6 +45,7 @@ class PostgresSource final : public engine::Source {
   absl::Status Run(engine::StreamWriter& out, std::stop_token stop) override;
   absl::Status ConfirmSlot(std::stop_token stop) override;
   void Acknowledge(postgres::Lsn lsn) override;
+  bool awaited() const override { return awaited_.load(std::memory_order_relaxed); }
   absl::StatusOr<engine::SlotHealth> Health(std::stop_token stop) override;
   absl::StatusOr<postgres::Lsn> CurrentLsn(std::stop_token stop) override;
   absl::StatusOr<engine::SourceCheck> Check(std::stop_token stop) override;
@@ -96,6 +97,7 @@ class PostgresSource final : public engine::Source {
   bool captured_ = false;          // The DDL capture is there.
   std::atomic<uint64_t> acknowledged_{0};
   std::atomic<int> walsender_pid_{0};  // On the server; 0: none streams to us.
+  std::atomic<bool> awaited_{false};   // It is a synchronous standby's.
 };
 
 }  // namespace pgflow::sources

@@ -94,8 +94,24 @@ void SourceWatch::Watch(const std::stop_token& stop) {
 }
 
 absl::Status SourceWatch::Look(Connection& connection, const std::stop_token& stop) {
+  PGFLOW_RETURN_IF_ERROR(LookAtWaiters(connection, stop));
   PGFLOW_RETURN_IF_ERROR(LookAtPlace(connection, stop));
   return LookAtTables(connection, stop);
+}
+
+// Whether we are named in synchronous_standby_names. Until our walsender streams the server does
+// not say so of it, and nobody may wait for the next look.
+absl::Status SourceWatch::LookAtWaiters(Connection& connection, const std::stop_token& stop) const {
+  PGFLOW_ASSIGN_OR_RETURN(
+      const postgres::Result row,
+      connection.Execute(
+          fmt::format("SELECT current_setting('synchronous_standby_names') <> '' AND NOT EXISTS "
+                      "(SELECT FROM pg_stat_replication WHERE pid = {} AND state = 'streaming' "
+                      "AND sync_state = 'async')",
+                      options_.walsender_pid->load()),
+          stop));
+  options_.awaited->store(row.boolean(0, 0), std::memory_order_relaxed);
+  return absl::OkStatus();
 }
 
 absl::Status SourceWatch::LookAtPlace(Connection& connection, const std::stop_token& stop) {

@@ -29,6 +29,8 @@ struct SourceWatchOptions {
   bool captured = false;
   // The store's tables are those of this run. Before, gaps are not the stream's business yet.
   const std::atomic<bool>* tables_are_known = nullptr;
+  const std::atomic<int>* walsender_pid = nullptr;
+  std::atomic<bool>* awaited = nullptr;  // Set to whether commits of the source wait for us.
 };
 
 class SourceWatch {
@@ -50,6 +52,7 @@ class SourceWatch {
  private:
   void Watch(const std::stop_token& stop);
   absl::Status Look(postgres::Connection& connection, const std::stop_token& stop);
+  absl::Status LookAtWaiters(postgres::Connection& connection, const std::stop_token& stop) const;
   absl::Status LookAtTables(postgres::Connection& connection, const std::stop_token& stop);
   absl::Status LookAtPlace(postgres::Connection& connection, const std::stop_token& stop);
   absl::Status Keep(const PublicationContent& now);

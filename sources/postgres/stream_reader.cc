@@ -23,6 +23,9 @@ using postgres::Lsn;
 constexpr absl::Duration kStatusInterval = absl::Seconds(1);
 // An acknowledgement that moved goes out after this: a server that shuts down waits for it.
 constexpr absl::Duration kAcknowledgeInterval = absl::Milliseconds(100);
+// Where a commit of the source waits for it, it is looked for that often, unless a sink is away.
+constexpr absl::Duration kAwaitedInterval = absl::Milliseconds(1);
+constexpr absl::Duration kAwaitedPatience = absl::Seconds(5);
 // Positions without changes are worth a checkpoint, but not after each foreign transaction.
 constexpr absl::Duration kIdleInterval = absl::Milliseconds(100);
 // How a shutdown shows: so many requests for an answer in so long. Otherwise there is one each half
@@ -275,7 +278,14 @@ absl::Status StreamReader::Rest(const std::stop_token& stop) {
     absl::SleepFor(gather);
     return absl::OkStatus();
   }
-  return connection_->WaitReadable(now + kAcknowledgeInterval, stop);
+  return connection_->WaitReadable(
+      now + (AwaitsSinks(now) ? kAwaitedInterval : kAcknowledgeInterval), stop);
+}
+
+bool StreamReader::AwaitsSinks(absl::Time now) const {
+  if (!awaited() || now - heard_ > kAwaitedPatience) return false;
+  return Lsn(options_.acknowledged->load(std::memory_order_relaxed)) <
+         std::max(idle_told_, out_.tail().end_lsn);
 }
 
 absl::Status StreamReader::WaitForRoom(const std::stop_token& stop) {
@@ -289,7 +299,7 @@ absl::Status StreamReader::ReportIdle(absl::Time now) {
   if (!decoder_.at_rest()) return absl::OkStatus();
   const Lsn lsn = std::max(idle_lsn_, decoder_.last_end());
   if (lsn <= idle_told_ || lsn <= out_.tail().end_lsn) return absl::OkStatus();
-  if (now - idle_reported_ < kIdleInterval) return absl::OkStatus();
+  if (!awaited() && now - idle_reported_ < kIdleInterval) return absl::OkStatus();
   idle_told_ = lsn;
   idle_reported_ = now;
   return out_.Idle(lsn);
@@ -298,6 +308,7 @@ absl::Status StreamReader::ReportIdle(absl::Time now) {
 absl::Status StreamReader::SendStatusWhenDue(absl::Time now) {
   const absl::Duration since = now - status_sent_;
   const bool moved = options_.acknowledged->load(std::memory_order_relaxed) != reported_;
+  if (moved && awaited()) return SendStatus(now);
   if (since < (moved ? kAcknowledgeInterval : kStatusInterval)) return absl::OkStatus();
   return SendStatus(now);
 }

@@ -37,6 +37,7 @@ struct StreamReaderOptions {
   std::optional<engine::SourceIdentity> server{};  // The only one to stream from, if it is known.
   bool in_progress = true;  // The server may send large transactions before they end.
   const std::atomic<uint64_t>* acknowledged = nullptr;  // Durable downstream.
+  const std::atomic<bool>* awaited = nullptr;           // Commits of the source wait for that.
   // A server that is asked and says nothing for so long is taken for gone.
   absl::Duration receive_timeout = absl::Minutes(1);
   std::atomic<int>* backend_pid = nullptr;  // Set to the walsender's while it streams, else to 0.
@@ -109,6 +110,9 @@ class StreamReader {
   absl::Status ExpectWord(absl::Time now);
   absl::Status SendStatus(absl::Time now, bool reply_requested = false);
   absl::Status SendStatusWhenDue(absl::Time now);
+  bool awaited() const { return options_.awaited->load(std::memory_order_relaxed); }
+  // Somebody waits for what the sinks have been given a moment ago.
+  bool AwaitsSinks(absl::Time now) const;
 
   const StreamReaderOptions options_;
   RelationCache& relations_;

@@ -1,6 +1,9 @@
 // A publication of the user's own: row filters, column lists, partitions under their root's name.
+#include <chrono>
 #include <csignal>
+#include <future>
 
+#include <absl/time/clock.h>
 #include <fmt/format.h>
 
 #include "tests/integration/system_test.h"
@@ -329,6 +332,73 @@ TEST_F(PublicationTest, AnOperationThatGetsLostIsAGap) {
       "DELETE FROM t WHERE id = 1");
   RunToCurrent();
   EXPECT_EQ(target_.Value("SELECT string_agg(id || v, ' ' ORDER BY id) FROM t"), "1aa 3cc");
+}
+
+// Named in synchronous_standby_names: sessions of the source wait for what is durable.
+class SynchronousTest : public PublicationTest {
+ protected:
+  void SetUp() override {
+    PublicationTest::SetUp();
+    source_.Execute(
+        "CREATE TABLE t (id serial PRIMARY KEY, v int); CREATE TABLE aside (id serial, v int);"
+        "CREATE PUBLICATION mine FOR TABLE t");
+    pipeline_.tables = "[\"public.t\"]";
+  }
+  void TearDown() override {
+    Configure("ALTER SYSTEM RESET synchronous_standby_names");
+    PublicationTest::TearDown();
+  }
+  void Configure(const std::string& command) const {
+    source_.Execute(command);
+    source_.Execute("SELECT pg_reload_conf()");
+  }
+  // The time that each of `count` commits takes.
+  absl::Duration TimeOfCommit(const std::string& sql, int count) const {
+    auto session = shared_server->Connect(source_.name);
+    EXPECT_TRUE(session.ok()) << session.status();
+    const absl::Time start = absl::Now();
+    for (int i = 0; i < count; ++i) EXPECT_TRUE((*session)->Execute(sql).ok());
+    return (absl::Now() - start) / count;
+  }
+};
+
+TEST_F(SynchronousTest, ACommitWaitsForWhatIsDurableAndNoLonger) {
+  const auto process = Run();
+  ASSERT_TRUE(WaitForSnapshot(*process));
+  Configure(fmt::format("ALTER SYSTEM SET synchronous_standby_names = '\"pgflow {} stream\"'",
+                        pipeline_.name));
+  ASSERT_TRUE(Eventually([&] {
+    return source_.Value("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") ==
+           "1";
+  }));
+  TimeOfCommit("INSERT INTO aside (v) VALUES (0)", 1);  // pgflow has noticed.
+  const absl::Duration nothing = TimeOfCommit("INSERT INTO aside (v) VALUES (1)", 50);
+  const absl::Duration published = TimeOfCommit("INSERT INTO t (v) VALUES (1)", 50);
+  EXPECT_LT(nothing, absl::Milliseconds(100));
+  EXPECT_LT(published, absl::Milliseconds(100));
+  EXPECT_EQ(target_.Value("SELECT count(*) FROM t"), "50");
+  RecordProperty("commit_of_nothing_published", absl::FormatDuration(nothing));
+  RecordProperty("commit_of_published", absl::FormatDuration(published));
+  // What a sink cannot write is not durable, and nothing behind it.
+  auto locker = shared_server->Connect(target_.name);
+  ASSERT_TRUE(locker.ok());
+  ASSERT_TRUE((*locker)->Execute("BEGIN; LOCK TABLE t IN SHARE MODE").ok());
+  const auto commit = [&](const char* sql) {
+    return std::async(std::launch::async, [this, sql] { TimeOfCommit(sql, 1); });
+  };
+  const std::future<void> first = commit("INSERT INTO t (v) VALUES (2)");
+  ASSERT_TRUE(Eventually([&] {
+    return source_.Value("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") ==
+           "1";
+  }));
+  const std::future<void> second = commit("INSERT INTO aside (v) VALUES (2)");
+  EXPECT_EQ(second.wait_for(std::chrono::seconds(1)), std::future_status::timeout);
+  EXPECT_EQ(first.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+  ASSERT_TRUE((*locker)->Execute("COMMIT").ok());
+  first.wait();
+  EXPECT_EQ(target_.Value("SELECT count(*) FROM t"), "51");
+  second.wait();
+  EXPECT_TRUE(process->running()) << process->Output();
 }
 
 }  // namespace
