@@ -57,6 +57,7 @@ struct SinkStatus {
   uint64_t queue_bytes = 0;  // Received, not yet durable, in memory or in the spool.
   uint64_t retries = 0;
   uint64_t rejections = 0;
+  uint64_t skipped = 0;       // Changes that its options let it pass over.
   absl::Duration write_time;  // Spent in Write; / windows = mean batch latency.
   // Upper bounds in seconds and counts of Write latency; the last bound is infinity.
   std::vector<uint64_t> write_latency_counts;

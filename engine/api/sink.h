@@ -86,6 +86,7 @@ struct ResumeLimits {
 
 struct WriteResult {
   std::vector<Rejection> rejections;
+  uint64_t skipped = 0;  // Changes that the sink's own options let it pass over.
 };
 
 // One worker's way into the sink during the snapshot, with a connection of its own. One thread.

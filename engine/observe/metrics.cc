@@ -195,6 +195,9 @@ class StatusCollectable final : public prometheus::Collectable {
     PerSink(families, "pgflow_sink_rejections_total", "Rows that the sink could not take.",
             MetricType::Counter,
             [](const SinkStatus& sink) { return static_cast<double>(sink.rejections); });
+    PerSink(families, "pgflow_sink_skipped_total",
+            "Changes that the sink's options let it pass over.", MetricType::Counter,
+            [](const SinkStatus& sink) { return static_cast<double>(sink.skipped); });
     PerSink(families,
             status_.counts_messages ? "pgflow_sink_lag_messages" : "pgflow_sink_lag_bytes",
             status_.counts_messages ? "Messages between the sink's frontier and the log's end."

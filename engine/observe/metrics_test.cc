@@ -27,6 +27,7 @@ TEST(Metrics, HasEveryFamily) {
            "pgflow_sink_queue_bytes{pipeline=\"shop\",sink=\"target\",type=\"postgres\"} 2048\n",
            "pgflow_sink_retries_total{pipeline=\"shop\",sink=\"target\",type=\"postgres\"} 4\n",
            "pgflow_sink_rejections_total{pipeline=\"shop\",sink=\"target\",type=\"postgres\"} 5\n",
+           "pgflow_sink_skipped_total{pipeline=\"shop\",sink=\"target\",type=\"postgres\"} 6\n",
            "pgflow_snapshot_rows{pipeline=\"shop\",sink=\"target\",type=\"postgres\"} 1500\n",
            "type=\"postgres\",le=\"+Inf\"} 10\n",
            "pgflow_sink_write_seconds_count{pipeline=\"shop\",sink=\"target\",type=\"postgres\"} "

@@ -92,7 +92,7 @@ TEST(ProgressText, ShowsTheStream) {
               ElementsAre("streaming: lag 128 B, 3.0 ms behind, 5000 events/s, 100 transactions/s, "
                           "spool 8.0 KiB, slot keeps 12.3 MiB",
                           "  target  at 16/80         lag      128 B    3.0 ms      1,234,000 "
-                          "events  5 rejected"));
+                          "events  5 rejected  6 passed over"));
   EXPECT_THAT(text.PlainLines(),
               ElementsAre("streaming: lag 128 B, 3.0 ms behind, 5000 events/s, 100 transactions/s, "
                           "spool 8.0 KiB, slot keeps 12.3 MiB, target at 16/80"));

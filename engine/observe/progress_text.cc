@@ -225,6 +225,7 @@ void ProgressText::AppendStreamLines(std::vector<std::string>& lines) const {
                     LagText(status_, sink), ShortDuration(sink.lag), FormatCount(sink.events));
     if (sink.phase != status_.phase) line += fmt::format("  {}", PhaseName(sink.phase));
     if (sink.rejections > 0) line += fmt::format("  {} rejected", FormatCount(sink.rejections));
+    if (sink.skipped > 0) line += fmt::format("  {} passed over", FormatCount(sink.skipped));
     if (!sink.last_error.empty()) line += "  retrying after: " + sink.last_error;
     lines.push_back(line);
   }

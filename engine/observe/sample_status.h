@@ -42,6 +42,7 @@ inline PipelineStatus SampleStatus() {
   sink.queue_bytes = 2048;
   sink.retries = 4;
   sink.rejections = 5;
+  sink.skipped = 6;
   sink.write_time = absl::Milliseconds(50);
   sink.write_latency_counts.assign(std::size(kWriteLatencyBounds) + 1, 0);
   sink.write_latency_counts[3] = 9;

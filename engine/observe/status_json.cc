@@ -51,6 +51,7 @@ Json SinkJson(const SinkStatus& sink, bool counts_messages) {
                {"queue_bytes", sink.queue_bytes},
                {"retries", sink.retries},
                {"rejections", sink.rejections},
+               {"skipped", sink.skipped},
                {"write_seconds", absl::ToDoubleSeconds(sink.write_time)},
                {"write_latency_counts", sink.write_latency_counts},
                {"last_error", sink.last_error},
@@ -148,6 +149,7 @@ SinkStatus ReadSink(const Json& json) {
   reader.Read("queue_bytes", sink.queue_bytes);
   reader.Read("retries", sink.retries);
   reader.Read("rejections", sink.rejections);
+  reader.Read("skipped", sink.skipped);
   reader.Read("write_seconds", sink.write_time);
   reader.Read("write_latency_counts", sink.write_latency_counts);
   reader.Read("last_error", sink.last_error);

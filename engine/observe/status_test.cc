@@ -55,6 +55,7 @@ TEST(StatusText, TellsEverythingThatMatters) {
             "target  postgres  streaming  16/80     128 B  3.0 ms  1,234,000  2.0 KiB  5.0 ms  "
             "      4         5\n"
             "sink target: retrying after: connection lost\n"
+            "sink target: 6 changes passed over, as its options say (see the log)\n"
             "\n"
             "snapshot into target: 1 of 2 tables, 1,500 rows, 781.2 KiB\n"
             "TABLE                   ROWS     COPIED    ON DISK  RANGES  STATE\n"

@@ -65,6 +65,10 @@ void AppendSinks(const PipelineStatus& status, std::string& text) {
     if (!sink.last_error.empty()) {
       text += fmt::format("sink {}: retrying after: {}\n", sink.name, sink.last_error);
     }
+    if (sink.skipped > 0) {
+      text += fmt::format("sink {}: {} changes passed over, as its options say (see the log)\n",
+                          sink.name, FormatCount(sink.skipped));
+    }
   }
 }
 

@@ -400,6 +400,7 @@ absl::Status SinkLane::WriteWindow(const Window& window, std::stop_token stop) {
   absl::StatusOr<WriteResult> result = node_.sink->Write(window, stop);
   if (!result.ok()) return OnRefused(result.status(), window);
   statistics_.OnWritten(window, absl::Now() - start);
+  if (result->skipped > 0) statistics_.OnSkipped(result->skipped);
   for (const Rejection& rejection : result->rejections) {
     PGFLOW_RETURN_IF_ERROR(Bury(window, rejection.position, rejection.error));
   }

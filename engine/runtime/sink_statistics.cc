@@ -92,6 +92,11 @@ void SinkStatistics::OnRejection() {
   ++status_.rejections;
 }
 
+void SinkStatistics::OnSkipped(uint64_t count) {
+  base::MutexLock lock(&mutex_);
+  status_.skipped += count;
+}
+
 void SinkStatistics::ClearError() {
   base::MutexLock lock(&mutex_);
   status_.last_error.clear();

@@ -34,6 +34,7 @@ class SinkStatistics {
   void OnDurable(StreamPoint point, absl::Time commit_time);
   void OnRetry(const absl::Status& error);
   void OnRejection();
+  void OnSkipped(uint64_t count);
   void ClearError();
 
   // Everything but the fields that only the pipeline knows (queue, lag).

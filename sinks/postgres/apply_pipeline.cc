@@ -1,5 +1,6 @@
 #include "sinks/postgres/apply_pipeline.h"
 
+#include <cstdlib>
 #include <utility>
 
 #include "base/status.h"
@@ -80,7 +81,12 @@ absl::Status ApplyPipeline::TakeUntilSync() {
     const int64_t wanted = expected.expectation.rows;
     const int64_t affected = answer->result.affected_rows();
     const bool good = affected == wanted || (expected.expectation.or_fewer && affected < wanted);
-    if (wanted != Expectation::kAnyRows && !good) {
+    if (wanted != Expectation::kAnyRows && !good &&
+        expected.expectation.tolerance != Tolerance::kNone) {
+      deviations_.push_back({expected.expectation.tolerance, expected.expectation.tag,
+                             static_cast<uint64_t>(std::abs(affected - wanted)),
+                             expected.expectation.table});
+    } else if (wanted != Expectation::kAnyRows && !good) {
       failure_ = {base::MakeStatus(absl::StatusCode::kInvalidArgument,
                                    "{} rows of {} were found in the target", affected, wanted),
                   expected.expectation.tag, true};

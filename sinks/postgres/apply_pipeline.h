@@ -7,12 +7,17 @@
 #include <span>
 #include <stop_token>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include <absl/status/status.h>
 
 #include "postgres/client/connection.h"
 
 namespace pgflow::sinks {
+
+// Which other number of rows is no failure of a statement, but worth noting.
+enum class Tolerance : uint8_t { kNone, kMissingRow, kKeyIsTaken, kKeyWasTaken };
 
 struct Expectation {
   static constexpr int64_t kAnyRows = -1;
@@ -22,6 +27,15 @@ struct Expectation {
   bool or_fewer = false;    // at most.
   uint32_t tag = kNoTag;    // The caller's name of the change, for failures.
   bool capture = false;     // Keep its result.
+  Tolerance tolerance = Tolerance::kNone;
+  std::string_view table{};  // For deviations of statements without a tag; outlives the pipeline.
+};
+
+struct Deviation {
+  Tolerance tolerated = Tolerance::kNone;
+  uint32_t tag = Expectation::kNoTag;
+  uint64_t rows = 0;  // By how many there were more or fewer.
+  std::string_view table;
 };
 
 struct StatementFailure {
@@ -50,6 +64,8 @@ class ApplyPipeline {
   const std::optional<StatementFailure>& failure() const { return failure_; }
   // Once per failed attempt, after Drain.
   void ForgetFailure() { failure_.reset(); }
+  // In the order of the statements, of those that Drain has seen.
+  const std::vector<Deviation>& deviations() const { return deviations_; }
   const std::optional<postgres::Result>& captured() const { return captured_; }
 
  private:
@@ -69,6 +85,7 @@ class ApplyPipeline {
   size_t syncs_ = 0;  // In pending_.
   std::optional<StatementFailure> failure_;
   std::optional<postgres::Result> captured_;
+  std::vector<Deviation> deviations_;
 };
 
 }  // namespace pgflow::sinks

@@ -25,6 +25,32 @@ bool SameSchema(const schemas::TableSchema& a, const schemas::TableSchema& b) {
 
 }  // namespace
 
+ApplySession::ApplySession(TargetSession session, const PostgresSinkConfig& config,
+                           std::shared_ptr<const CheckpointStatements> checkpoint)
+    : session_(std::move(session)), narrower_(config.on_narrower_column) {
+  if (config.on_missing_table == MissingTables::kSkip) left_out_.emplace(std::move(checkpoint));
+}
+
+absl::Status ApplySession::ReadLeftOut(std::stop_token stop) {
+  if (!left_out_.has_value()) return absl::OkStatus();
+  return left_out_->Open(connection(), std::move(stop));
+}
+
+absl::StatusOr<bool> ApplySession::LeavesOut(const schemas::TableName& table,
+                                             std::stop_token stop) {
+  if (!left_out_.has_value()) return false;
+  PGFLOW_ASSIGN_OR_RETURN(const bool already, left_out_->Contains(connection(), table, stop));
+  if (already || bindings_.contains(schemas::QuoteTable(table))) return already;
+  PGFLOW_ASSIGN_OR_RETURN(const TargetTablePtr target, LoadTargetTable(connection(), table, stop));
+  if (target != nullptr) return false;
+  PGFLOW_RETURN_IF_ERROR(left_out_->Add(connection(), table, std::move(stop)));
+  base::LogWarning(
+      "the target has no table {}: its changes are left out (on_missing_table: skip) until "
+      "`pgflow refresh FILE --copy {}` copies it",
+      table.ToString(), table.ToString());
+  return true;
+}
+
 absl::StatusOr<TableBindingPtr> ApplySession::Bind(const schemas::TableSchema& schema,
                                                    std::stop_token stop) {
   std::vector<TableBindingPtr>& known = bindings_[schemas::QuoteTable(schema.table)];

@@ -89,6 +89,88 @@ TEST_P(ApplyWays, IgnoresMissingRowsAlike) {
   EXPECT_EQ(Rows("SELECT * FROM t ORDER BY id"), "1,11;2,22;5,55;8,88");
 }
 
+TEST_P(ApplyWays, PassesOverAKeyThatIsTaken) {
+  Sql("CREATE TABLE t (id int PRIMARY KEY, n int, u int UNIQUE); CREATE TABLE k (id int PRIMARY "
+      "KEY);"
+      "INSERT INTO t VALUES (1, 0, 1), (2, 0, 2), (7, 0, 7); INSERT INTO k VALUES (1)");
+  builder_.Table("t (id int4 key, n int4, u int4)");
+  builder_.Table("k (id int4 key)");
+  config_.on_conflict = KeyConflict::kSkip;
+  Start();
+  ASSERT_EQ(ApplyOne("insert t 1 11 11\nupdate t 1 12 12\ninsert t 3 33 2\ninsert t 4 44 4\n"
+                     "insert k 1\ninsert k 2\nupdate t old(4) 7 47 47\ninsert t 5 55 5"),
+            absl::OkStatus());
+  EXPECT_EQ(Rows("SELECT * FROM t ORDER BY id"), "1,12,12;2,0,2;4,44,4;5,55,5;7,0,7");
+  EXPECT_EQ(Rows("SELECT * FROM k ORDER BY id"), "1;2");
+  EXPECT_EQ(skipped_, 4U);  // t 1, t 3, k 1, and 4 that would be 7.
+  ASSERT_EQ(ApplyOne("update t old(5) 6 66 66"), absl::OkStatus());
+  EXPECT_EQ(skipped_, 0U);
+  // A row that is missing is another matter.
+  const absl::Status missing = ApplyOne("update t old(9) 1 9 9");
+  EXPECT_EQ(missing.code(), absl::StatusCode::kInvalidArgument) << missing;
+  config_.on_missing_row = MissingRow::kIgnore;
+  Start();
+  ASSERT_EQ(ApplyOne("update t old(9) 1 9 9\ninsert t 8 88 88"), absl::OkStatus());
+  EXPECT_EQ(skipped_, 1U);
+  EXPECT_EQ(Rows("SELECT id FROM t ORDER BY id"), "1;2;4;6;7;8");
+}
+
+TEST_P(ApplyWays, TakesThePlaceOfWhoHasItsKey) {
+  Sql("CREATE TABLE t (id int PRIMARY KEY, n int, own text DEFAULT 'new');"
+      "CREATE TABLE k (id int PRIMARY KEY); CREATE TABLE f (id int PRIMARY KEY, n int, big text);"
+      "INSERT INTO t VALUES (1, 0, 'kept'), (7, 0, 'gone'); INSERT INTO k VALUES (1);"
+      "INSERT INTO f VALUES (1, 0, 'x')");
+  builder_.Table("t (id int4 key, n int4)");
+  builder_.Table("k (id int4 key)");
+  builder_.Table("f (id int4, n int4, big text) full");
+  config_.on_conflict = KeyConflict::kOverwrite;
+  Start();
+  ASSERT_EQ(ApplyOne("insert t 1 11\ninsert t 2 22\ninsert k 1\ninsert k 2\ninsert f 1 1 y\n"
+                     "insert t 3 33\nupdate t old(3) 7 37\nupdate t 2 23"),
+            absl::OkStatus());
+  EXPECT_EQ(Rows("SELECT * FROM t ORDER BY id"), "1,11,kept;2,23,new;7,37,new");
+  EXPECT_EQ(Rows("SELECT * FROM k ORDER BY id"), "1;2");
+  EXPECT_EQ(Rows("SELECT * FROM f"), "1,1,y");
+  EXPECT_EQ(skipped_, 4U);
+}
+
+TEST_P(ApplyWays, CountsWhatItPassesOver) {
+  Sql("CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 0)");
+  builder_.Table("t (id int4 key, n int4)");
+  config_.on_missing_row = MissingRow::kIgnore;
+  Start();
+  ASSERT_EQ(ApplyOne("update t 1 1\nupdate t 2 2\ndelete t 3\ninsert t 4 4"), absl::OkStatus());
+  EXPECT_EQ(skipped_, 2U);
+  EXPECT_EQ(Rows("SELECT * FROM t ORDER BY id"), "1,1;4,4");
+}
+
+TEST_P(ApplyWays, LeavesOutATableThatTheTargetLacks) {
+  Sql("CREATE TABLE t (id int PRIMARY KEY, n int)");
+  builder_.Table("t (id int4 key, n int4)");
+  builder_.Table("u (id int4 key, n int4)");
+  Start();
+  EXPECT_EQ(ApplyOne("insert t 1 1\ninsert u 1 1").code(), absl::StatusCode::kFailedPrecondition);
+  config_.on_missing_table = MissingTables::kSkip;
+  Start();
+  ASSERT_EQ(ApplyOne("insert t 1 1\ninsert u 1 1\ntruncate t, u restart\ninsert t 2 2\n"
+                     "update u 1 11"),
+            absl::OkStatus());
+  EXPECT_EQ(Rows("SELECT * FROM t"), "2,2");
+  EXPECT_EQ(skipped_, 3U);
+  // It stays out until its rows are copied, whoever makes it, and whoever asks.
+  Sql("CREATE TABLE u (id int PRIMARY KEY, n int)");
+  Reopen();
+  ASSERT_EQ(ApplyOne("insert u 2 2\ninsert t 3 3"), absl::OkStatus());
+  EXPECT_EQ(Rows("SELECT (SELECT count(*) FROM t), (SELECT count(*) FROM u)"), "2,0");
+  const schemas::TableSchemaPtr schema = builder_.FindTable("u");
+  ASSERT_EQ(
+      sink_->PrepareSnapshot({}, std::vector<engine::TablePlan>{{schema->table, schema}}, {}, {}),
+      absl::OkStatus());
+  ASSERT_EQ(ApplyOne("insert u 3 3"), absl::OkStatus());
+  EXPECT_EQ(skipped_, 0U);
+  EXPECT_EQ(Rows("SELECT * FROM u"), "3,3");
+}
+
 TEST_P(ApplyWays, SeesARowThatShouldNotBeThere) {
   Sql("CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 0)");
   builder_.Table("t (id int4 key, n int4)");

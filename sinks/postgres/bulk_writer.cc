@@ -57,8 +57,9 @@ std::string UnchangedMarks(const TableBinding& binding, const NetEffect::Row& ro
 }  // namespace
 
 template <typename Parameters>
-absl::Status BulkWriter::QueueSlices(ApplyPipeline& pipeline, const std::string& sql,
-                                     Parameters& parameters, const Rows& rows, Found found) {
+absl::Status BulkWriter::QueueSlices(ApplyPipeline& pipeline, const TableBinding& binding,
+                                     const std::string& sql, Parameters& parameters,
+                                     const Rows& rows, Found found) {
   PGFLOW_ASSIGN_OR_RETURN(const StatementCache::Prepared* statement,
                           statements_.Other(pipeline, sql, parameters.types()));
   const std::span<const NetEffect::Row* const> all(rows);
@@ -71,9 +72,11 @@ absl::Status BulkWriter::QueueSlices(ApplyPipeline& pipeline, const std::string&
     Expectation expectation;
     if (found == Found::kNone) {
       expectation.rows = 0;
-    } else if (check_counts_) {
+    } else {
       expectation.rows = static_cast<int64_t>(end - begin);
       expectation.or_fewer = found == Found::kAtMostAll;
+      if (missing_ == MissingRow::kIgnore) expectation.tolerance = Tolerance::kMissingRow;
+      expectation.table = binding.sql_name;
     }
     PGFLOW_RETURN_IF_ERROR(pipeline.Send(
         statement->name, parameters.Encode(all.subspan(begin, end - begin)), expectation));
@@ -139,7 +142,7 @@ absl::StatusOr<bool> BulkWriter::QueueAbsent(ApplyPipeline& pipeline, const Tabl
   const std::string sql =
       fmt::format("SELECT FROM {}{} t, {} WHERE {}", binding.target->only(), binding.sql_name,
                   arrays_.FromSql(), KeyMatch(binding, arrays_));
-  PGFLOW_RETURN_IF_ERROR(QueueSlices(pipeline, sql, arrays_, rows, Found::kNone));
+  PGFLOW_RETURN_IF_ERROR(QueueSlices(pipeline, binding, sql, arrays_, rows, Found::kNone));
   return true;
 }
 
@@ -155,7 +158,7 @@ absl::StatusOr<bool> BulkWriter::QueueDeletes(ApplyPipeline& pipeline, const Tab
                                "t." + QuoteIdentifier(binding.column_name(binding.key.front()))))
              : fmt::format("DELETE FROM {}{} t USING {} WHERE {}", binding.target->only(),
                            binding.sql_name, arrays_.FromSql(), KeyMatch(binding, arrays_));
-  PGFLOW_RETURN_IF_ERROR(QueueSlices(pipeline, sql, arrays_, rows, found));
+  PGFLOW_RETURN_IF_ERROR(QueueSlices(pipeline, binding, sql, arrays_, rows, found));
   return true;
 }
 
@@ -190,7 +193,7 @@ absl::StatusOr<bool> BulkWriter::QueueUpdates(ApplyPipeline& pipeline, const Tab
                                   binding.sql_name, arrays_.FromSql(), match)
                     : fmt::format("UPDATE {}{} t SET {} FROM {} WHERE {}", binding.target->only(),
                                   binding.sql_name, set, arrays_.FromSql(), match);
-    PGFLOW_RETURN_IF_ERROR(QueueSlices(pipeline, sql, arrays_, group));
+    PGFLOW_RETURN_IF_ERROR(QueueSlices(pipeline, binding, sql, arrays_, group));
   }
   return true;
 }
@@ -215,7 +218,7 @@ absl::StatusOr<bool> BulkWriter::QueueUpdatesByRow(ApplyPipeline& pipeline,
   }
   if (set.empty()) return false;
   PGFLOW_RETURN_IF_ERROR(
-      QueueSlices(pipeline,
+      QueueSlices(pipeline, binding,
                   fmt::format("UPDATE {}{} t SET {} FROM unnest($1) AS u WHERE {}",
                               binding.target->only(), binding.sql_name, set, match),
                   row_array_, rows));
@@ -234,7 +237,7 @@ absl::StatusOr<bool> BulkWriter::QueueInserts(ApplyPipeline& pipeline, const Tab
     values += (i == 0 ? "" : ", ") + arrays_.ValueSql(i);
   }
   PGFLOW_RETURN_IF_ERROR(
-      QueueSlices(pipeline,
+      QueueSlices(pipeline, binding,
                   fmt::format("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {}",
                               binding.sql_name, WrittenColumns(binding), values, arrays_.FromSql()),
                   arrays_, rows));

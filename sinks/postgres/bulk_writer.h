@@ -25,8 +25,8 @@ class BulkWriter {
   // Up to this many rows an INSERT in the pipeline is faster: a COPY has to be waited for twice.
   static constexpr size_t kFewInserts = 500;
 
-  BulkWriter(postgres::Connection& connection, StatementCache& statements, bool check_counts)
-      : connection_(connection), statements_(statements), check_counts_(check_counts) {}
+  BulkWriter(postgres::Connection& connection, StatementCache& statements, MissingRow missing)
+      : connection_(connection), statements_(statements), missing_(missing) {}
 
   // Queues deletes, updates, and few inserts or such that no COPY takes. `to_copy`: the inserts are
   // left for CopyInserts. `cascaded`: of the deletes, in which each key comes once.
@@ -62,8 +62,9 @@ class BulkWriter {
                                     const Rows& rows);
   // `sql` once for every slice of the rows that is not too large.
   template <typename Parameters>
-  absl::Status QueueSlices(ApplyPipeline& pipeline, const std::string& sql, Parameters& parameters,
-                           const Rows& rows, Found found = Found::kAll);
+  absl::Status QueueSlices(ApplyPipeline& pipeline, const TableBinding& binding,
+                           const std::string& sql, Parameters& parameters, const Rows& rows,
+                           Found found = Found::kAll);
   absl::Status CheckTypes(const TableBinding& binding, const Rows& rows);
   template <typename ValuesAt>
   absl::Status Copy(const TableBinding& binding, RowFormat format, size_t count,
@@ -71,7 +72,7 @@ class BulkWriter {
 
   postgres::Connection& connection_;
   StatementCache& statements_;
-  const bool check_counts_;
+  const MissingRow missing_;
   ArrayColumns arrays_;
   RowArray row_array_;
   std::string buffer_;

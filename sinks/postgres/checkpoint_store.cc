@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "postgres/types/sql_state.h"
+#include "sinks/postgres/left_out_tables.h"
 #include "sinks/postgres/target_session.h"
 
 namespace pgflow::sinks {
@@ -362,9 +363,11 @@ absl::Status PostgresCheckpointStore::Forget() {
   if (before_forget_) before_forget_();
   PGFLOW_RETURN_IF_ERROR(Connect());
   const std::string& schema = statements_->schema();
+  PGFLOW_ASSIGN_OR_RETURN(const std::string left_out,
+                          LeftOutTables::RemoveSql(*connection_, *statements_, {}, stop_));
   PGFLOW_RETURN_IF_ERROR(
       Change({fmt::format("DELETE FROM {}.finished_range WHERE {}", schema, Mine()),
-              fmt::format("DELETE FROM {}.table_progress WHERE {}", schema, Mine()),
+              fmt::format("DELETE FROM {}.table_progress WHERE {}", schema, Mine()), left_out,
               fmt::format("DELETE FROM {}.checkpoint WHERE {}", schema, Mine())}));
   statements_->set_epoch(0);
   held_ = false;

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "sinks/postgres/left_out_tables.h"
 #include "sinks/postgres/preflight.h"
 #include "sinks/postgres/resume_limits.h"
 #include "sinks/postgres/snapshot_lane.h"
@@ -57,6 +58,7 @@ absl::Status PostgresSink::Open(const engine::SinkContext& context, std::stop_to
   PGFLOW_ASSIGN_OR_RETURN(const std::optional<engine::SinkCheckpoint> checkpoint, store_->Load());
   applier_ = std::make_unique<WindowApplier>(std::move(session), config_, statements_);
   if (checkpoint.has_value()) applier_->flushes().Reset(checkpoint->stream);
+  PGFLOW_RETURN_IF_ERROR(applier_->ReadLeftOut(stop));
   lags_since_ = absl::InfiniteFuture();
   return absl::OkStatus();
 }
@@ -84,6 +86,20 @@ absl::StatusOr<std::vector<engine::Finding>> PostgresSink::Check(
   return CheckTarget(config_, definition, tables, std::move(stop));
 }
 
+// They are copied: what was left out of them does not matter any more.
+absl::Status PostgresSink::TakeIn(TargetChange& change,
+                                  std::initializer_list<std::span<const engine::TablePlan>> tables,
+                                  const std::stop_token& stop) {
+  std::vector<schemas::TableName> names;
+  for (const auto& some : tables) {
+    for (const engine::TablePlan& plan : some) names.push_back(plan.schema->table);
+  }
+  if (names.empty()) return absl::OkStatus();
+  PGFLOW_ASSIGN_OR_RETURN(const std::string sql,
+                          LeftOutTables::RemoveSql(change.connection(), *statements_, names, stop));
+  return sql.empty() ? absl::OkStatus() : change.Run(sql);
+}
+
 absl::Status PostgresSink::PrepareSnapshot(const schemas::DatabaseDefinition& definition,
                                            std::span<const engine::TablePlan> tables,
                                            std::span<const engine::TablePlan> resumed,
@@ -91,6 +107,7 @@ absl::Status PostgresSink::PrepareSnapshot(const schemas::DatabaseDefinition& de
   definition_ = std::make_shared<const schemas::DatabaseDefinition>(definition);
   PGFLOW_ASSIGN_OR_RETURN(const TargetSession session, ConnectForTables(stop));
   TargetChange change(*session.connection, *statements_, stop);
+  PGFLOW_RETURN_IF_ERROR(TakeIn(change, {tables, resumed}, stop));
   std::optional<TargetSession> second;
   std::optional<TargetChange> helper;
   if (config_.create_schema && tables.size() >= kTablesForTwo) {
@@ -114,6 +131,7 @@ absl::Status PostgresSink::ResetTables(const schemas::DatabaseDefinition& defini
                                        std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(const TargetSession session, ConnectForTables(stop));
   TargetChange change(*session.connection, *statements_, stop);
+  PGFLOW_RETURN_IF_ERROR(TakeIn(change, {tables}, stop));
   absl::Status reset = SnapshotTarget(change, config_, definition, stop).Reset(tables);
   targets_->Forget();
   return reset;
@@ -143,7 +161,7 @@ absl::StatusOr<engine::WriteResult> PostgresSink::Write(const engine::Window& wi
   if (applier_->flushes().lags() && lags_since_ == absl::InfiniteFuture()) {
     lags_since_ = absl::Now();
   }
-  return engine::WriteResult();
+  return engine::WriteResult{.rejections = {}, .skipped = applier_->TellSkipped()};
 }
 
 absl::StatusOr<engine::StreamPoint> PostgresSink::Durable(std::stop_token stop) {

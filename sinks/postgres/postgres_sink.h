@@ -7,6 +7,7 @@
 // missing or another pgflow has taken over.
 #pragma once
 
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@
 namespace pgflow::sinks {
 
 struct TargetSession;
+class TargetChange;
 class WindowApplier;
 
 class PostgresSink final : public engine::Sink {
@@ -53,6 +55,9 @@ class PostgresSink final : public engine::Sink {
 
  private:
   absl::StatusOr<TargetSession> ConnectForTables(std::stop_token stop);
+  absl::Status TakeIn(TargetChange& change,
+                      std::initializer_list<std::span<const engine::TablePlan>> tables,
+                      const std::stop_token& stop);
 
   const PostgresSinkConfig config_;
   engine::SinkContext context_;

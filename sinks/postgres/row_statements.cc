@@ -23,6 +23,10 @@ class Builder {
   }
 
   std::string Parameter(bool before, size_t column) {
+    for (size_t i = 0; i < statement.parameters.size(); ++i) {
+      const RowParameter& known = statement.parameters[i];
+      if (known.before == before && known.column == column) return fmt::format("${}", i + 1);
+    }
     statement.parameters.push_back({before, static_cast<uint32_t>(column)});
     statement.types.push_back(binding_.columns[column].target->type);
     return fmt::format("${}", statement.parameters.size());
@@ -202,6 +206,24 @@ std::string UpsertSql(const TableBinding& binding, Builder& builder) {
                      set.empty() ? "DO NOTHING" : "DO UPDATE SET " + set);
 }
 
+std::string KeyColumns(const TableBinding& binding, const Builder& builder) {
+  std::string key;
+  for (const uint32_t column : binding.key)
+    key += (key.empty() ? "" : ", ") + builder.Quoted(column);
+  return key;
+}
+
+// An UPDATE of the row that has the key, when the INSERT finds one: it touches no row, or that.
+std::string InsertOrTakeSql(const TableBinding& binding, Builder& builder) {
+  const std::string insert =
+      fmt::format("WITH inserted AS (INSERT INTO {} {} ON CONFLICT ({}) DO NOTHING RETURNING 1) ",
+                  binding.sql_name, builder.Values(), KeyColumns(binding, builder));
+  const std::string set = builder.Assignments(false);
+  if (set.empty()) return insert + "SELECT WHERE NOT EXISTS (SELECT FROM inserted)";
+  return fmt::format("{}UPDATE {}{} SET {} WHERE {} AND NOT EXISTS (SELECT FROM inserted)", insert,
+                     binding.target->only(), binding.sql_name, set, builder.KeyMatch(false));
+}
+
 std::string UpdateSql(const TableBinding& binding, Builder& builder, bool key_too,
                       bool moved = false) {
   const std::string set = builder.Assignments(key_too);
@@ -221,7 +243,8 @@ void AppendSignature(const TableBinding& binding, RowShape shape, const DecodedC
                      std::string& to) {
   to.push_back(static_cast<char>(shape));
   const bool update = shape == RowShape::kUpdate || shape == RowShape::kUpdateKey ||
-                      shape == RowShape::kUpdateMoved || shape == RowShape::kReinsert;
+                      shape == RowShape::kUpdateMoved || shape == RowShape::kUpdateIfFree ||
+                      shape == RowShape::kReinsert;
   const bool marks_unchanged = update && change.has_unchanged;
   const bool marks_null =
       (update || shape == RowShape::kDelete) && binding.key_kind == KeyKind::kWholeRow;
@@ -256,6 +279,22 @@ RowStatement BuildRowStatement(const TableBinding& binding, std::string_view sig
       break;
     case RowShape::kDelete:
       sql = fmt::format("DELETE FROM {}{} WHERE {}", only, binding.sql_name, builder.OldRowMatch());
+      break;
+    case RowShape::kInsertIfFree:
+      sql = fmt::format("INSERT INTO {} {} ON CONFLICT DO NOTHING", binding.sql_name,
+                        builder.Values());
+      break;
+    case RowShape::kInsertOrTake:
+      sql = InsertOrTakeSql(binding, builder);
+      break;
+    case RowShape::kFind:
+      sql =
+          fmt::format("SELECT FROM {}{} WHERE {}", only, binding.sql_name, builder.KeyMatch(true));
+      break;
+    case RowShape::kUpdateIfFree:
+      sql = fmt::format("{} AND NOT EXISTS (SELECT FROM {}{} WHERE {})",
+                        UpdateSql(binding, builder, true), only, binding.sql_name,
+                        builder.KeyMatch(false));
       break;
     case RowShape::kReinsert:
       sql = builder.Reinsert(builder.OldRowMatch(), false);

@@ -21,6 +21,10 @@ enum class RowShape : char {
   kDelete = 'd',
   // Removes the row that has the new key, if the row with the old one is there to take its place.
   kMakeRoom = 'm',
+  kInsertIfFree = 'f',  // Unless a unique value of it is taken.
+  kInsertOrTake = 'o',  // Takes the place of the row that has its key, which it touches then.
+  kFind = 'q',          // Touches the row with the old key, and changes nothing.
+  kUpdateIfFree = 'p',  // kUpdateKey, unless another row has the new key.
   // GENERATED ALWAYS AS IDENTITY cannot be set by an UPDATE: the row is deleted and inserted again,
   kReinsert = 'r',  // with its new values,
   kRenumber = 'n',  // or behind its UPDATE, if such a column beside the key has another value.

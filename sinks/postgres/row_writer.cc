@@ -44,6 +44,21 @@ absl::Status RowWriter::Send(ApplyPipeline& pipeline, const TableBinding& bindin
   return pipeline.Send(statement->name, parameters_, expectation);
 }
 
+absl::Status RowWriter::WriteInsert(ApplyPipeline& pipeline, const TableBinding& binding,
+                                    Expectation expectation) {
+  if (tolerance_.conflict == KeyConflict::kSkip) {
+    expectation.rows = 1;
+    expectation.tolerance = Tolerance::kKeyIsTaken;
+    return Send(pipeline, binding, RowShape::kInsertIfFree, expectation);
+  }
+  if (tolerance_.conflict == KeyConflict::kOverwrite && binding.key_kind == KeyKind::kUnique) {
+    expectation.rows = 0;
+    expectation.tolerance = Tolerance::kKeyWasTaken;
+    return Send(pipeline, binding, RowShape::kInsertOrTake, expectation);
+  }
+  return Send(pipeline, binding, RowShape::kInsert, expectation);
+}
+
 absl::Status RowWriter::WriteUpdate(ApplyPipeline& pipeline, const TableBinding& binding,
                                     bool catch_up, Expectation expectation) {
   if (!binding.has_renumbered) return SendUpdate(pipeline, binding, catch_up, expectation);
@@ -67,6 +82,10 @@ absl::Status RowWriter::SendUpdate(ApplyPipeline& pipeline, const TableBinding& 
   for (uint32_t column : binding.key) {
     identity_always |= binding.columns[column].target->identity_always;
   }
+  const bool strict = catch_up || moved_ || binding.key_kind != KeyKind::kUnique;
+  if (!strict && !identity_always && tolerance_.conflict != KeyConflict::kStop) {
+    return SendKeyChange(pipeline, binding, expectation);
+  }
   if (!identity_always) {
     return Send(pipeline, binding, moved_ ? RowShape::kUpdateMoved : RowShape::kUpdateKey,
                 expectation);
@@ -78,17 +97,40 @@ absl::Status RowWriter::SendUpdate(ApplyPipeline& pipeline, const TableBinding& 
               {.tag = expectation.tag});
 }
 
+// A row that is missing, and one that is in the way, are told apart where only one of them is
+// passed over.
+absl::Status RowWriter::SendKeyChange(ApplyPipeline& pipeline, const TableBinding& binding,
+                                      Expectation expectation) {
+  if (tolerance_.conflict == KeyConflict::kOverwrite) {
+    PGFLOW_RETURN_IF_ERROR(Send(pipeline, binding, RowShape::kMakeRoom,
+                                {.rows = 0,
+                                 .tag = expectation.tag,
+                                 .tolerance = Tolerance::kKeyWasTaken,
+                                 .table = expectation.table}));
+    return Send(pipeline, binding, RowShape::kUpdateKey, expectation);
+  }
+  if (tolerance_.missing == MissingRow::kError) {
+    PGFLOW_RETURN_IF_ERROR(Send(pipeline, binding, RowShape::kFind, expectation));
+  }
+  return Send(pipeline, binding, RowShape::kUpdateIfFree,
+              {.rows = 1,
+               .tag = expectation.tag,
+               .tolerance = Tolerance::kKeyIsTaken,
+               .table = expectation.table});
+}
+
 absl::Status RowWriter::Write(ApplyPipeline& pipeline, const TableBinding& binding,
                               const ChangeEvent& event, uint32_t tag, Cascaded cascaded) {
   PGFLOW_RETURN_IF_ERROR(change_.Decode(binding, event));
   moved_ = cascaded.moves && binding.is_movable && !event.catch_up;
-  Expectation expectation{.tag = tag};
-  if (check_counts_ && !event.catch_up) expectation.rows = 1;
+  Expectation expectation{.tag = tag, .table = binding.sql_name};
+  if (!event.catch_up) expectation.rows = 1;
+  if (tolerance_.missing == MissingRow::kIgnore) expectation.tolerance = Tolerance::kMissingRow;
   switch (event.operation) {
     case Operation::kRead:
     case Operation::kInsert:
-      return Send(pipeline, binding, event.catch_up ? RowShape::kUpsert : RowShape::kInsert,
-                  {.tag = tag});
+      if (event.catch_up) return Send(pipeline, binding, RowShape::kUpsert, {.tag = tag});
+      return WriteInsert(pipeline, binding, {.tag = tag, .table = binding.sql_name});
     case Operation::kUpdate:
       return WriteUpdate(pipeline, binding, event.catch_up, expectation);
     case Operation::kDelete:

@@ -11,6 +11,7 @@
 #include "engine/api/change_event.h"
 #include "sinks/postgres/apply_pipeline.h"
 #include "sinks/postgres/decoded_change.h"
+#include "sinks/postgres/sink_config.h"
 #include "sinks/postgres/statement_cache.h"
 
 namespace pgflow::sinks {
@@ -23,12 +24,18 @@ struct Cascaded {
   friend bool operator==(const Cascaded&, const Cascaded&) = default;
 };
 
+// What a row does whose place in the target is not as the source had it.
+struct RowTolerance {
+  MissingRow missing = MissingRow::kError;
+  KeyConflict conflict = KeyConflict::kStop;
+};
+
 // One thread. Only queues; the owner drains the pipeline. An error: the change itself is at fault
 // (its binary type, its missing key), nothing of it was sent.
 class RowWriter {
  public:
-  RowWriter(StatementCache& statements, bool check_counts)
-      : statements_(statements), check_counts_(check_counts) {}
+  RowWriter(StatementCache& statements, RowTolerance tolerance)
+      : statements_(statements), tolerance_(tolerance) {}
 
   // INSERT, UPDATE or DELETE. `tag` names the change in failures.
   absl::Status Write(ApplyPipeline& pipeline, const TableBinding& binding,
@@ -37,14 +44,18 @@ class RowWriter {
  private:
   absl::Status Send(ApplyPipeline& pipeline, const TableBinding& binding, RowShape shape,
                     Expectation expectation);
+  absl::Status WriteInsert(ApplyPipeline& pipeline, const TableBinding& binding,
+                           Expectation expectation);
   absl::Status WriteUpdate(ApplyPipeline& pipeline, const TableBinding& binding, bool catch_up,
                            Expectation expectation);
   absl::Status SendUpdate(ApplyPipeline& pipeline, const TableBinding& binding, bool catch_up,
                           Expectation expectation);
+  absl::Status SendKeyChange(ApplyPipeline& pipeline, const TableBinding& binding,
+                             Expectation expectation);
   absl::StatusOr<postgres::Parameter> ParameterOf(const TableBinding& binding, RowParameter which);
 
   StatementCache& statements_;
-  bool check_counts_;
+  const RowTolerance tolerance_;
   bool moved_ = false;  // The row at hand may have been.
   DecodedChange change_;
   std::string signature_;

@@ -37,8 +37,23 @@ config::ConfigSpec<PostgresSinkConfig> PostgresSinkSpec() {
       .Choice({{"merge", TransactionMode::kMerge}, {"keep", TransactionMode::kKeep}});
   spec.Field("on_missing_row", &PostgresSinkConfig::on_missing_row,
              "What an UPDATE or DELETE does whose row the target lacks. error: the target has "
-             "diverged, and the pipeline stops (or the dead letter takes the change).")
+             "diverged, and the pipeline stops (or the dead letter takes the change). ignore: it "
+             "is passed over, counted and logged.")
       .Choice({{"error", MissingRow::kError}, {"ignore", MissingRow::kIgnore}});
+  spec.Field("on_conflict", &PostgresSinkConfig::on_conflict,
+             "What an INSERT does, or an UPDATE that changes the key, whose key another row of the "
+             "target has. stop: the pipeline stops (or the dead letter takes the change). skip: "
+             "the other row stays; an INSERT is passed over as well when another unique value is "
+             "taken. overwrite: the row takes the other one's place. Both are counted and logged. "
+             "Not during the first copy: see on_existing_rows.")
+      .Choice({{"stop", KeyConflict::kStop},
+               {"skip", KeyConflict::kSkip},
+               {"overwrite", KeyConflict::kOverwrite}});
+  spec.Field("on_missing_table", &PostgresSinkConfig::on_missing_table,
+             "What becomes of changes of a table that the target lacks. stop: the pipeline stops. "
+             "skip: they are left out, counted and logged, also when somebody makes the table "
+             "meanwhile, until `pgflow refresh --copy` copies it.")
+      .Choice({{"stop", MissingTables::kStop}, {"skip", MissingTables::kSkip}});
   spec.Field(
           "on_narrower_column", &PostgresSinkConfig::on_narrower_column,
           "What becomes of a table with a column that has fewer digits in the target than at the "

@@ -14,6 +14,8 @@ namespace pgflow::sinks {
 enum class ExistingRows { kRefuse, kAppend, kTruncate };
 enum class TransactionMode { kMerge, kKeep };
 enum class MissingRow { kError, kIgnore };
+enum class KeyConflict { kStop, kSkip, kOverwrite };
+enum class MissingTables { kStop, kSkip };
 enum class NarrowerColumn { kRefuse, kRound };
 enum class DdlMode { kApply, kReport, kStop };
 
@@ -23,6 +25,8 @@ struct PostgresSinkConfig {
   ExistingRows on_existing_rows = ExistingRows::kRefuse;
   TransactionMode transactions = TransactionMode::kMerge;
   MissingRow on_missing_row = MissingRow::kError;
+  KeyConflict on_conflict = KeyConflict::kStop;
+  MissingTables on_missing_table = MissingTables::kStop;
   NarrowerColumn on_narrower_column = NarrowerColumn::kRefuse;
   DdlMode ddl = DdlMode::kApply;
   std::vector<std::string> ddl_objects;  // Kinds of objects whose DDL is applied; empty: all.

@@ -40,7 +40,9 @@ absl::Status SinkFixture::ApplyBatches(std::span<engine::Batch> batches, bool en
   window.ends_at_commit = ends_at_commit;
   const engine::TransactionSpan& last = batches.back().transactions().back();
   window.end = last_ = {last.commit_lsn, last.end_lsn};
-  return sink_->Write(window, {}).status();
+  const absl::StatusOr<engine::WriteResult> written = sink_->Write(window, {});
+  skipped_ = written.ok() ? written->skipped : 0;
+  return written.status();
 }
 
 absl::Status SinkFixture::ApplyParts(const std::vector<Part>& parts) {

@@ -114,6 +114,7 @@ class SinkFixture : public testing::Test {
   std::string database_;
   std::unique_ptr<engine::Sink> sink_;
   engine::StreamPoint last_;
+  uint64_t skipped_ = 0;  // Of the last window.
   bool binary_ = false;
 };
 

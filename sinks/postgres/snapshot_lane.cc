@@ -266,7 +266,7 @@ absl::Status PostgresLane::WriteSingly(std::span<const ChangeEvent> events, std:
   }
   PGFLOW_RETURN_IF_ERROR(EndCopy(stop));
   ApplyPipeline pipeline(*session_.connection, stop);
-  RowWriter writer(statements_, false);
+  RowWriter writer(statements_, {});
   for (const ChangeEvent& event : events) {
     PGFLOW_RETURN_IF_ERROR(writer.Write(pipeline, *binding_, event, 0));
     if (pipeline.failure().has_value()) break;

@@ -27,12 +27,12 @@ absl::Time WindowApplier::CommitTime(const Window& window) {
 
 WindowApplier::WindowApplier(TargetSession session, const PostgresSinkConfig& config,
                              std::shared_ptr<const CheckpointStatements> checkpoint)
-    : session_(std::move(session), config.on_narrower_column),
+    : session_(std::move(session), config, checkpoint),
       config_(config),
       checkpoint_(std::move(checkpoint)),
       check_counts_(config.on_missing_row == MissingRow::kError),
-      rows_(session_.statements(), check_counts_),
-      bulk_(session_.connection(), session_.statements(), check_counts_),
+      rows_(session_.statements(), {config.on_missing_row, config.on_conflict}),
+      bulk_(session_.connection(), session_.statements(), config.on_missing_row),
       flushes_(session_.wal()) {}
 
 absl::StatusOr<bool> WindowApplier::HasSchemaChange(const Window& window) {
@@ -52,7 +52,7 @@ absl::Status WindowApplier::Collect(const Window& window, std::stop_token stop) 
     PGFLOW_ASSIGN_OR_RETURN(const std::span<const ChangeEvent> events, batch.Events());
     for (const ChangeEvent& event : events) {
       if (event.truncate_done) continue;
-      PGFLOW_RETURN_IF_ERROR(changes_.Add(session_, batch, event, stop));
+      PGFLOW_RETURN_IF_ERROR(changes_.Add(session_, batch, event, skipped_, stop));
     }
   }
   return absl::OkStatus();
@@ -60,6 +60,7 @@ absl::Status WindowApplier::Collect(const Window& window, std::stop_token stop) 
 
 absl::Status WindowApplier::Apply(const Window& window, std::stop_token stop) {
   awaited_ = window.awaited;
+  skipped_.Forget();
   if (session_.statements().IsFull()) {
     PGFLOW_RETURN_IF_ERROR(session_.ForgetStatements(stop));
   }
@@ -167,7 +168,12 @@ absl::StatusOr<size_t> WindowApplier::QueueTruncate(ApplyPipeline& pipeline, Cha
   size_t count = 0;
   while (at + count < changes.size()) {
     const Change& change = changes[at + count];
-    if (change.event->operation != Operation::kTruncate) break;
+    // What stood between two statements may have been left out.
+    if (change.event->operation != Operation::kTruncate ||
+        change.event->truncate_restart_identity != first.truncate_restart_identity ||
+        change.event->truncate_cascade != first.truncate_cascade) {
+      break;
+    }
     ++count;
     // Several versions of a table, or tables that are routed into one.
     const bool listed = std::ranges::any_of(tables, [&](const TableBinding* table) {
@@ -223,11 +229,30 @@ absl::Status WindowApplier::ApplyRows(Changes changes, const Commit* commit, std
     PGFLOW_RETURN_IF_ERROR(pipeline.Drain());
     if (pipeline.failure().has_value()) return Failed(*pipeline.failure(), changes, stop);
   }
+  if (commit != nullptr) {
+    PGFLOW_RETURN_IF_ERROR(QueueCommit(pipeline, *commit));
+    PGFLOW_RETURN_IF_ERROR(pipeline.Drain());
+    if (pipeline.failure().has_value()) return Failed(*pipeline.failure(), changes, stop);
+  }
+  NoteDeviations(pipeline, changes);
   if (commit == nullptr) return absl::OkStatus();
-  PGFLOW_RETURN_IF_ERROR(QueueCommit(pipeline, *commit));
-  PGFLOW_RETURN_IF_ERROR(pipeline.Drain());
-  if (pipeline.failure().has_value()) return Failed(*pipeline.failure(), changes, stop);
   return FinishCommit(pipeline, *commit);
+}
+
+absl::Status WindowApplier::ReadLeftOut(std::stop_token stop) {
+  return session_.ReadLeftOut(std::move(stop));
+}
+
+void WindowApplier::NoteDeviations(const ApplyPipeline& pipeline, Changes changes) {
+  for (const Deviation& deviation : pipeline.deviations()) {
+    if (deviation.tag >= changes.size()) {
+      skipped_.Add(deviation, "");
+      continue;
+    }
+    const Change& change = changes[deviation.tag];
+    skipped_.Add(deviation, fmt::format("{} at {}", DescribeChange(*change.binding, *change.event),
+                                        change.batch->PositionOf(*change.event).ToString()));
+  }
 }
 
 absl::Status WindowApplier::Blame(const absl::Status& status, const Change& change) const {

@@ -16,6 +16,7 @@
 #include "sinks/postgres/flush_tracker.h"
 #include "sinks/postgres/row_writer.h"
 #include "sinks/postgres/sink_config.h"
+#include "sinks/postgres/skipped_rows.h"
 #include "sinks/postgres/window_changes.h"
 
 namespace pgflow::sinks {
@@ -29,6 +30,10 @@ class WindowApplier {
 
   absl::Status Apply(const engine::Window& window, std::stop_token stop);
   FlushTracker& flushes() { return flushes_; }
+  // Before the first window: see LeftOutTables.
+  absl::Status ReadLeftOut(std::stop_token stop);
+  // Tells what of the last window was passed over by an option; how many changes.
+  uint64_t TellSkipped() { return skipped_.Tell(checkpoint_->sink()); }
   // Asks the target how far it has flushed. `force`: makes it flush now.
   absl::Status PollFlush(bool force, std::stop_token stop);
 
@@ -73,6 +78,8 @@ class WindowApplier {
   absl::StatusOr<bool> WriteRun(ApplyPipeline& pipeline, Changes run, std::stop_token stop);
   absl::StatusOr<bool> Settle(ApplyPipeline& pipeline);
 
+  // What was passed over. Of statements that stay.
+  void NoteDeviations(const ApplyPipeline& pipeline, Changes changes);
   absl::Status Failed(const StatementFailure& failure, Changes changes, std::stop_token stop);
   absl::Status Blame(const absl::Status& status, const Change& change) const;
 
@@ -90,6 +97,7 @@ class WindowApplier {
   engine::StreamPoint committed_;
   WindowChanges changes_;  // Of the window at hand.
   CheckpointStatements::Advance advance_;
+  SkippedRows skipped_;  // Of the window at hand.
 };
 
 }  // namespace pgflow::sinks

@@ -32,6 +32,7 @@ absl::StatusOr<bool> WindowApplier::ApplyBulk(Changes changes, std::stop_token s
   PGFLOW_RETURN_IF_ERROR(pipeline.Query("SAVEPOINT pgflow_window"));
   absl::StatusOr<bool> written = WriteBulk(pipeline, changes, stop);
   if (written.ok() && *written) {
+    NoteDeviations(pipeline, changes);
     in_savepoint_ = true;  // Released on the way to the commit.
     return true;
   }

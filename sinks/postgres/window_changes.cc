@@ -5,18 +5,26 @@
 namespace pgflow::sinks {
 
 absl::Status WindowChanges::Add(ApplySession& session, const engine::Batch& batch,
-                                const engine::ChangeEvent& event, std::stop_token stop) {
+                                const engine::ChangeEvent& event, SkippedRows& skipped,
+                                std::stop_token stop) {
   if (event.schema != last_schema_) {
-    TableBindingPtr& bound = bound_[event.schema];
-    if (bound == nullptr) {
-      PGFLOW_ASSIGN_OR_RETURN(bound, session.Bind(*event.schema, std::move(stop)));
+    Bound& bound = bound_[event.schema];
+    if (bound.binding == nullptr && !bound.is_left_out) {
+      PGFLOW_ASSIGN_OR_RETURN(bound.is_left_out, session.LeavesOut(event.schema->table, stop));
+      if (!bound.is_left_out) {
+        PGFLOW_ASSIGN_OR_RETURN(bound.binding, session.Bind(*event.schema, std::move(stop)));
+      }
     }
     // A replayed change may be older than the target's columns, which come out right behind it.
-    if (session.refuses_narrower_columns() && !event.catch_up) {
-      PGFLOW_RETURN_IF_ERROR(RefuseNarrowerColumn(*bound));
+    if (!bound.is_left_out && session.refuses_narrower_columns() && !event.catch_up) {
+      PGFLOW_RETURN_IF_ERROR(RefuseNarrowerColumn(*bound.binding));
     }
     last_schema_ = event.schema;
-    last_binding_ = bound.get();
+    last_binding_ = bound.binding.get();
+  }
+  if (last_binding_ == nullptr) {
+    skipped.AddWithoutTable(event.schema->table.ToString());
+    return absl::OkStatus();
   }
   const postgres::Lsn commit = batch.transactions()[event.transaction].commit_lsn;
   changes_.push_back(

@@ -12,6 +12,7 @@
 #include "engine/api/batch.h"
 #include "sinks/postgres/apply_session.h"
 #include "sinks/postgres/cascade_tracker.h"
+#include "sinks/postgres/skipped_rows.h"
 
 namespace pgflow::sinks {
 
@@ -26,18 +27,23 @@ class WindowChanges {
     Cascaded cascaded;
   };
 
-  // In the order in which they happened, window after window. Not in pipeline mode.
+  // In the order in which they happened, window after window. Not in pipeline mode. Of a table that
+  // the target lacks, and may: counted in `skipped`.
   absl::Status Add(ApplySession& session, const engine::Batch& batch,
-                   const engine::ChangeEvent& event, std::stop_token stop);
+                   const engine::ChangeEvent& event, SkippedRows& skipped, std::stop_token stop);
   std::span<const Change> all() const { return changes_; }
   void DropFirst(size_t count);
   void Clear();
 
  private:
   std::vector<Change> changes_;
-  absl::flat_hash_map<const schemas::TableSchema*, TableBindingPtr> bound_;
+  struct Bound {
+    TableBindingPtr binding;
+    bool is_left_out = false;
+  };
+  absl::flat_hash_map<const schemas::TableSchema*, Bound> bound_;
   const schemas::TableSchema* last_schema_ = nullptr;
-  const TableBinding* last_binding_ = nullptr;
+  const TableBinding* last_binding_ = nullptr;  // Null: of a table that is left out.
   CascadeTracker cascades_;
 };
 

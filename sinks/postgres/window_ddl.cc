@@ -63,7 +63,7 @@ absl::Status WindowApplier::ApplyWithDdl(const Window& window, std::stop_token s
           changes_.Clear();
           PGFLOW_RETURN_IF_ERROR(ChangeSchema(batch, *event, stop));
         } else if (!event->truncate_done) {
-          PGFLOW_RETURN_IF_ERROR(changes_.Add(session_, batch, *event, stop));
+          PGFLOW_RETURN_IF_ERROR(changes_.Add(session_, batch, *event, skipped_, stop));
         }
       }
       const TransactionSpan& span = transactions[i];

@@ -334,6 +334,39 @@ TEST_F(PublicationTest, AnOperationThatGetsLostIsAGap) {
   EXPECT_EQ(target_.Value("SELECT string_agg(id || v, ' ' ORDER BY id) FROM t"), "1aa 3cc");
 }
 
+// As the server's own replication does it.
+TEST_F(PublicationTest, ATableOfTheSourceOnlyIsLeftOutUntilItIsCopied) {
+  const char* const tables = "CREATE TABLE a (id int PRIMARY KEY, v text)";
+  source_.Execute(std::string(tables) + "; CREATE PUBLICATION mine FOR ALL TABLES");
+  target_.Execute(tables);
+  pipeline_.sinks = {PostgresSink("on_missing_table: skip")};
+  const auto process = Run();
+  ASSERT_TRUE(WaitForSnapshot(*process));
+  const char* const fresh = "CREATE TABLE fresh (id int PRIMARY KEY, v text)";
+  source_.Execute(fresh);
+  source_.Execute("INSERT INTO fresh SELECT i, 'v' FROM generate_series(1, 500) i");
+  source_.Execute("INSERT INTO a VALUES (1, 'beside it'); UPDATE fresh SET v = 'w' WHERE id = 1");
+  ExpectEqualSoon({"a"}, *process);
+  EXPECT_TRUE(process->WaitForOutput("the target has no table public.fresh")) << process->Output();
+  EXPECT_TRUE(process->WaitForOutput("changes of table public.fresh left out"));
+  // Its rows from before would be missing.
+  target_.Execute(fresh);
+  source_.Execute("INSERT INTO fresh VALUES (501, 'v'); INSERT INTO a VALUES (2, 'beside it')");
+  ExpectEqualSoon({"a"}, *process);
+  EXPECT_EQ(target_.Value("SELECT count(*) FROM fresh"), "0");
+  process->Signal(SIGTERM);
+  EXPECT_EQ(process->WaitForExit(), 0) << process->Output();
+  source_.Execute("DELETE FROM fresh WHERE id = 2; INSERT INTO a VALUES (3, 'while down')");
+  const auto again = Run();
+  ExpectEqualSoon({"a"}, *again);
+  EXPECT_EQ(target_.Value("SELECT count(*) FROM fresh"), "0");
+  Expect(0, "refresh", {"--copy", "public.fresh"});
+  source_.Execute("UPDATE fresh SET v = 'x' WHERE id < 10");
+  ExpectEqualSoon({"a", "fresh"}, *again);
+  source_.Execute("INSERT INTO fresh VALUES (1000, 'late'); DELETE FROM fresh WHERE id < 5");
+  ExpectEqualSoon({"a", "fresh"}, *again);
+}
+
 // Named in synchronous_standby_names: sessions of the source wait for what is durable.
 class SynchronousTest : public PublicationTest {
  protected:
