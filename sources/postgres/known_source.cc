@@ -21,11 +21,13 @@ constexpr const char* kSchema =
 Json ToJson(const KnownSource& known) {
   Json tables = Json::array();
   for (const CatalogRelation& table : known.publication.relations) {
-    tables.push_back({table.oid, table.name.schema, table.name.name, table.paths, table.part});
+    tables.push_back(
+        {table.oid, table.name.schema, table.name.name, table.paths, table.part, table.gone});
   }
   return {{"publication", known.publication.oid},
           {"version", known.publication.version},
           {"owner", known.publication.owner},
+          {"horizon", known.publication.horizon},
           {"tables", std::move(tables)},
           {"timeline", known.log.timeline},
           {"end", known.log.end.value()},
@@ -39,6 +41,7 @@ KnownSource FromJson(const Json& json) {
   json.at("publication").get_to(known.publication.oid);
   json.at("version").get_to(known.publication.version);
   json.at("owner").get_to(known.publication.owner);
+  known.publication.horizon = json.value("horizon", uint64_t{0});
   for (const Json& entry : json.at("tables")) {
     CatalogRelation table;
     entry.at(0).get_to(table.oid);
@@ -46,6 +49,7 @@ KnownSource FromJson(const Json& json) {
     entry.at(2).get_to(table.name.name);
     entry.at(3).get_to(table.paths);
     entry.at(4).get_to(table.part);
+    table.gone = entry.size() > 5 && entry.at(5).get<bool>();
     table.listed = true;
     known.publication.relations.push_back(std::move(table));
   }
@@ -72,6 +76,8 @@ bool HaveCommon(const std::set<std::string>& a, const std::set<std::string>& b) 
 // Of a table that the stream carried.
 std::string GapOf(const CatalogRelation& before, const CatalogRelation& now, bool captured) {
   if (now.paths.empty()) return "it was taken out of the publication";
+  // Nobody drops a table and makes it again with the same oid.
+  if (before.gone) return "it was unlogged for a while: what changed then is not in the stream";
   const std::set<std::string> there = PathsToCompare(before, captured);
   const std::set<std::string> here = PathsToCompare(now, captured);
   if (captured && (there.empty() || here.empty())) return "";
@@ -142,8 +148,10 @@ TableGaps FindGaps(const KnownSource& known, const PublicationContent& now, cons
       gaps.of[table.name] =
           "another table has its name now: without replication.ddl a table that is dropped and "
           "made again is not followed, and the target has the rows of the old one";
-    } else if (table.listed && !table.since_creation && !(rules.captured && rules.ours)) {
-      gaps.fresh.insert(table.name);
+    } else if (table.listed && !(rules.captured && rules.ours)) {
+      // An unlogged table is not published, and was there when somebody looked.
+      const bool was_unlogged = table.made != 0 && table.made < known.publication.horizon;
+      if (!table.since_creation || was_unlogged) gaps.fresh.insert(table.name);
     }
   }
   return gaps;

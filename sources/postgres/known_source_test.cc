@@ -97,6 +97,20 @@ TEST_F(GapTest, ATableThatCameLater) {
   EXPECT_TRUE(Gaps().fresh.empty());
 }
 
+// A publication of all tables has no row for it that would be another one.
+TEST_F(GapTest, ATableThatWasUnlogged) {
+  known_.publication.horizon = 1000;
+  content_.relations.push_back(Table(30, "logged", {"a30"}));
+  Named("logged").since_creation = true;
+  Named("logged").made = 999;
+  EXPECT_EQ(Gaps(/*captured=*/false, /*ours=*/false).fresh.size(), 1u);
+  Named("logged").made = 1000;  // In progress when somebody looked, or not begun.
+  EXPECT_TRUE(Gaps(/*captured=*/false, /*ours=*/false).fresh.empty());
+  // One that was seen before.
+  known_.publication.relations.front().gone = true;
+  EXPECT_NE(GapOf("a").find("unlogged"), std::string::npos);
+}
+
 TEST_F(GapTest, ThePublicationAsAWhole) {
   content_.version = "701";
   EXPECT_NE(Gaps().publication.find("options were changed"), std::string::npos);

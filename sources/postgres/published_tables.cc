@@ -27,11 +27,14 @@ constexpr const char* kContentQuery =
     "FROM tree t JOIN pg_inherits i ON i.inhparent = t.relid "
     "JOIN pg_class c ON c.oid = i.inhrelid AND c.relispartition), "
     "published AS (SELECT t.relid, string_agg(t.path, ',') AS paths, bool_or(t.below) AS below, "
-    "max(t.newest) >= (SELECT age(a.xmin) FROM pg_attribute a WHERE a.attrelid = t.relid "
-    "AND a.attname = 'tableoid') AS since FROM tree t GROUP BY t.relid) "
+    "max(t.newest) AS newest, (SELECT age(a.xmin) FROM pg_attribute a WHERE a.attrelid = t.relid "
+    "AND a.attname = 'tableoid') AS age FROM tree t GROUP BY t.relid) "
     "SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', c.relispartition, p.paths, "
     "p.relid IS NOT NULL AND CASE WHEN (SELECT pubviaroot FROM pub) THEN NOT p.below "
-    "ELSE c.relkind = 'r' END, p.since, {2} "
+    "ELSE c.relkind = 'r' END, p.newest >= p.age, {2}, "
+    // Numbers of transactions have 32 bits in a row.
+    "greatest(0, pg_snapshot_xmin(pg_current_snapshot())::text::bigint + "
+    "age(pg_snapshot_xmin(pg_current_snapshot())::xid) - p.age) "
     "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
     "LEFT JOIN published p ON p.relid = c.oid "
     // 16384: FirstNormalObjectId; what initdb made is in no publication.
@@ -61,7 +64,8 @@ absl::StatusOr<PublicationContent> ReadPublicationContent(Connection& connection
                       "concat_ws(', ', CASE WHEN NOT pubinsert THEN 'insert' END, "
                       "CASE WHEN NOT pubupdate THEN 'update' END, "
                       "CASE WHEN NOT pubdelete THEN 'delete' END, "
-                      "CASE WHEN NOT pubtruncate THEN 'truncate' END), pubupdate OR pubdelete "
+                      "CASE WHEN NOT pubtruncate THEN 'truncate' END), pubupdate OR pubdelete, "
+                      "pg_snapshot_xmin(pg_current_snapshot())::text "
                       "FROM pg_publication WHERE pubname = {}",
                       kPublicationMark, name),
           stop));
@@ -72,6 +76,7 @@ absl::StatusOr<PublicationContent> ReadPublicationContent(Connection& connection
     content.ours = options.boolean(0, 3);
     content.kinds_left_out = options.text(0, 4);
     content.needs_identities = options.boolean(0, 5);
+    content.horizon = static_cast<uint64_t>(options.integer(0, 6));
   }
   const bool since_15 = connection.server_version() >= 150000;
   PGFLOW_ASSIGN_OR_RETURN(
@@ -87,7 +92,8 @@ absl::StatusOr<PublicationContent> ReadPublicationContent(Connection& connection
                              .partition = rows.boolean(row, 4),
                              .part = rows.text(row, 8),
                              .listed = rows.boolean(row, 6),
-                             .since_creation = rows.boolean(row, 7)};
+                             .since_creation = rows.boolean(row, 7),
+                             .made = static_cast<uint64_t>(rows.integer(row, 9))};
     if (!rows.is_null(row, 5)) {
       const std::vector<std::string> paths = absl::StrSplit(rows.text(row, 5), ',');
       relation.paths.insert(paths.begin(), paths.end());

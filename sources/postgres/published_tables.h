@@ -29,13 +29,16 @@ struct CatalogRelation {
   std::set<std::string> paths{};
   std::string part{};           // Its row filter and column list, as the catalog keeps them.
   bool listed = false;          // Its rows are published under its own name.
-  bool since_creation = false;  // It was never outside.
+  bool since_creation = false;  // It was never outside, unless it was unlogged.
+  uint64_t made = 0;            // Number of the transaction that made it; 0: not known.
+  bool gone = false;            // As something that is known: a look did not see it any more.
 };
 
 struct PublicationContent {
   postgres::Oid oid = 0;  // 0: there is no such publication.
   std::string version;    // Another one after each change of its options or its owner.
   std::string owner;
+  uint64_t horizon = 0;                    // What transactions before this one did was seen.
   bool ours = false;                       // Made by pgflow, as its comment says.
   std::string kinds_left_out;              // "update, delete": it does not publish these.
   bool needs_identities = true;            // It publishes UPDATE or DELETE.

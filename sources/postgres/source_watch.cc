@@ -25,7 +25,8 @@ constexpr size_t kNamedTablesMax = 5;
 constexpr int kRestFactor = 20;
 
 constexpr const char* kAddedLater =
-    "it was added to the publication, and may hold rows from before, which are not on the target";
+    "it was added to the publication, or was unlogged before, and may hold rows from then, which "
+    "are not on the target";
 
 }  // namespace
 
@@ -179,8 +180,11 @@ absl::Status SourceWatch::Keep(const PublicationContent& now) {
       }
     }
     changed |= !added.empty();
+    for (const CatalogRelation& table : now.relations) by_oid.erase(table.oid);
+    for (auto& [oid, table] : by_oid) changed |= !std::exchange(table->gone, true);
     known.version = now.version;
     known.owner = now.owner;
+    known.horizon = now.horizon;  // Written with the place in the log, if nothing else changed.
     std::ranges::move(added, std::back_inserter(known.relations));
     return changed;
   });

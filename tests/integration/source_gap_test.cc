@@ -120,6 +120,41 @@ TEST_F(SourceGapTest, ATableThatIsAddedToAPublicationOfTheUsers) {
   RunToCurrent();
 }
 
+// The rows that it had before were never published.
+TEST_F(SourceGapTest, ATableThatWasUnlogged) {
+  source_.Execute(
+      "CREATE UNLOGGED TABLE u (id int PRIMARY KEY, v text);"
+      "INSERT INTO u SELECT i, 'u' || i FROM generate_series(1, 50) i");
+  source_.Execute("CREATE PUBLICATION mine FOR ALL TABLES");
+  target_.Execute("CREATE UNLOGGED TABLE u (id int PRIMARY KEY, v text)");
+  pipeline_.source_options = "    replication: {publication: mine}\n";
+  const auto process = Run();
+  ASSERT_TRUE(WaitForSnapshot(*process));
+  source_.Execute("UPDATE t SET v = v || '.' WHERE id = 5");
+  ExpectEqualSoon({"t"}, *process);
+  for (const Database* database : {&target_, &source_}) {
+    database->Execute("ALTER TABLE u SET LOGGED");
+  }
+  source_.Execute("INSERT INTO u VALUES (51, 'logged')");
+  EXPECT_EQ(process->WaitForExit(), 1) << process->Output();
+  EXPECT_TRUE(process->Printed("was unlogged before")) << process->Output();
+  const auto refresh = Start("refresh", {"--copy", "public.u"});
+  ASSERT_TRUE(refresh->WaitForOutput("waiting for pipeline"));
+  RunToCurrent();
+  EXPECT_EQ(refresh->WaitForExit(), 0) << refresh->Output();
+  ExpectEqual({"t", "u"});
+  // A target's table may be rewritten at any time.
+  const auto again = Run();
+  source_.Execute("UPDATE u SET v = 'a' WHERE id < 10; UPDATE t SET v = 'a' WHERE id < 10");
+  ExpectEqualSoon({"t", "u"}, *again);
+  target_.Execute("ALTER TABLE t SET UNLOGGED");
+  source_.Execute("UPDATE t SET v = 'b' WHERE id < 20; DELETE FROM u WHERE id < 5");
+  ExpectEqualSoon({"t", "u"}, *again);
+  target_.Execute("ALTER TABLE t SET LOGGED");
+  source_.Execute("UPDATE t SET v = 'c' WHERE id < 20");
+  ExpectEqualSoon({"t", "u"}, *again);
+}
+
 // A lock on a table that is not chosen concerns nobody; one on a chosen table only its own rows.
 TEST_F(SourceGapTest, LocksOfOthersStopNeitherTheStreamNorAStart) {
   source_.Execute("CREATE SCHEMA aside; CREATE TABLE aside.busy (id int PRIMARY KEY)");
