@@ -125,10 +125,7 @@ class Source {
 
   // Everything that committed before `lsn` is durable downstream. Never goes backwards.
   virtual void Acknowledge(postgres::Lsn lsn) = 0;
-
-  // Sessions of the source wait for what is acknowledged (synchronous replication). Any thread.
-  virtual bool awaited() const { return false; }
-
+  virtual bool awaited() const { return false; }  // Commits of the source wait for it. Any thread.
   virtual absl::StatusOr<SlotHealth> Health(std::stop_token stop) = 0;
   // The server's insert position now: everything committed before is below it.
   virtual absl::StatusOr<postgres::Lsn> CurrentLsn(std::stop_token stop) = 0;

@@ -171,9 +171,10 @@ absl::StatusOr<engine::StreamPoint> PostgresSink::Durable(std::stop_token stop) 
   }
   FlushTracker& flushes = applier_->flushes();
   const absl::Time now = absl::Now();
-  if (flushes.lags() && now - last_poll_ >= kPollInterval) {
+  const bool urgent = applier_->awaited();
+  if (flushes.lags() && (urgent || now - last_poll_ >= kPollInterval)) {
     last_poll_ = now;
-    const bool force = now - lags_since_ > kFlushPatience;
+    const bool force = urgent || now - lags_since_ > kFlushPatience;
     const engine::StreamPoint before = flushes.durable();
     const absl::Status status = applier_->PollFlush(force, std::move(stop));
     if (!status.ok()) {

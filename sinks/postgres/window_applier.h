@@ -34,6 +34,7 @@ class WindowApplier {
   absl::Status ReadLeftOut(std::stop_token stop);
   // Tells what of the last window was passed over by an option; how many changes.
   uint64_t TellSkipped() { return skipped_.Tell(checkpoint_->sink()); }
+  bool awaited() const { return awaited_; }  // The last window was.
   // Asks the target how far it has flushed. `force`: makes it flush now.
   absl::Status PollFlush(bool force, std::stop_token stop);
 

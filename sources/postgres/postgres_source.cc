@@ -61,8 +61,8 @@ postgres::ConnectOptions PostgresSource::Options(std::string_view role) const {
   options.settings = {{"synchronous_commit", "local"}};
   if (role == "catalog" || role == "watch") {
     // They only look at the catalog, and others wait for the stream.
-    options.settings.insert(options.settings.end(),
-                            {{"lock_timeout", "5s"}, {"statement_timeout", "30s"}});
+    options.settings.emplace_back("lock_timeout", "5s");
+    options.settings.emplace_back("statement_timeout", "30s");
   }
   return options;
 }
