@@ -367,6 +367,85 @@ TEST_F(PublicationTest, ATableOfTheSourceOnlyIsLeftOutUntilItIsCopied) {
   ExpectEqualSoon({"a", "fresh"}, *again);
 }
 
+// What the server's own replication takes, of definitions that differ or change on both sides.
+TEST_F(PublicationTest, TablesThatBothSidesChange) {
+  const char* const tables =
+      "CREATE TABLE w (a int PRIMARY KEY, b text); CREATE TABLE d (a int, gone int, c text);"
+      "ALTER TABLE d REPLICA IDENTITY FULL; CREATE TABLE bare (a int);";
+  source_.Execute(std::string(tables) +
+                  "INSERT INTO w SELECT i, 'old' FROM generate_series(1, 200) i;"
+                  "INSERT INTO d SELECT i, i, 'old' FROM generate_series(1, 200) i;"
+                  "CREATE PUBLICATION mine FOR ALL TABLES");
+  target_.Execute(tables);
+  pipeline_.sinks = {PostgresSink("create_schema: false")};
+  const auto process = Run();
+  ASSERT_TRUE(WaitForSnapshot(*process));
+  for (const Database* database : {&target_, &source_}) {
+    database->Execute("ALTER TABLE w ADD more text DEFAULT 'new'; ALTER TABLE d DROP gone");
+  }
+  target_.Execute("ALTER TABLE bare ADD id serial PRIMARY KEY");
+  source_.Execute(
+      "CREATE MATERIALIZED VIEW m AS SELECT count(*) FROM w; INSERT INTO w VALUES (201, 'x', 'y');"
+      "UPDATE d SET c = 'new' WHERE a < 50; DELETE FROM d WHERE a > 150; INSERT INTO bare VALUES "
+      "(7)");
+  source_.Execute("REFRESH MATERIALIZED VIEW m");
+  source_.Execute("VACUUM FULL w");
+  source_.Execute("UPDATE w SET b = 'after' WHERE a % 3 = 0; INSERT INTO bare VALUES (8)");
+  ExpectEqualSoon({"w", "d"}, *process);
+  EXPECT_TRUE(Eventually([&] { return target_.Value("SELECT sum(a) FROM bare") == "15"; }));
+}
+
+// Triggers of the target that fire for replicas may refuse rows without an error.
+TEST_F(PublicationTest, ATriggerOfTheTargetLeavesRowsOut) {
+  const char* const tables = "CREATE TABLE t (id int PRIMARY KEY, v int)";
+  source_.Execute(std::string(tables) + "; CREATE PUBLICATION mine FOR TABLE t");
+  target_.Execute(
+      std::string(tables) +
+      "; CREATE FUNCTION choose() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN IF TG_OP = 'INSERT' "
+      "AND NEW.id < 10 THEN RETURN NEW; END IF; RETURN NULL; END$$;"
+      "CREATE TRIGGER choose BEFORE INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION choose();"
+      "ALTER TABLE t ENABLE REPLICA TRIGGER choose");
+  pipeline_.sinks = {PostgresSink("on_missing_row: ignore")};
+  const auto process = Run();
+  ASSERT_TRUE(WaitForSnapshot(*process));
+  source_.Execute(
+      "INSERT INTO t VALUES (1, 1), (20, 20); UPDATE t SET v = 2; INSERT INTO t VALUES (2, 2)");
+  EXPECT_TRUE(Eventually([&] { return target_.Value("SELECT count(*) FROM t") == "2"; }));
+  EXPECT_EQ(target_.Value("SELECT string_agg(id || '=' || v, ' ' ORDER BY id) FROM t"), "1=1 2=2");
+  process->Signal(SIGTERM);
+  EXPECT_EQ(process->WaitForExit(), 0) << process->Output();
+  pipeline_.sinks = {PostgresSink()};
+  source_.Execute("UPDATE t SET v = 3 WHERE id = 1");
+  const std::string stopped = Expect(1, "run", {"--until-current"});
+  EXPECT_NE(stopped.find("diverged"), std::string::npos) << stopped;
+}
+
+TEST_F(PublicationTest, OfASchema) {
+  if (shared_server->version() < 150000) GTEST_SKIP() << "FOR TABLES IN SCHEMA needs version 15";
+  source_.Execute(
+      "CREATE SCHEMA app; CREATE TABLE app.a (id int PRIMARY KEY, v text);"
+      "CREATE TABLE outside (id int PRIMARY KEY); INSERT INTO app.a VALUES (1, 'old');"
+      "CREATE PUBLICATION mine FOR TABLES IN SCHEMA app");
+  pipeline_.tables = "[\"app.*\"]";
+  const auto process = Run();
+  ASSERT_TRUE(WaitForSnapshot(*process));
+  // One that is made on both sides is published from its birth.
+  for (const Database* database : {&target_, &source_}) {
+    database->Execute("CREATE TABLE app.b (id int PRIMARY KEY, v text)");
+  }
+  source_.Execute("INSERT INTO app.b VALUES (1, 'b'); UPDATE app.a SET v = 'new'");
+  ExpectEqualSoon({"app.a", "app.b"}, *process);
+  // One that comes from outside holds rows from before.
+  source_.Execute("INSERT INTO outside VALUES (1); ALTER TABLE outside SET SCHEMA app");
+  EXPECT_EQ(process->WaitForExit(), 1) << process->Output();
+  EXPECT_TRUE(process->Printed("app.outside")) << process->Output();
+  const auto refresh = Start("refresh", {"--copy", "app.outside"});
+  ASSERT_TRUE(refresh->WaitForOutput("waiting for pipeline"));
+  RunToCurrent();
+  EXPECT_EQ(refresh->WaitForExit(), 0) << refresh->Output();
+  ExpectEqual({"app.a", "app.b", "app.outside"});
+}
+
 // Named in synchronous_standby_names: sessions of the source wait for what is durable.
 class SynchronousTest : public PublicationTest {
  protected:
