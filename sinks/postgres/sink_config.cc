@@ -13,28 +13,8 @@ namespace {
 constexpr std::array<std::string_view, 8> kDdlObjects = {
     "table", "view", "materialized view", "sequence", "type", "function", "schema", "extension"};
 
-}  // namespace
-
-config::ConfigSpec<PostgresSinkConfig> PostgresSinkSpec() {
-  config::ConfigSpec<PostgresSinkConfig> spec;
-  spec.Field(
-          "url", &PostgresSinkConfig::url,
-          "The target database: URI or keyword string, libpq's sslmode and sslrootcert included.")
-      .Required()
-      .Example("${TARGET_URL}");
-  spec.Field("create_schema", &PostgresSinkConfig::create_schema,
-             "Create the chosen tables that the target lacks, with their primary keys, and what "
-             "their columns "
-             "need: schemas, extensions, types, collations, functions, row types of other tables.");
-  spec.Field("on_existing_rows", &PostgresSinkConfig::on_existing_rows,
-             "What to do at the first snapshot when a target table holds rows already.")
-      .Choice({{"refuse", ExistingRows::kRefuse},
-               {"append", ExistingRows::kAppend},
-               {"truncate", ExistingRows::kTruncate}});
-  spec.Field("transactions", &PostgresSinkConfig::transactions,
-             "merge: all waiting transactions become one of the target (fast). keep: one target "
-             "transaction for each of the source, for targets whose triggers must see each one.")
-      .Choice({{"merge", TransactionMode::kMerge}, {"keep", TransactionMode::kKeep}});
+// What the sink does where the target is not as the source has it.
+void AddTolerances(config::ConfigSpec<PostgresSinkConfig>& spec) {
   spec.Field("on_missing_row", &PostgresSinkConfig::on_missing_row,
              "What an UPDATE or DELETE does whose row the target lacks. error: the target has "
              "diverged, and the pipeline stops (or the dead letter takes the change). ignore: it "
@@ -61,6 +41,31 @@ config::ConfigSpec<PostgresSinkConfig> PostgresSinkSpec() {
           "without an error. refuse: the pipeline stops in front of the first of them. round: "
           "it goes on, and the target holds rounded values.")
       .Choice({{"refuse", NarrowerColumn::kRefuse}, {"round", NarrowerColumn::kRound}});
+}
+
+}  // namespace
+
+config::ConfigSpec<PostgresSinkConfig> PostgresSinkSpec() {
+  config::ConfigSpec<PostgresSinkConfig> spec;
+  spec.Field(
+          "url", &PostgresSinkConfig::url,
+          "The target database: URI or keyword string, libpq's sslmode and sslrootcert included.")
+      .Required()
+      .Example("${TARGET_URL}");
+  spec.Field("create_schema", &PostgresSinkConfig::create_schema,
+             "Create the chosen tables that the target lacks, with their primary keys, and what "
+             "their columns "
+             "need: schemas, extensions, types, collations, functions, row types of other tables.");
+  spec.Field("on_existing_rows", &PostgresSinkConfig::on_existing_rows,
+             "What to do at the first snapshot when a target table holds rows already.")
+      .Choice({{"refuse", ExistingRows::kRefuse},
+               {"append", ExistingRows::kAppend},
+               {"truncate", ExistingRows::kTruncate}});
+  spec.Field("transactions", &PostgresSinkConfig::transactions,
+             "merge: all waiting transactions become one of the target (fast). keep: one target "
+             "transaction for each of the source, for targets whose triggers must see each one.")
+      .Choice({{"merge", TransactionMode::kMerge}, {"keep", TransactionMode::kKeep}});
+  AddTolerances(spec);
   spec.Field("ddl", &PostgresSinkConfig::ddl,
              "What a DDL command of the source does (with replication.ddl). apply: the same here, "
              "in the same transaction as the rows around it. report: a line in the log. stop: the "
