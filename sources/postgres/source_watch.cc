@@ -100,14 +100,14 @@ absl::Status SourceWatch::Look(Connection& connection, const std::stop_token& st
   return LookAtTables(connection, stop);
 }
 
-// Whether we are named in synchronous_standby_names. Until our walsender streams the server does
+// Whether we are named in synchronous_standby_names. While our walsender starts the server does
 // not say so of it, and nobody may wait for the next look.
 absl::Status SourceWatch::LookAtWaiters(Connection& connection, const std::stop_token& stop) const {
   PGFLOW_ASSIGN_OR_RETURN(
       const postgres::Result row,
       connection.Execute(
           fmt::format("SELECT current_setting('synchronous_standby_names') <> '' AND NOT EXISTS "
-                      "(SELECT FROM pg_stat_replication WHERE pid = {} AND state = 'streaming' "
+                      "(SELECT FROM pg_stat_replication WHERE pid = {} AND state <> 'startup' "
                       "AND sync_state = 'async')",
                       options_.walsender_pid->load()),
           stop));
