@@ -8,8 +8,8 @@
 #include "base/status.h"
 #include "postgres/types/ask_again.h"
 #include "schemas/catalog_columns.h"
+#include "schemas/catalog_objects.h"
 #include "schemas/catalog_types.h"
-#include "schemas/needed_objects.h"
 
 namespace pgflow::schemas {
 namespace {
@@ -463,9 +463,9 @@ absl::StatusOr<Catalog> ReadInTransaction(Connection& connection, const TableFil
   PGFLOW_RETURN_IF_ERROR(FindHiddenIdentities(connection, oid_list, parts, stop));
 
   PGFLOW_ASSIGN_OR_RETURN(std::vector<Oid> type_oids, ReadUsedTypes(connection, oid_list, stop));
-  std::optional<NeededObjects> needed;
+  std::optional<CatalogObjects> needed;
   if (depth >= CatalogDepth::kDefinitions) {
-    PGFLOW_ASSIGN_OR_RETURN(needed, NeededObjects::Read(connection, oids, stop));
+    PGFLOW_ASSIGN_OR_RETURN(needed, CatalogObjects::Read(connection, oids, stop));
     const std::vector<Oid> more = needed->Types();
     type_oids.insert(type_oids.end(), more.begin(), more.end());
   }

@@ -1,4 +1,4 @@
-#include "schemas/needed_objects.h"
+#include "schemas/catalog_objects.h"
 
 #include <algorithm>
 #include <iterator>
@@ -104,18 +104,18 @@ constexpr std::string_view kRemedy =
 
 }  // namespace
 
-absl::StatusOr<NeededObjects> NeededObjects::Read(Connection& connection,
-                                                  std::span<const Oid> chosen,
-                                                  std::stop_token stop) {
-  NeededObjects needed;
+absl::StatusOr<CatalogObjects> CatalogObjects::Read(Connection& connection,
+                                                    std::span<const Oid> chosen,
+                                                    std::stop_token stop) {
+  CatalogObjects needed;
   needed.roots_.insert(chosen.begin(), chosen.end());
   PGFLOW_RETURN_IF_ERROR(needed.ReadReferences(connection, OidArray(chosen), stop));
   PGFLOW_RETURN_IF_ERROR(needed.ReadObjects(connection, stop));
   return needed;
 }
 
-absl::Status NeededObjects::ReadReferences(Connection& connection, const std::string& chosen,
-                                           const std::stop_token& stop) {
+absl::Status CatalogObjects::ReadReferences(Connection& connection, const std::string& chosen,
+                                            const std::stop_token& stop) {
   PGFLOW_ASSIGN_OR_RETURN(
       const Result rows,
       connection.Execute(fmt::format(fmt::runtime(kReferencesQuery), chosen), stop));
@@ -135,11 +135,11 @@ absl::Status NeededObjects::ReadReferences(Connection& connection, const std::st
   return absl::OkStatus();
 }
 
-bool NeededObjects::IsRoot(Node node) const {
+bool CatalogObjects::IsRoot(Node node) const {
   return node.first == kRelations && roots_.contains(node.second);
 }
 
-std::string NeededObjects::OidsOf(Oid catalog) const {
+std::string CatalogObjects::OidsOf(Oid catalog) const {
   std::vector<Oid> oids;
   for (const auto& [node, references] : references_) {
     if (node.first != catalog || members_.contains(node) || IsRoot(node)) continue;
@@ -148,7 +148,7 @@ std::string NeededObjects::OidsOf(Oid catalog) const {
   return oids.empty() ? std::string() : OidArray(oids);
 }
 
-std::vector<Oid> NeededObjects::Types() const {
+std::vector<Oid> CatalogObjects::Types() const {
   std::vector<Oid> types;
   for (const auto& [node, references] : references_) {
     if (node.first == kTypes) types.push_back(node.second);
@@ -156,7 +156,7 @@ std::vector<Oid> NeededObjects::Types() const {
   return types;
 }
 
-absl::Status NeededObjects::ReadObjects(Connection& connection, const std::stop_token& stop) {
+absl::Status CatalogObjects::ReadObjects(Connection& connection, const std::stop_token& stop) {
   const std::pair<Oid, std::string_view> queries[] = {{kFunctions, kFunctionsQuery},
                                                       {kCollations, kCollationsQuery},
                                                       {kExtensions, kExtensionsQuery},
@@ -193,8 +193,8 @@ absl::Status NeededObjects::ReadObjects(Connection& connection, const std::stop_
   return absl::OkStatus();
 }
 
-void NeededObjects::Define(const CatalogTypes& types, const std::map<Oid, TableName>& chosen,
-                           DatabaseDefinition& definition, std::vector<CatalogProblem>& problems) {
+void CatalogObjects::Define(const CatalogTypes& types, const std::map<Oid, TableName>& chosen,
+                            DatabaseDefinition& definition, std::vector<CatalogProblem>& problems) {
   types_ = &types;
   chosen_ = &chosen;
   problems_ = &problems;
@@ -203,13 +203,13 @@ void NeededObjects::Define(const CatalogTypes& types, const std::map<Oid, TableN
   std::ranges::move(last_, std::back_inserter(definition.late));
 }
 
-NeededObjects::Place NeededObjects::VisitAll(const std::vector<Node>& nodes) {
+CatalogObjects::Place CatalogObjects::VisitAll(const std::vector<Node>& nodes) {
   Place place = Place::kBeforeTables;
   for (const Node& node : nodes) place = std::max(place, Visit(node));
   return place;
 }
 
-NeededObjects::Place NeededObjects::Visit(Node node) {
+CatalogObjects::Place CatalogObjects::Visit(Node node) {
   const bool is_chosen = node.first == kRelations && chosen_->contains(node.second);
   if (const auto known = places_.find(node); known != places_.end()) {
     // Whoever refers to a chosen table comes behind it, wherever that one is.
@@ -234,7 +234,7 @@ NeededObjects::Place NeededObjects::Visit(Node node) {
   return place;
 }
 
-void NeededObjects::Emit(Node node, Place place) {
+void CatalogObjects::Emit(Node node, Place place) {
   if (members_.contains(node)) return;
   std::optional<ObjectDefinition> object;
   if (node.first == kTypes) {

@@ -1,5 +1,6 @@
-// NeededObjects: what the definitions of chosen tables refer to, with all that it refers to itself:
-// types, functions, collations, extensions, row types of other tables. Internal to this folder.
+// CatalogObjects: what the definitions of chosen tables refer to, with all that it refers to
+// itself: types, functions, collations, extensions, row types of other tables. Internal to this
+// folder.
 #pragma once
 
 #include <map>
@@ -20,12 +21,12 @@
 namespace pgflow::schemas {
 
 // Filled by Read; Define uses it up. Thread-compatible.
-class NeededObjects {
+class CatalogObjects {
  public:
   // What depends on what is as pg_depend has it: the text of a function's body is not looked into.
-  static absl::StatusOr<NeededObjects> Read(postgres::Connection& connection,
-                                            std::span<const postgres::Oid> chosen,
-                                            std::stop_token stop);
+  static absl::StatusOr<CatalogObjects> Read(postgres::Connection& connection,
+                                             std::span<const postgres::Oid> chosen,
+                                             std::stop_token stop);
 
   // The types among them.
   std::vector<postgres::Oid> Types() const;
