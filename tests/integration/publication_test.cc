@@ -446,6 +446,39 @@ TEST_F(PublicationTest, OfASchema) {
   ExpectEqual({"app.a", "app.b", "app.outside"});
 }
 
+// Without another copy. What it had applied behind its last word to the slot comes again.
+TEST_F(PublicationTest, GoesOnWhereASubscriptionStopped) {
+  const char* const tables = "CREATE TABLE t (id int PRIMARY KEY, v text)";
+  source_.Execute(std::string(tables) + "; CREATE PUBLICATION mine FOR TABLE t");
+  source_.Execute("SELECT pg_create_logical_replication_slot('of_native', 'pgoutput')");
+  source_.Execute("INSERT INTO t SELECT i, 'v' FROM generate_series(1, 100) i");
+  target_.Execute(tables);
+  target_.Execute(
+      fmt::format("CREATE SUBSCRIPTION of_native CONNECTION '{}' PUBLICATION mine WITH "
+                  "(create_slot = false, copy_data = false)",
+                  source_.url()));
+  ASSERT_TRUE(Eventually([&] { return target_.Value("SELECT count(*) FROM t") == "100"; }));
+  target_.Execute("ALTER SUBSCRIPTION of_native DISABLE");
+  ASSERT_TRUE(Eventually([&] {
+    return source_.Value("SELECT active FROM pg_replication_slots WHERE slot_name = 'of_native'") ==
+           "f";
+  }));
+  target_.Execute("ALTER SUBSCRIPTION of_native SET (slot_name = NONE)");
+  target_.Execute("DROP SUBSCRIPTION of_native");
+  source_.Execute("UPDATE t SET v = 'w' WHERE id < 50; DELETE FROM t WHERE id > 90");
+  pipeline_.source_options =
+      "    mode: stream\n    replication: {publication: mine, slot: of_native}\n";
+  pipeline_.sinks = {PostgresSink("on_conflict: overwrite, on_missing_row: ignore")};
+  RunToCurrent();
+  ExpectEqual({"t"});
+  // Strictly from here on.
+  pipeline_.sinks = {PostgresSink()};
+  source_.Execute("INSERT INTO t VALUES (200, 'x'); UPDATE t SET v = 'y' WHERE id = 1");
+  RunToCurrent();
+  ExpectEqual({"t"});
+  Expect(0, "destroy");
+}
+
 // Named in synchronous_standby_names: sessions of the source wait for what is durable.
 class SynchronousTest : public PublicationTest {
  protected:
