@@ -6,128 +6,35 @@
 #include <fmt/format.h>
 
 #include "base/status.h"
-#include "transformers/mask/template_mask.h"
+#include "transformers/mask/kind_facts.h"
 
 namespace pgflow::transformers {
 namespace {
 
 constexpr size_t kKeySizeMin = 16;
 
-constexpr unsigned Bit(ValueClass value_class) { return static_cast<unsigned>(value_class); }
-
-constexpr unsigned kAnyClass = ~0U;
-constexpr unsigned kTextClass = Bit(ValueClass::kText);
-constexpr unsigned kTimes = Bit(ValueClass::kDate) | Bit(ValueClass::kTimestamp);
-constexpr unsigned kNumbers =
-    Bit(ValueClass::kInteger) | Bit(ValueClass::kFloat) | Bit(ValueClass::kNumeric);
-constexpr unsigned kWritable = kTextClass | kTimes | kNumbers | Bit(ValueClass::kUuid) |
-                               Bit(ValueClass::kBoolean) | Bit(ValueClass::kBytes) |
-                               Bit(ValueClass::kJson);
-
-// The options of a rule beside table, column and with.
-enum Option : unsigned {
-  kValue = 1U << 0U,
-  kValues = 1U << 1U,
-  kRange = 1U << 2U,
-  kPrecision = 1U << 3U,
-  kShift = 1U << 4U,
-  kLength = 1U << 5U,
-  kLengthMax = 1U << 6U,
-  kSymbols = 1U << 7U,
-  kPrefix = 1U << 8U,
-  kShown = 1U << 9U,
-  kDomain = 1U << 10U,
-  kEdits = 1U << 11U,
-  kCipher = 1U << 12U,
-};
-
-enum class Uniqueness : uint8_t { kLost, kKept, kByLength };
-
-struct KindFacts {
-  MaskKind kind;
-  unsigned classes;   // That it can write.
-  unsigned options;   // That it takes,
-  unsigned required;  // and that it needs.
-  bool needs_key;
-  Uniqueness uniqueness;
-};
-
-constexpr KindFacts kKinds[] = {
-    {MaskKind::kKeep, kAnyClass, 0, 0, false, Uniqueness::kKept},
-    {MaskKind::kNull, kAnyClass, 0, 0, false, Uniqueness::kLost},
-    {MaskKind::kConstant, kWritable, kValue, kValue, false, Uniqueness::kLost},
-    {MaskKind::kFirstName, kTextClass, 0, 0, true, Uniqueness::kLost},
-    {MaskKind::kLastName, kTextClass, 0, 0, true, Uniqueness::kLost},
-    {MaskKind::kFullName, kTextClass, 0, 0, true, Uniqueness::kLost},
-    {MaskKind::kEmail, kTextClass, kDomain, 0, true, Uniqueness::kKept},
-    {MaskKind::kPhone, kTextClass, kPrefix | kLength, 0, true, Uniqueness::kLost},
-    {MaskKind::kUuid, kTextClass | Bit(ValueClass::kUuid), 0, 0, true, Uniqueness::kKept},
-    {MaskKind::kInteger, kNumbers & ~Bit(ValueClass::kFloat), kRange, kRange, true,
-     Uniqueness::kLost},
-    {MaskKind::kPermute, Bit(ValueClass::kInteger), kRange, 0, true, Uniqueness::kKept},
-    {MaskKind::kFloat, kNumbers & ~Bit(ValueClass::kInteger), kRange | kPrecision, kRange, true,
-     Uniqueness::kLost},
-    {MaskKind::kBoolean, Bit(ValueClass::kBoolean), 0, 0, true, Uniqueness::kLost},
-    {MaskKind::kDate, kTimes, kRange | kShift, 0, true, Uniqueness::kLost},
-    {MaskKind::kTimestamp, kTimes, kRange | kShift, 0, true, Uniqueness::kLost},
-    {MaskKind::kString, kTextClass, kLength | kLengthMax | kSymbols, 0, true,
-     Uniqueness::kByLength},
-    {MaskKind::kChoice, kWritable & ~Bit(ValueClass::kJson), kValues, kValues, true,
-     Uniqueness::kLost},
-    {MaskKind::kPartial, kTextClass, kShown, 0, false, Uniqueness::kLost},
-    {MaskKind::kHash, kTextClass, kLength, 0, true, Uniqueness::kByLength},
-    {MaskKind::kTemplate, kTextClass, kValue, kValue, false, Uniqueness::kLost},
-    {MaskKind::kJson, Bit(ValueClass::kJson), kEdits, kEdits, false, Uniqueness::kLost},
-    {MaskKind::kHstore, Bit(ValueClass::kHstore), kEdits, kEdits, false, Uniqueness::kLost},
-    {MaskKind::kAesSiv, kTextClass | Bit(ValueClass::kBytes), kCipher, kCipher, false,
-     Uniqueness::kKept},
-};
-
-const KindFacts& FactsOf(MaskKind kind) { return kKinds[static_cast<size_t>(kind)]; }
-
-struct OptionFacts {
-  Option option;
-  std::string_view names;
-  bool written;
-};
-
-std::vector<OptionFacts> OptionsOf(const MaskRule& rule) {
-  return {
-      {kValue, "value", rule.value.has_value()},
-      {kValues, "values", !rule.values.empty()},
-      {kRange, "min and max", rule.min.has_value() || rule.max.has_value()},
-      {kPrecision, "precision", rule.precision.has_value()},
-      {kShift, "shift", rule.shift.has_value()},
-      {kLength, "length", rule.length.has_value()},
-      {kLengthMax, "length_max", rule.length_max.has_value()},
-      {kSymbols, "symbols", rule.symbols.has_value()},
-      {kPrefix, "prefix", rule.prefix.has_value()},
-      {kShown, "keep_first, keep_last and character",
-       rule.keep_first.has_value() || rule.keep_last.has_value() || rule.character.has_value()},
-      {kDomain, "domain, preserve_domain and excluded_domains",
-       rule.domain.has_value() || rule.preserve_domain.has_value() ||
-           !rule.excluded_domains.empty()},
-      {kEdits, "set and remove", !rule.set.empty() || !rule.remove.empty()},
-      {kCipher, "key_hex", rule.key_hex.has_value() || rule.associated_data.has_value()},
-  };
-}
-
-absl::Status Wrong(const MaskRule& rule, std::string_view why) {
-  return base::MakeStatus(absl::StatusCode::kInvalidArgument, "mask of {}, column {}: {}",
-                          rule.table, rule.column, why);
-}
-
 absl::Status CheckValues(const MaskRule& rule) {
-  if (rule.with != MaskKind::kPermute && rule.min.has_value() != rule.max.has_value()) {
-    return Wrong(rule, "`min` and `max` belong together");
+  const bool open = rule.with == MaskKind::kPermute || rule.with == MaskKind::kNoise;
+  if (!open && rule.min.has_value() != rule.max.has_value()) {
+    return WrongRule(rule, "`min` and `max` belong together");
   }
   if (rule.with == MaskKind::kDate || rule.with == MaskKind::kTimestamp) {
     if (rule.shift.has_value() == rule.min.has_value()) {
-      return Wrong(rule, "it needs either `min` and `max`, or `shift`");
+      return WrongRule(rule, "it needs either `min` and `max`, or `shift`");
     }
   }
+  if (rule.with == MaskKind::kNoise &&
+      rule.ratio.has_value() + rule.absolute.has_value() + rule.shift.has_value() != 1) {
+    return WrongRule(rule, "it needs one of `ratio`, `absolute` and `shift`");
+  }
+  if (rule.ratio.value_or(1) <= 0 || rule.absolute.value_or(1) <= 0) {
+    return WrongRule(rule, "`ratio` and `absolute` must be greater than 0");
+  }
+  if (rule.file.has_value() && !rule.values.empty()) {
+    return WrongRule(rule, "it needs either `values` or `file`, one of the two");
+  }
   if (rule.length_max.has_value() && *rule.length_max < rule.length.value_or(16)) {
-    return Wrong(rule, "`length_max` is less than `length`");
+    return WrongRule(rule, "`length_max` is less than `length`");
   }
   if (rule.symbols.has_value()) {
     std::string sorted = *rule.symbols;
@@ -135,14 +42,14 @@ absl::Status CheckValues(const MaskRule& rule) {
     const bool twice = std::ranges::adjacent_find(sorted) != sorted.end();
     const bool ascii = std::ranges::all_of(sorted, [](char c) { return c >= ' ' && c <= '~'; });
     if (sorted.size() < 2 || twice || !ascii) {
-      return Wrong(rule, "`symbols` must be two or more printable ASCII characters, each once");
+      return WrongRule(rule, "`symbols` must be two or more printable ASCII characters, each once");
     }
   }
   if (rule.character.has_value() && CountCharacters(*rule.character) != 1) {
-    return Wrong(rule, "`character` must be one character");
+    return WrongRule(rule, "`character` must be one character");
   }
   if (rule.with == MaskKind::kAesSiv && !rule.key_hex.has_value()) {
-    return Wrong(rule, "aes_siv needs `key_hex`");
+    return WrongRule(rule, "aes_siv needs `key_hex`");
   }
   return absl::OkStatus();
 }
@@ -151,10 +58,14 @@ absl::Status CheckValues(const MaskRule& rule) {
 
 bool KeepsUnique(const MaskRule& rule) {
   const Uniqueness uniqueness = FactsOf(rule.with).uniqueness;
+  // Beside values that stay, as `when` leaves them, only what is drawn from 80 bits is unique.
+  if (rule.when.has_value() && rule.with == MaskKind::kPermute) return false;
   if (uniqueness != Uniqueness::kByLength) return uniqueness == Uniqueness::kKept;
   constexpr double kBitsMin = 80;
-  if (rule.with == MaskKind::kHash)
+  if (rule.with == MaskKind::kHash) {
     return 4.0 * static_cast<double>(rule.length.value_or(64)) >= kBitsMin;
+  }
+  if (rule.with == MaskKind::kUserName) return 5 * rule.length.value_or(4) >= 80;
   const double symbols =
       rule.symbols.has_value() ? static_cast<double>(rule.symbols->size()) : 36.0;
   return std::log2(symbols) * static_cast<double>(rule.length.value_or(16)) >= kBitsMin;
@@ -171,24 +82,85 @@ absl::Status CheckMaskRule(const MaskRule& rule, const config::Secret& key) {
                             rule.table, rule.table, rule.table);
   }
   const KindFacts& facts = FactsOf(rule.with);
-  const std::string name = MaskKindName(rule.with);
-  for (const OptionFacts& option : OptionsOf(rule)) {
-    if (option.written && (facts.options & option.option) == 0) {
-      return Wrong(rule, fmt::format("{} does not take {}", name, option.names));
-    }
-    if (!option.written && (facts.required & option.option) != 0) {
-      return Wrong(rule, fmt::format("{} needs {}", name, option.names));
-    }
-  }
+  PGFLOW_RETURN_IF_ERROR(CheckOptions(rule));
   PGFLOW_RETURN_IF_ERROR(CheckValues(rule));
-  if (!facts.needs_key) return absl::OkStatus();
-  if (key.empty()) return Wrong(rule, fmt::format("{} needs the mask's `key`", name));
+  if (!facts.needs_key || rule.random) return absl::OkStatus();
+  if (key.empty()) {
+    return WrongRule(rule, fmt::format("{} needs the mask's `key`", MaskKindName(rule.with)));
+  }
   if (key.value().size() < kKeySizeMin) {
-    return Wrong(rule,
-                 fmt::format("the mask's `key` must have {} characters at least", kKeySizeMin));
+    return WrongRule(rule,
+                     fmt::format("the mask's `key` must have {} characters at least", kKeySizeMin));
   }
   return absl::OkStatus();
 }
+
+namespace {
+
+// Whether a change's old row is found by the column's value.
+bool NamesRows(const schemas::TableSchema& table, const schemas::Column& column) {
+  if (column.primary_key > 0 || (column.identity && table.HasKey())) return true;
+  if (table.replica_identity != schemas::ReplicaIdentity::kFull) return false;
+  return std::ranges::none_of(table.columns, [](const auto& each) { return each.primary_key > 0; });
+}
+
+using Maker = absl::StatusOr<ColumnMaskPtr> (*)(const MaskRule& rule, std::string_view key,
+                                                const ColumnType& type);
+
+Maker MakerOf(MaskKind kind) {
+  switch (kind) {
+    case MaskKind::kFirstName:
+    case MaskKind::kLastName:
+    case MaskKind::kFullName:
+    case MaskKind::kEmail:
+    case MaskKind::kPhone:
+    case MaskKind::kString:
+    case MaskKind::kPartial:
+      return &MakeTextMask;
+    case MaskKind::kDate:
+    case MaskKind::kTimestamp:
+      return &MakeTimeMask;
+    case MaskKind::kHash:
+    case MaskKind::kAesSiv:
+      return &MakeSecretMask;
+    case MaskKind::kJson:
+    case MaskKind::kHstore:
+      return &MakeDocumentMask;
+    case MaskKind::kAddress:
+    case MaskKind::kStreet:
+    case MaskKind::kCity:
+    case MaskKind::kState:
+    case MaskKind::kCountry:
+      return &MakePlaceMask;
+    case MaskKind::kCompany:
+    case MaskKind::kUserName:
+    case MaskKind::kPassword:
+    case MaskKind::kParagraph:
+      return &MakeAccountMask;
+    case MaskKind::kPostcode:
+    case MaskKind::kCreditCard:
+    case MaskKind::kSsn:
+    case MaskKind::kIban:
+      return &MakeIdentifierMask;
+    case MaskKind::kIp:
+    case MaskKind::kMac:
+    case MaskKind::kUrl:
+      return &MakeNetworkMask;
+    case MaskKind::kLatitude:
+    case MaskKind::kLongitude:
+    case MaskKind::kCoordinates:
+      return &MakePositionMask;
+    case MaskKind::kNoise:
+      return &MakeNoiseMask;
+    case MaskKind::kRegexp:
+    case MaskKind::kRegexpReplace:
+      return &MakePatternMask;
+    default:
+      return &MakeNumberMask;
+  }
+}
+
+}  // namespace
 
 absl::StatusOr<ColumnMaskPtr> MakeColumnMask(const MaskRule& rule, const config::Secret& key,
                                              const schemas::TableSchema& table,
@@ -205,43 +177,25 @@ absl::StatusOr<ColumnMaskPtr> MakeColumnMask(const MaskRule& rule, const config:
     return wrong(fmt::format("{} gives no values of this type", MaskKindName(rule.with)));
   }
   const bool of_key = (column.identity && table.HasKey()) || column.primary_key > 0;
+  if (of_key && rule.when.has_value()) {
+    return wrong(
+        "it belongs to the table's key, and with `when` a row's key could not be told "
+        "from what is sent of it; leave `when` out");
+  }
   if (of_key && !KeepsUnique(rule)) {
     return wrong(
         fmt::format("it belongs to the table's key, and {} would make different rows "
-                    "equal; use keep, permute, uuid, email, hash, aes_siv or a longer "
-                    "string",
+                    "equal; use keep, permute, uuid, email, url, hash, aes_siv or a longer "
+                    "string or user_name",
                     MaskKindName(rule.with)));
   }
-  absl::StatusOr<ColumnMaskPtr> made = ColumnMaskPtr();
-  switch (rule.with) {
-    case MaskKind::kKeep:
-    case MaskKind::kTemplate:
-      return made;
-    case MaskKind::kFirstName:
-    case MaskKind::kLastName:
-    case MaskKind::kFullName:
-    case MaskKind::kEmail:
-    case MaskKind::kPhone:
-    case MaskKind::kString:
-    case MaskKind::kPartial:
-      made = MakeTextMask(rule, key.value(), type);
-      break;
-    case MaskKind::kDate:
-    case MaskKind::kTimestamp:
-      made = MakeTimeMask(rule, key.value(), type);
-      break;
-    case MaskKind::kHash:
-    case MaskKind::kAesSiv:
-      made = MakeSecretMask(rule, key.value(), type);
-      break;
-    case MaskKind::kJson:
-    case MaskKind::kHstore:
-      made = MakeDocumentMask(rule, type);
-      break;
-    default:
-      made = MakeNumberMask(rule, key.value(), type);
-      break;
+  if (rule.random && NamesRows(table, column)) {
+    return wrong(
+        "it tells which row a change is of, and with `random` that would not be found "
+        "again; leave `random` out");
   }
+  if (rule.with == MaskKind::kKeep || rule.with == MaskKind::kTemplate) return ColumnMaskPtr();
+  absl::StatusOr<ColumnMaskPtr> made = MakerOf(rule.with)(rule, key.value(), type);
   if (!made.ok()) return wrong(base::Message(made.status()));
   return made;
 }

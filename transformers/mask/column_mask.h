@@ -1,7 +1,8 @@
 // ColumnMask: what becomes of the values of one column.
 //
 // Immutable; thread-safe. What it needs to work with is in the caller's MaskScratch. Equal values
-// give equal ones: always, in every table and however they were sent.
+// give equal ones: always, in every table and however they were sent (save for a rule that says
+// random).
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,9 @@
 #include "schemas/table_schema.h"
 #include "schemas/value.h"
 #include "transformers/mask/column_type.h"
+#include "transformers/mask/keyed_hash.h"
 #include "transformers/mask/mask_config.h"
+#include "transformers/mask/regular_expression.h"
 
 namespace pgflow::transformers {
 
@@ -31,6 +34,23 @@ struct MaskScratch {
   std::string canonical;
   std::string work;
   std::string_view refusal;
+  Randomness randomness;
+  RegularExpression::Scratch expression;
+};
+
+// Where a kind's bits come from: the value, under a key, or nowhere.
+class Drawing {
+ public:
+  Drawing(const MaskRule& rule, std::string_view key, std::string_view purpose)
+      : hash_(KeyedHash::Derive(key, purpose)), random_(rule.random) {}
+
+  HashBits Of(std::string_view canonical, MaskScratch& scratch) const {
+    return random_ ? scratch.randomness.Next() : hash_.Hash(canonical);
+  }
+
+ private:
+  KeyedHash hash_;
+  bool random_;
 };
 
 class ColumnMask {
@@ -70,6 +90,21 @@ absl::StatusOr<ColumnMaskPtr> MakeTimeMask(const MaskRule& rule, std::string_vie
                                            const ColumnType& type);
 absl::StatusOr<ColumnMaskPtr> MakeSecretMask(const MaskRule& rule, std::string_view key,
                                              const ColumnType& type);
-absl::StatusOr<ColumnMaskPtr> MakeDocumentMask(const MaskRule& rule, const ColumnType& type);
+absl::StatusOr<ColumnMaskPtr> MakePlaceMask(const MaskRule& rule, std::string_view key,
+                                            const ColumnType& type);
+absl::StatusOr<ColumnMaskPtr> MakeAccountMask(const MaskRule& rule, std::string_view key,
+                                              const ColumnType& type);
+absl::StatusOr<ColumnMaskPtr> MakeIdentifierMask(const MaskRule& rule, std::string_view key,
+                                                 const ColumnType& type);
+absl::StatusOr<ColumnMaskPtr> MakeNetworkMask(const MaskRule& rule, std::string_view key,
+                                              const ColumnType& type);
+absl::StatusOr<ColumnMaskPtr> MakePositionMask(const MaskRule& rule, std::string_view key,
+                                               const ColumnType& type);
+absl::StatusOr<ColumnMaskPtr> MakeNoiseMask(const MaskRule& rule, std::string_view key,
+                                            const ColumnType& type);
+absl::StatusOr<ColumnMaskPtr> MakePatternMask(const MaskRule& rule, std::string_view key,
+                                              const ColumnType& type);
+absl::StatusOr<ColumnMaskPtr> MakeDocumentMask(const MaskRule& rule, std::string_view key,
+                                               const ColumnType& type);
 
 }  // namespace pgflow::transformers

@@ -10,79 +10,14 @@
 #include <gtest/gtest.h>
 
 #include "base/crypto/digest.h"
-#include "base/status.h"
-#include "sinks/encoding/type_binary.h"
+#include "transformers/mask/column_mask_fixture_test.h"
 #include "transformers/mask/document_edit.h"
-#include "transformers/mask/keyed_hash.h"
 
 namespace pgflow::transformers {
 namespace {
 
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
-
-namespace oid = postgres::oid;
-using schemas::Value;
-using schemas::ValueKind;
-
-const config::Secret kKey("a key of many characters");
-
-MaskRule Rule(MaskKind with) {
-  MaskRule rule;
-  rule.table = "public.t";
-  rule.column = "c";
-  rule.with = with;
-  return rule;
-}
-
-schemas::TableSchema Table(postgres::Oid type, int32_t modifier = -1, bool identity = false) {
-  schemas::TableSchema table;
-  table.table = {"public", "t"};
-  schemas::Column column;
-  column.name = "c";
-  column.type = type;
-  column.type_modifier = modifier;
-  column.identity = identity;
-  table.columns.push_back(std::move(column));
-  return table;
-}
-
-class ColumnMaskTest : public testing::Test {
- protected:
-  void Use(const MaskRule& rule, postgres::Oid type, int32_t modifier = -1) {
-    type_ = type;
-    ASSERT_EQ(CheckMaskRule(rule, kKey), absl::OkStatus());
-    const schemas::TableSchema table = Table(type, modifier);
-    auto made = MakeColumnMask(rule, kKey, table, table.columns[0]);
-    ASSERT_TRUE(made.ok()) << made.status();
-    mask_ = *std::move(made);
-  }
-
-  // The masked text; the same of the value's binary form, which must give the same.
-  std::string Mask(const std::string& text) {
-    std::string out;
-    outcome_ = mask_->Append(ValueOf(text, ValueKind::kText), scratch_, out);
-    std::string binary;
-    if (!sinks::AppendBinaryOfText(text, type_, binary)) return out;
-    std::string binary_out;
-    EXPECT_EQ(mask_->Append(ValueOf(binary, ValueKind::kBinary), scratch_, binary_out), outcome_);
-    if (outcome_ != MaskOutcome::kWritten) return std::string(scratch_.refusal);
-    const sinks::TypeText* type = sinks::FindTypeText(type_);
-    std::string binary_text;
-    EXPECT_TRUE(type->append(binary_out, *type, binary_text)) << text;
-    EXPECT_EQ(binary_text, out) << text;
-    return out;
-  }
-
-  static Value ValueOf(const std::string& bytes, ValueKind kind) {
-    return {bytes.data(), static_cast<uint32_t>(bytes.size()), kind};
-  }
-
-  postgres::Oid type_ = 0;
-  ColumnMaskPtr mask_;
-  MaskScratch scratch_;
-  MaskOutcome outcome_ = MaskOutcome::kKept;
-};
 
 TEST(KeyedHashTest, IsSipHashOf128Bits) {
   EVP_MAC* mac = EVP_MAC_fetch(nullptr, "SIPHASH", nullptr);

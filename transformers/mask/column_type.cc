@@ -1,5 +1,7 @@
 #include "transformers/mask/column_type.h"
 
+#include <algorithm>
+#include <array>
 #include <bit>
 #include <charconv>
 #include <cstring>
@@ -9,6 +11,7 @@
 #include "schemas/type_name.h"
 #include "sinks/encoding/integer_text.h"
 #include "sinks/encoding/type_binary.h"
+#include "transformers/mask/constant_forms.h"
 
 namespace pgflow::transformers {
 
@@ -49,6 +52,14 @@ ValueClass ClassOf(postgres::Oid wire) {
       return ValueClass::kJson;
     case oid::kBytea:
       return ValueClass::kBytes;
+    case kInet:
+    case kCidr:
+      return ValueClass::kNetwork;
+    case kMacaddr:
+    case kMacaddr8:
+      return ValueClass::kMac;
+    case oid::kPoint:
+      return ValueClass::kPoint;
     default:
       return ValueClass::kOther;
   }
@@ -114,6 +125,17 @@ bool ReadUuid(const Value& value, std::string& scratch, std::string_view& canoni
   return true;
 }
 
+// Types without a class of their own, where their binary form can be made: that form.
+bool ReadOther(const Value& value, const ColumnType& type, std::string& scratch,
+               std::string_view& canonical) {
+  canonical = value.view();
+  if (IsBinary(value)) return true;
+  scratch.clear();
+  if (!AppendConstantBinary(value.view(), type, scratch)) return false;
+  canonical = scratch;
+  return true;
+}
+
 }  // namespace
 
 ColumnType ColumnTypeOf(const schemas::Column& column) {
@@ -121,6 +143,7 @@ ColumnType ColumnTypeOf(const schemas::Column& column) {
   type.wire = column.wire_type != 0 ? column.wire_type : column.type;
   type.value_class = ClassOf(type.wire);
   type.text = sinks::FindTypeText(type.wire);
+  type.modifier = column.type_modifier;
   if (column.type >= postgres::kFirstUserOid && type.text == nullptr &&
       schemas::BareTypeName(column.type_name) == "hstore") {
     type.value_class = ValueClass::kHstore;
@@ -226,9 +249,13 @@ bool ReadCanonical(const Value& value, const ColumnType& type, std::string& scra
       return true;
     case ValueClass::kBytes:
       return ReadBytes(value, scratch, canonical);
+    case ValueClass::kNetwork:
+    case ValueClass::kMac:
+    case ValueClass::kPoint:
+    case ValueClass::kOther:
+      return ReadOther(value, type, scratch, canonical);
     case ValueClass::kJson:
     case ValueClass::kHstore:
-    case ValueClass::kOther:
       return false;
   }
   return false;
@@ -253,6 +280,38 @@ void AppendInteger(int64_t number, ValueKind kind, const ColumnType& type, std::
   } else {
     base::AppendBigEndian(out, number);
   }
+}
+
+void AppendDecimal(int64_t number, int precision, std::string& out) {
+  const bool negative = number < 0;
+  std::array<char, 24> digits;
+  const uint64_t size =
+      negative ? 0 - static_cast<uint64_t>(number) : static_cast<uint64_t>(number);
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), size);
+  const auto count = static_cast<size_t>(end.ptr - digits.data());
+  const auto fraction = static_cast<size_t>(precision);
+  if (negative) out.push_back('-');
+  if (count <= fraction) out.push_back('0');
+  if (count > fraction) out.append(digits.data(), count - fraction);
+  if (fraction == 0) return;
+  out.push_back('.');
+  if (count < fraction) out.append(fraction - count, '0');
+  const size_t behind = std::min(count, fraction);
+  out.append(digits.data() + (count - behind), behind);
+}
+
+size_t WholeDigits(const ColumnType& type) {
+  if (type.wire != oid::kNumeric || type.modifier < 4) return SIZE_MAX;
+  const auto precision = static_cast<size_t>((type.modifier - 4) >> 16);
+  const size_t scale = FractionDigits(type);
+  return precision > scale ? precision - scale : 0;
+}
+
+size_t FractionDigits(const ColumnType& type) {
+  if (type.wire != oid::kNumeric || type.modifier < 4) return SIZE_MAX;
+  // Eleven bits with a sign; a negative scale (from 15 on) leaves no digit behind the point.
+  const auto bits = static_cast<size_t>((type.modifier - 4) & 0x7FF);
+  return bits < 1024 ? bits : 0;
 }
 
 size_t PrefixBytes(std::string_view text, size_t count) {

@@ -27,13 +27,17 @@ enum class ValueClass : unsigned {
   kJson = 1U << 8U,
   kBytes = 1U << 9U,
   kHstore = 1U << 10U,
-  kOther = 1U << 11U,
+  kNetwork = 1U << 11U,  // inet and cidr.
+  kMac = 1U << 12U,
+  kPoint = 1U << 13U,
+  kOther = 1U << 14U,
 };
 
 struct ColumnType {
   ValueClass value_class = ValueClass::kOther;
   postgres::Oid wire = 0;       // The built-in type whose forms the values have.
   uint32_t characters_max = 0;  // Of varchar(n) and char(n); 0: no bound.
+  int32_t modifier = -1;        // As in pg_attribute.
   const sinks::TypeText* text = nullptr;
 };
 
@@ -55,6 +59,12 @@ bool AppendInForm(std::string_view binary, schemas::ValueKind kind, const Column
                   std::string& out);
 void AppendInteger(int64_t number, schemas::ValueKind kind, const ColumnType& type,
                    std::string& out);
+
+// `number` in units of 10^-precision, as the server prints it.
+void AppendDecimal(int64_t number, int precision, std::string& out);
+// The digits before and behind the point that a numeric(p,s) holds; those of a numeric have no end.
+size_t WholeDigits(const ColumnType& type);
+size_t FractionDigits(const ColumnType& type);
 
 // The bytes that the first `count` characters of a UTF-8 text take; all when it has no more.
 size_t PrefixBytes(std::string_view text, size_t count);

@@ -67,7 +67,8 @@ absl::StatusOr<JsonEdit> MakeJsonEdit(const std::string& path, const std::string
 
 }  // namespace
 
-absl::StatusOr<ColumnMaskPtr> MakeDocumentMask(const MaskRule& rule, const ColumnType& type) {
+absl::StatusOr<ColumnMaskPtr> MakeDocumentMask(const MaskRule& rule, std::string_view /*key*/,
+                                               const ColumnType& type) {
   if (rule.with == MaskKind::kHstore) {
     std::vector<HstoreEdit> edits;
     edits.reserve(rule.remove.size() + rule.set.size());

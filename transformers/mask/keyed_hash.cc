@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cstring>
+#include <random>
 #include <string>
 
 #include "base/crypto/digest.h"
@@ -86,6 +87,17 @@ uint64_t KeyedHash::HashNumber(uint64_t number, uint64_t round) const {
   state.Absorb(round);
   state.v2 ^= 0xeeU;
   return state.Squeeze();
+}
+
+HashBits Randomness::Next() {
+  if (count_ == 0) {
+    std::random_device device;
+    const auto word = [&device] { return uint64_t{device()} << 32U | device(); };
+    const uint64_t low = word();
+    hash_ = KeyedHash(low, word());
+  }
+  ++count_;
+  return hash_.Hash({reinterpret_cast<const char*>(&count_), sizeof(count_)});
 }
 
 uint64_t BitStream::Below(uint64_t bound) {

@@ -2,7 +2,7 @@
 //
 // SipHash-2-4 with 128 bits of output (Aumasson and Bernstein, "SipHash: a fast short-input PRF"):
 // without the key nothing can be told of a value from its hash but that equal values hash equally.
-// KeyedHash is immutable and thread-safe; BitStream belongs to one thread.
+// KeyedHash is immutable and thread-safe; BitStream and Randomness belong to one thread.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +31,16 @@ class KeyedHash {
  private:
   uint64_t key_low_ = 0;
   uint64_t key_high_ = 0;
+};
+
+// Bits that nobody can tell in advance, in a key of the system's randomness. One thread.
+class Randomness {
+ public:
+  HashBits Next();
+
+ private:
+  KeyedHash hash_;
+  uint64_t count_ = 0;  // 0: without a key as yet.
 };
 
 // As many bits as a generator wants, all of them determined by the seed (SplitMix64).

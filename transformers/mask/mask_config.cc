@@ -6,24 +6,6 @@
 namespace pgflow::transformers {
 namespace {
 
-const std::vector<std::pair<std::string, MaskKind>>& KindNames() {
-  static const auto* names = new std::vector<std::pair<std::string, MaskKind>>{
-      {"keep", MaskKind::kKeep},           {"null", MaskKind::kNull},
-      {"constant", MaskKind::kConstant},   {"first_name", MaskKind::kFirstName},
-      {"last_name", MaskKind::kLastName},  {"full_name", MaskKind::kFullName},
-      {"email", MaskKind::kEmail},         {"phone", MaskKind::kPhone},
-      {"uuid", MaskKind::kUuid},           {"integer", MaskKind::kInteger},
-      {"permute", MaskKind::kPermute},     {"float", MaskKind::kFloat},
-      {"boolean", MaskKind::kBoolean},     {"date", MaskKind::kDate},
-      {"timestamp", MaskKind::kTimestamp}, {"string", MaskKind::kString},
-      {"choice", MaskKind::kChoice},       {"partial", MaskKind::kPartial},
-      {"hash", MaskKind::kHash},           {"template", MaskKind::kTemplate},
-      {"json", MaskKind::kJson},           {"hstore", MaskKind::kHstore},
-      {"aes_siv", MaskKind::kAesSiv},
-  };
-  return *names;
-}
-
 template <typename C>
 void AddTarget(config::ConfigSpec<C>& spec) {
   auto table = spec.template Field<std::string>("table", &C::table,
@@ -34,20 +16,8 @@ void AddTarget(config::ConfigSpec<C>& spec) {
       "Pattern of the columns' names. One without * and ? must exist in a table that is named "
       "without them.");
   column.Example("email");
-  auto with = spec.template Field<MaskKind>(
-      "with", &C::with,
-      "What becomes of the values. NULL stays NULL, and equal values become equal ones in every "
-      "table. keep: nothing. null: NULL. constant: `value`. first_name, last_name, full_name: a "
-      "name from a list. email: an address of its own for each value. phone: other digits in "
-      "the same form. uuid. integer, float, date, timestamp: between `min` and `max` (dates "
-      "also by `shift`). permute: another integer of `min` to `max`, unique if the values are. "
-      "boolean: by the value, which two values do not hide. string: `length` of `symbols`. choice: "
-      "one of `values`. partial: `character` "
-      "over all but `keep_first` and `keep_last`. hash: hex of HMAC-SHA-256. template: `value` "
-      "with other columns in it. json and hstore: `set` and `remove` parts of it. aes_siv: "
-      "encrypted with AES-SIV (RFC 5297). Columns of a key take keep, email, uuid, permute, "
-      "hash, aes_siv, and string where it is long enough: values that stay unique.");
-  with.Choice(KindNames());
+  auto with = spec.template Field<MaskKind>("with", &C::with, MaskKindsDoc());
+  with.Choice(MaskKindNames());
   if constexpr (std::is_same_v<C, MaskRule>) {
     table.Required();
     column.Required();
@@ -63,28 +33,31 @@ void AddValues(config::ConfigSpec<C>& spec) {
                             "constant: the value. template: a text in which {column} stands for "
                             "that column's value of the same row, masked ({{ and }} are braces).")
       .Example("{first_name} {last_name}");
-  spec.template Field<std::vector<std::string>>("values", &C::values, "choice: the values.")
+  spec.template Field<std::vector<std::string>>("values", &C::values,
+                                                "choice: the values. Either these or `file`.")
       .Example("[red, green]");
   spec.template Field<Text>("min", &C::min,
-                            "integer, permute, float, date, timestamp: the least value.")
+                            "integer, permute, float, date, timestamp, noise: the least value.")
       .Example("2000-01-01");
   spec.template Field<Text>("max", &C::max,
                             "The greatest value. permute: 0 to 2147483647 unless "
                             "they are written; keys that refer to each other need "
                             "the same.")
       .Example("2026-12-31");
-  spec.template Field<Number>("precision", &C::precision,
-                              "float: digits behind the point; 2 unless it is written.")
+  spec.template Field<Number>(
+          "precision", &C::precision,
+          "float, latitude, longitude, coordinates: digits behind the point; 2, "
+          "of places 6, unless it is written.")
       .Range(0, 15);
   spec.template Field<std::optional<absl::Duration>>(
           "shift", &C::shift,
           "date, timestamp: moves the value by up to this much, to either side, instead of `min` "
-          "and "
-          "`max`.")
+          "and `max`. noise: the same of dates and timestamps, with them.")
       .Example("720h");
   spec.template Field<Number>("length", &C::length,
-                              "string, hash: characters. phone: digits, where the value has fewer "
-                              "than 5. string: 16 unless it is written.")
+                              "string, password, hash: characters. phone: digits, where the value "
+                              "has fewer than 5. user_name: symbols behind the name. 16 for string "
+                              "and password, 4 for user_name unless it is written.")
       .Range(1, 10'000);
   spec.template Field<Number>("length_max", &C::length_max,
                               "string: from `length` to this many characters, by the value.")
@@ -108,7 +81,7 @@ void AddTextOptions(config::ConfigSpec<C>& spec) {
   spec.template Field<Text>("character", &C::character,
                             "partial: what stands for each of the others; * unless it is written.");
   spec.template Field<Text>("domain", &C::domain,
-                            "email: the domain of the new address; example.com unless it is "
+                            "email, url: the domain of the new address; example.com unless it is "
                             "written.");
   spec.template Field<std::optional<bool>>("preserve_domain", &C::preserve_domain,
                                            "email: keeps the value's own domain.");
@@ -137,26 +110,79 @@ void AddTextOptions(config::ConfigSpec<C>& spec) {
 }
 
 template <typename C>
+void AddSources(config::ConfigSpec<C>& spec) {
+  using Text = std::optional<std::string>;
+  using Real = std::optional<double>;
+  spec.template Field<Text>("file", &C::file,
+                            "choice: a file with a value in each line, read at the start. Changing "
+                            "it changes what values become.")
+      .Example("colours.txt");
+  spec.template Field<std::optional<int64_t>>("sentences", &C::sentences,
+                                              "paragraph: how many; 3 unless it is written.")
+      .Range(1, 100);
+  spec.template Field<Text>("subnet", &C::subnet,
+                            "ip: where the addresses of its family are; 10.0.0.0/8 and fd00::/8 "
+                            "(private ones) unless it is written.")
+      .Example("192.0.2.0/24");
+  spec.template Field<Real>("ratio", &C::ratio,
+                            "noise: moves a number by up to this part of it, to either side.")
+      .Range(0.0, 1000.0)
+      .Example("0.1");
+  spec.template Field<Real>("absolute", &C::absolute,
+                            "noise: moves a number by up to this much, to either side.")
+      .Range(0.0, 1e15)
+      .Example("5");
+  spec.template Field<Text>(
+          "pattern", &C::pattern,
+          "regexp, regexp_replace: a regular expression of characters, ., [a-z], [^a-z], \\d \\w "
+          "\\s \\D \\W \\S, ( ), (?: ), |, * + ? {m,n} (greedy, or with ? behind not), ^ $ \\b. "
+          "regexp: what * and + leave open is 8 at most.")
+      .Example("[A-Z]{2}-\\d{4,6}");
+  spec.template Field<Text>("replacement", &C::replacement,
+                            "regexp_replace: what to put there; \\1 to \\9 are what ( ) found, "
+                            "\\& is all of it.")
+      .Example("\\1-***");
+}
+
+template <typename C>
+void AddConduct(config::ConfigSpec<C>& spec) {
+  spec.template Field<std::optional<Locale>>(
+          "locale", &C::locale,
+          "Names, places, companies and iban: whose. Straight under `mask` it is that of all rules "
+          "without one of their own. Without it names are of all countries, and the rest is "
+          "English, as in the United States.")
+      .Choice({{"en", Locale::kEnglish}, {"de", Locale::kGerman}, {"es", Locale::kSpanish}});
+  spec.template Field<bool>(
+      "random", &C::random,
+      "Draws each value anew instead of from the value and the `key`. Then equal values become "
+      "different ones, joins are lost, and a row that is read or changed again (also after a "
+      "restart) gets other values. Columns that name a row do not take it.");
+  spec.template Field<std::optional<std::string>>(
+          "when", &C::when,
+          "A condition in SQL on the row as the source has it, as `when` of filter knows it: the "
+          "rule counts where it holds, and where it cannot be told (a large value of an UPDATE was "
+          "not sent). In the other rows the next rule that names the column counts, and without "
+          "one the value stays. Columns of a key do not take it.")
+      .Example("country = 'DE' and not is_employee");
+}
+
+template <typename C>
 void AddRule(config::ConfigSpec<C>& spec) {
   AddTarget(spec);
   AddValues(spec);
   AddTextOptions(spec);
+  AddSources(spec);
+  AddConduct(spec);
 }
 
 }  // namespace
 
-std::string MaskKindName(MaskKind kind) {
-  for (const auto& [name, each] : KindNames()) {
-    if (each == kind) return name;
-  }
-  return "";
-}
-
 config::ConfigSpec<MaskConfig> MaskSpec() {
   config::ConfigSpec<MaskConfig> spec;
   spec.Field("key", &MaskConfig::key,
-             "The secret that all but keep, null, constant, partial, template, json, hstore and "
-             "aes_siv need, of 16 characters at least. Copies made with the same one join.")
+             "The secret that all but keep, null, constant, partial, template, json, hstore, "
+             "regexp_replace, aes_siv and `random` rules need, of 16 characters at least. Copies "
+             "made with the same one join.")
       .Example("${MASK_KEY}");
   spec.Field("strict", &MaskConfig::strict,
              "Every column of the tables that rules name needs a rule (`with: keep` is one); a "
@@ -165,8 +191,9 @@ config::ConfigSpec<MaskConfig> MaskSpec() {
   AddRule(rule);
   rule.Remember(&MaskRule::place);
   spec.Section("rules", &MaskConfig::rules, rule,
-               "Which columns, and how. For each column the first rule counts that names it. A "
-               "single rule may be written straight under `mask` instead.");
+               "Which columns, and how. For each column the first rule counts that names it and "
+               "whose `when`, if it has one, holds. A single rule may be written straight under "
+               "`mask` instead.");
   AddRule(spec);
   return spec;
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <absl/time/time.h>
@@ -36,8 +37,33 @@ enum class MaskKind : uint8_t {
   kJson,
   kHstore,
   kAesSiv,
+  kAddress,
+  kStreet,
+  kCity,
+  kPostcode,
+  kState,
+  kCountry,
+  kCompany,
+  kUserName,
+  kPassword,
+  kParagraph,
+  kCreditCard,
+  kSsn,
+  kIban,
+  kIp,
+  kMac,
+  kUrl,
+  kLatitude,
+  kLongitude,
+  kCoordinates,
+  kNoise,
+  kRegexp,
+  kRegexpReplace,
   kUnset,  // Not written, which is an error.
 };
+
+// Whose names, places and numbers: English (as in the United States), German, Spanish.
+enum class Locale : uint8_t { kEnglish, kGerman, kSpanish };
 
 struct MaskRule {
   std::string table;
@@ -63,6 +89,16 @@ struct MaskRule {
   std::vector<std::string> remove;
   std::optional<config::Secret> key_hex;
   std::optional<std::string> associated_data;
+  std::optional<Locale> locale;
+  bool random = false;
+  std::optional<std::string> when;
+  std::optional<std::string> file;
+  std::optional<int64_t> sentences;
+  std::optional<std::string> subnet;
+  std::optional<double> ratio;
+  std::optional<double> absolute;
+  std::optional<std::string> pattern;
+  std::optional<std::string> replacement;
   bool allow_duplicates = false;
   config::Place place{};  // In the file; of a single rule not known.
 };
@@ -75,6 +111,10 @@ struct MaskConfig : MaskRule {
 };
 
 config::ConfigSpec<MaskConfig> MaskSpec();
+
+// The names of the kinds in YAML, in the order of MaskKind, and what each does.
+const std::vector<std::pair<std::string, MaskKind>>& MaskKindNames();
+std::string MaskKindsDoc();
 
 // "first_name", as in YAML.
 std::string MaskKindName(MaskKind kind);

@@ -6,18 +6,17 @@
 
 #include <fmt/format.h>
 
-#include "base/bytes.h"
 #include "base/config/written_at.h"
+#include "base/config/yaml_reader.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "schemas/glob.h"
+#include "transformers/mask/kind_facts.h"
 
 namespace pgflow::transformers {
 
 using engine::ChangeEvent;
 using schemas::TableSchema;
-using schemas::Value;
-using schemas::ValueKind;
 
 namespace {
 
@@ -28,10 +27,57 @@ absl::Status Refused(const TableSchema& schema, size_t column, std::string_view 
                           schema.table.ToString(), schema.columns[column].name, why);
 }
 
-schemas::RowView StoreRow(engine::Batch& batch, const std::vector<Value>& values) {
-  std::span<Value> row = batch.NewValues(values.size());
-  std::ranges::copy(values, row.begin());
-  return schemas::RowView::Values(row);
+// The lines of a file, without an empty last one.
+absl::StatusOr<std::vector<std::string>> ReadLines(const std::string& path) {
+  PGFLOW_ASSIGN_OR_RETURN(const std::string text, config::ReadTextFile(path));
+  std::vector<std::string> lines;
+  for (std::string_view rest = text; !rest.empty();) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    std::string_view line = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    lines.emplace_back(line);
+  }
+  if (lines.empty()) {
+    return base::MakeStatus(absl::StatusCode::kInvalidArgument, "`file` {} is empty", path);
+  }
+  return lines;
+}
+
+// What can be seen of the rule before any table is.
+absl::Status Complete(MaskRule& rule, const MaskConfig& config) {
+  if (!rule.locale.has_value() && rule.with != MaskKind::kUnset && TakesLocale(rule.with)) {
+    rule.locale = config.locale;
+  }
+  PGFLOW_RETURN_IF_ERROR(CheckMaskRule(rule, config.key));
+  if (rule.file.has_value()) {
+    PGFLOW_ASSIGN_OR_RETURN(rule.values, ReadLines(*rule.file));
+  }
+  if (!rule.when.has_value()) return absl::OkStatus();
+  const absl::StatusOr<expressions::Expression> when = expressions::Expression::Parse(*rule.when);
+  if (!when.ok()) return base::Annotate(when.status(), "mask: when");
+  if (when->is_of_one_row()) return absl::OkStatus();
+  return WrongRule(rule, "`when` looks at one row: without `old` and `operation`");
+}
+
+// Templates see what the others make; one of another would depend on their order.
+absl::Status CheckTemplates(const TableSchema& schema, const RowMasks& masks) {
+  const auto check = [&](size_t column, const TemplateMask& mask) {
+    const bool good =
+        std::ranges::none_of(mask.columns(), [&](size_t each) { return masks.made[each]; });
+    return good ? absl::OkStatus()
+                : Refused(schema, column,
+                          "its template names a column that is made by a template itself");
+  };
+  for (const RowMasks::Template& each : masks.templates) {
+    PGFLOW_RETURN_IF_ERROR(check(each.column, each.mask));
+  }
+  for (const RowMasks::Column& column : masks.by_row) {
+    for (const RowMasks::Alternative& each : column.alternatives) {
+      if (each.made.has_value()) PGFLOW_RETURN_IF_ERROR(check(column.column, *each.made));
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -43,19 +89,30 @@ absl::StatusOr<std::unique_ptr<engine::Transformer>> MaskTransformer::Make(MaskC
     return base::MakeStatus(absl::StatusCode::kInvalidArgument,
                             "mask needs either `table`, `column` and `with`, or `rules`");
   }
+  if (!single && (config.random || config.when.has_value() || config.with != MaskKind::kUnset)) {
+    return base::MakeStatus(absl::StatusCode::kInvalidArgument,
+                            "beside `rules`, `with`, `when` and `random` mean nothing; write them "
+                            "in the rules that they are for");
+  }
   if (single) rules.push_back(static_cast<const MaskRule&>(config));
-  for (const MaskRule& rule : rules) {
-    const absl::Status good = CheckMaskRule(rule, config.key);
+  for (MaskRule& rule : rules) {
+    const absl::Status good = Complete(rule, config);
     if (!good.ok()) return config::AddWrittenAt(good, "rule", rule.place);
   }
   return std::make_unique<MaskTransformer>(std::move(rules), std::move(config.key), config.strict);
 }
 
-const MaskRule* MaskTransformer::RuleOf(const std::string& table, const std::string& column) const {
-  const auto found = std::ranges::find_if(rules_, [&](const MaskRule& rule) {
-    return schemas::MatchesGlob(rule.table, table) && schemas::MatchesGlob(rule.column, column);
-  });
-  return found == rules_.end() ? nullptr : &*found;
+std::vector<const MaskRule*> MaskTransformer::RulesOf(const std::string& table,
+                                                      const std::string& column) const {
+  std::vector<const MaskRule*> found;
+  for (const MaskRule& rule : rules_) {
+    if (!schemas::MatchesGlob(rule.table, table) || !schemas::MatchesGlob(rule.column, column)) {
+      continue;
+    }
+    found.push_back(&rule);
+    if (!rule.when.has_value()) break;
+  }
+  return found;
 }
 
 // A misspelt name would let its values pass.
@@ -77,73 +134,95 @@ std::vector<engine::Finding> MaskTransformer::Duplicates(const TableSchema& sche
   std::vector<engine::Finding> findings;
   for (const schemas::Column& column : schema.columns) {
     if (column.unique_index.empty()) continue;
-    const MaskRule* rule = RuleOf(schema.table.ToString(), column.name);
-    if (rule == nullptr || rule->allow_duplicates || KeepsUnique(*rule)) continue;
-    if (rule->with == MaskKind::kNull && !column.unique_nulls) continue;
-    findings.push_back(
-        {engine::Finding::Severity::kError,
-         fmt::format("table {}, column {}", schema.table.ToString(), column.name),
-         fmt::format("its values count in the unique index {}, and {} may make different ones "
-                     "equal: a target with such an index refuses the rows{}",
-                     column.unique_index, MaskKindName(rule->with),
-                     config::WrittenAt("rule", rule->place)),
-         "use permute, uuid, email, hash, aes_siv or a longer string; or allow_duplicates: true, "
-         "where the target has no such index"});
+    const std::vector<const MaskRule*> rules = RulesOf(schema.table.ToString(), column.name);
+    for (const MaskRule* rule : rules) {
+      // Beside another rule's values, a permutation's are not unique.
+      const bool alone = rules.size() == 1 || rule->with != MaskKind::kPermute;
+      if (rule->allow_duplicates || (KeepsUnique(*rule) && alone)) continue;
+      if (rule->with == MaskKind::kNull && !column.unique_nulls) continue;
+      findings.push_back(
+          {engine::Finding::Severity::kError,
+           fmt::format("table {}, column {}", schema.table.ToString(), column.name),
+           fmt::format("its values count in the unique index {}, and {} may make different ones "
+                       "equal: a target with such an index refuses the rows{}",
+                       column.unique_index, MaskKindName(rule->with),
+                       config::WrittenAt("rule", rule->place)),
+           "use permute, uuid, email, url, hash, aes_siv or a longer string or user_name; or "
+           "allow_duplicates: true, where the target has no such index"});
+    }
   }
   return findings;
 }
 
-absl::Status MaskTransformer::PlanTemplates(const TableSchema& schema, Plan& plan) const {
+absl::StatusOr<RowMasks::Alternative> MaskTransformer::MakeAlternative(const MaskRule& rule,
+                                                                       const TableSchema& schema,
+                                                                       size_t column) const {
+  RowMasks::Alternative made;
+  PGFLOW_ASSIGN_OR_RETURN(made.mask, MakeColumnMask(rule, key_, schema, schema.columns[column]));
+  if (rule.with == MaskKind::kTemplate) {
+    PGFLOW_ASSIGN_OR_RETURN(made.made, TemplateMask::Make(*rule.value, schema, column));
+  }
+  if (!rule.when.has_value()) return made;
+  PGFLOW_ASSIGN_OR_RETURN(const expressions::Expression parsed,
+                          expressions::Expression::Parse(*rule.when));
+  absl::StatusOr<expressions::Expression> bound = parsed.BindCondition(schema);
+  if (!bound.ok()) return base::Annotate(bound.status(), "mask: when");
+  made.when = *std::move(bound);
+  return made;
+}
+
+absl::Status MaskTransformer::AddColumn(const TableSchema& schema, size_t column,
+                                        RowMasks& masks) const {
   const std::string table = schema.table.ToString();
-  for (size_t i = 0; i < schema.columns.size(); ++i) {
-    const MaskRule* rule = RuleOf(table, schema.columns[i].name);
-    if (rule == nullptr || rule->with != MaskKind::kTemplate) continue;
-    absl::StatusOr<TemplateMask> made = TemplateMask::Make(*rule->value, schema, i);
+  const std::string& name = schema.columns[column].name;
+  const std::vector<const MaskRule*> rules = RulesOf(table, name);
+  if (strict_ && (rules.empty() || rules.back()->when.has_value())) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "mask: column '{}' of table {} has no rule{}, and the mask is "
+                            "strict; add one (`with: keep` lets its values pass)",
+                            name, table, rules.empty() ? "" : " without `when`");
+  }
+  masks.masks.push_back(nullptr);
+  RowMasks::Column by_row{.column = column, .alternatives = {}, .by_identity = true};
+  for (const MaskRule* rule : rules) {
+    absl::StatusOr<RowMasks::Alternative> made = MakeAlternative(*rule, schema, column);
     if (!made.ok()) return config::AddWrittenAt(made.status(), "rule", rule->place);
-    plan.templates.push_back(*std::move(made));
-    plan.template_columns.push_back(i);
-  }
-  for (size_t i = 0; i < plan.templates.size(); ++i) {
-    for (const size_t column : plan.templates[i].columns()) {
-      if (std::ranges::find(plan.template_columns, column) == plan.template_columns.end()) continue;
-      return Refused(schema, plan.template_columns[i],
-                     "its template names a column that is made by a template itself");
+    masks.touched |= made->mask != nullptr || made->made.has_value();
+    if (made->made.has_value()) masks.made[column] = true;
+    if (made->when.has_value()) {
+      by_row.by_identity &= std::ranges::all_of(
+          made->when->columns(), [&](size_t each) { return schema.columns[each].identity; });
     }
+    by_row.alternatives.push_back(*std::move(made));
   }
+  if (rules.empty()) return absl::OkStatus();
+  if (rules.front()->when.has_value()) {
+    masks.by_row.push_back(std::move(by_row));
+    return absl::OkStatus();
+  }
+  RowMasks::Alternative& only = by_row.alternatives.front();
+  masks.masks.back() = std::move(only.mask);
+  if (only.made.has_value()) masks.templates.push_back({column, *std::move(only.made)});
   return absl::OkStatus();
 }
 
-absl::StatusOr<MaskTransformer::Plan> MaskTransformer::Derive(const TableSchema& schema) const {
-  Plan plan;
+absl::StatusOr<RowMasks> MaskTransformer::Derive(const TableSchema& schema) const {
+  RowMasks masks;
   const std::string table = schema.table.ToString();
   const bool named = std::ranges::any_of(
       rules_, [&](const MaskRule& rule) { return schemas::MatchesGlob(rule.table, table); });
-  if (!named) return plan;
+  if (!named) return masks;
   PGFLOW_RETURN_IF_ERROR(CheckNamedColumns(table, schema));
-  plan.masks.reserve(schema.columns.size());
-  for (const schemas::Column& column : schema.columns) {
-    const MaskRule* rule = RuleOf(table, column.name);
-    if (rule == nullptr) {
-      if (strict_) {
-        return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
-                                "mask: column '{}' of table {} has no rule, and the mask is "
-                                "strict; add one (`with: keep` lets its values pass)",
-                                column.name, table);
-      }
-      plan.masks.push_back(nullptr);
-      continue;
-    }
-    absl::StatusOr<ColumnMaskPtr> mask = MakeColumnMask(*rule, key_, schema, column);
-    if (!mask.ok()) return config::AddWrittenAt(mask.status(), "rule", rule->place);
-    plan.touched |= *mask != nullptr;
-    plan.masks.push_back(*std::move(mask));
+  masks.masks.reserve(schema.columns.size());
+  masks.made.resize(schema.columns.size());
+  for (size_t i = 0; i < schema.columns.size(); ++i) {
+    PGFLOW_RETURN_IF_ERROR(AddColumn(schema, i, masks));
   }
-  PGFLOW_RETURN_IF_ERROR(PlanTemplates(schema, plan));
-  plan.touched |= !plan.templates.empty();
+  PGFLOW_RETURN_IF_ERROR(CheckTemplates(schema, masks));
   for (const engine::Finding& finding : Duplicates(schema)) {
     base::LogWarning("mask: {}: {}; {}", finding.subject, finding.problem, finding.remedy);
   }
-  return plan;
+  return masks;
 }
 
 absl::StatusOr<MaskTransformer::PlanPtr> MaskTransformer::PlanOf(
@@ -157,117 +236,14 @@ absl::StatusOr<schemas::TableSchemaPtr> MaskTransformer::TransformSchema(
   return schema;
 }
 
-absl::Status MaskTransformer::MaskCopyRows(const Plan& plan, Run& run) {
-  const engine::CopyRows& rows = *run.batch.raw_rows();
-  const TableSchema& schema = *rows.schema;
-  std::string out;
-  out.reserve(rows.bytes.size() + rows.bytes.size() / 4);
-  std::string_view rest = rows.bytes;
-  const auto malformed = [&schema] {
-    return base::MakeStatus(absl::StatusCode::kDataLoss, "table {}: malformed COPY row",
-                            schema.table.ToString());
-  };
-  while (!rest.empty()) {
-    const std::optional<size_t> size = schemas::RowView::ValidateCopyBinary(rest);
-    if (!size.has_value()) return malformed();
-    base::ByteReader row(rest.substr(0, *size));
-    rest.remove_prefix(*size);
-    const auto count = row.Read<int16_t>();
-    if (static_cast<size_t>(count) != plan.masks.size()) return malformed();
-    base::AppendBigEndian(out, count);
-    for (const ColumnMaskPtr& mask : plan.masks) {
-      const auto field = row.Read<int32_t>();
-      const size_t at = out.size();
-      base::AppendBigEndian(out, field);
-      if (field < 0) continue;
-      const std::string_view bytes = row.ReadBytes(static_cast<uint32_t>(field));
-      MaskOutcome outcome = MaskOutcome::kKept;
-      if (mask != nullptr) {
-        const Value value{bytes.data(), static_cast<uint32_t>(bytes.size()), ValueKind::kBinary};
-        outcome = mask->Append(value, run.scratch, out);
-      }
-      if (outcome == MaskOutcome::kKept) {
-        out.append(bytes);
-      } else if (outcome == MaskOutcome::kWritten) {
-        base::StoreBigEndian(out.data() + at,
-                             static_cast<int32_t>(out.size() - at - sizeof(int32_t)));
-      } else if (outcome == MaskOutcome::kNull) {
-        base::StoreBigEndian(out.data() + at, int32_t{-1});
-      } else {
-        return Refused(schema, static_cast<size_t>(&mask - plan.masks.data()), run.scratch.refusal);
-      }
-    }
-  }
-  run.batch.ReplaceRawRows(std::move(out));
-  return absl::OkStatus();
-}
-
-absl::Status MaskTransformer::MaskValues(const Plan& plan, const TableSchema& schema,
-                                         std::vector<Value>& values, Run& run) {
-  for (size_t i = 0; i < values.size() && i < plan.masks.size(); ++i) {
-    Value& value = values[i];
-    if (plan.masks[i] == nullptr || value.is_null() || value.is_unchanged()) continue;
-    run.bytes.clear();
-    const MaskOutcome outcome = plan.masks[i]->Append(value, run.scratch, run.bytes);
-    if (outcome == MaskOutcome::kRefused) return Refused(schema, i, run.scratch.refusal);
-    if (outcome == MaskOutcome::kNull) value = Value{};
-    if (outcome != MaskOutcome::kWritten) continue;
-    const std::string_view stored = run.batch.Store(run.bytes);
-    value = {stored.data(), static_cast<uint32_t>(stored.size()), value.kind};
-  }
-  return absl::OkStatus();
-}
-
-absl::Status MaskTransformer::ApplyTemplates(const Plan& plan, const TableSchema& schema,
-                                             std::vector<Value>& values, Run& run) {
-  for (size_t i = 0; i < plan.templates.size(); ++i) {
-    const size_t column = plan.template_columns[i];
-    run.bytes.clear();
-    const MaskOutcome outcome = plan.templates[i].Append(values, run.scratch, run.bytes);
-    if (outcome == MaskOutcome::kRefused) return Refused(schema, column, run.scratch.refusal);
-    if (outcome != MaskOutcome::kWritten) continue;
-    const std::string_view stored = run.batch.Store(run.bytes);
-    const ValueKind kind =
-        values[column].kind == ValueKind::kBinary ? ValueKind::kBinary : ValueKind::kText;
-    values[column] = {stored.data(), static_cast<uint32_t>(stored.size()), kind};
-  }
-  return absl::OkStatus();
-}
-
-absl::Status MaskTransformer::MaskEvent(const Plan& plan, ChangeEvent& event, Run& run) {
-  const TableSchema& schema = *event.schema;
-  const bool full = event.before_image == engine::BeforeImage::kFull;
-  if (event.before.exists()) {
-    event.before.Decode(run.before);
-    PGFLOW_RETURN_IF_ERROR(MaskValues(plan, schema, run.before, run));
-    if (full) PGFLOW_RETURN_IF_ERROR(ApplyTemplates(plan, schema, run.before, run));
-    event.before = StoreRow(run.batch, run.before);
-  }
-  if (!event.after.exists()) return absl::OkStatus();
-  event.after.Decode(run.after);
-  PGFLOW_RETURN_IF_ERROR(MaskValues(plan, schema, run.after, run));
-  if (!plan.templates.empty()) {
-    // With the old row at hand, nothing is unknown: what did not change is there.
-    std::vector<Value> row = run.after;
-    for (size_t i = 0; full && i < row.size() && i < run.before.size(); ++i) {
-      const bool made = std::ranges::find(plan.template_columns, i) != plan.template_columns.end();
-      if (row[i].is_unchanged() && !made) row[i] = run.before[i];
-    }
-    PGFLOW_RETURN_IF_ERROR(ApplyTemplates(plan, schema, row, run));
-    for (const size_t column : plan.template_columns) run.after[column] = row[column];
-  }
-  event.after = StoreRow(run.batch, run.after);
-  return absl::OkStatus();
-}
-
 absl::Status MaskTransformer::Transform(engine::Batch& batch) {
-  Run run{.batch = batch};
+  RowMasker masker(batch);
   PlanPtr plan;
   if (const engine::CopyRows* rows = batch.raw_rows()) {
     PGFLOW_ASSIGN_OR_RETURN(plan, PlanOf(rows->schema));
     if (!plan->touched) return absl::OkStatus();
-    if (rows->format == engine::CopyFormat::kBinary && plan->templates.empty()) {
-      return MaskCopyRows(*plan, run);
+    if (rows->format == engine::CopyFormat::kBinary && plan->by_field()) {
+      return masker.MaskCopyRows(*plan);
     }
   }
   PGFLOW_ASSIGN_OR_RETURN(std::vector<ChangeEvent> * events, batch.MutableEvents());
@@ -279,7 +255,7 @@ absl::Status MaskTransformer::Transform(engine::Batch& batch) {
       PGFLOW_ASSIGN_OR_RETURN(plan, PlanOf(batch.OwnerOf(schema)));
     }
     if (!plan->touched) continue;
-    absl::Status status = MaskEvent(*plan, event, run);
+    absl::Status status = masker.MaskEvent(*plan, event);
     if (!status.ok() && !batch.is_snapshot()) {
       base::SetPayload(status, engine::kCulpritPayload, batch.PositionOf(event).ToString());
     }

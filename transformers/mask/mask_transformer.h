@@ -3,7 +3,8 @@
 // Every kind is a function of the value (and a key): before images, keys and foreign keys change as
 // the rows do, in snapshot and stream, today and after a restart. Columns of a replica identity
 // take only kinds that keep different values different. NULL stays NULL, and what the source did
-// not send (an unchanged TOASTed value) stays so.
+// not send (an unchanged TOASTed value) stays so. Rules may leave that order where they say so:
+// with `random`, which draws anew each time, and with `when`, which looks at the whole row.
 //
 // A table without a rule passes as it came; so do a masked one's rows in COPY's binary format, but
 // for the bytes that change. Thread-safe. Errors: kInvalidArgument when a rule does not fit its
@@ -11,15 +12,14 @@
 #pragma once
 
 #include <memory>
-#include <optional>
+#include <string>
 #include <vector>
 
 #include "engine/api/registry.h"
 #include "engine/api/schema_cache.h"
 #include "engine/api/transformer.h"
-#include "transformers/mask/column_mask.h"
 #include "transformers/mask/mask_config.h"
-#include "transformers/mask/template_mask.h"
+#include "transformers/mask/row_masks.h"
 
 namespace pgflow::transformers {
 
@@ -37,43 +37,24 @@ class MaskTransformer final : public engine::Transformer {
       std::span<const schemas::TableSchemaPtr> tables) const override;
 
  private:
-  struct Plan {
-    bool touched = false;
-    std::vector<ColumnMaskPtr> masks;  // By column; null: it stays.
-    std::vector<TemplateMask> templates;
-    std::vector<size_t> template_columns;
-  };
-  using PlanPtr = engine::SchemaCache<Plan>::PlanPtr;
+  using PlanPtr = engine::SchemaCache<RowMasks>::PlanPtr;
 
-  // Works on one batch.
-  struct Run {
-    engine::Batch& batch;
-    MaskScratch scratch{};
-    std::string bytes{};
-    std::vector<schemas::Value> before{};
-    std::vector<schemas::Value> after{};
-  };
-
-  const MaskRule* RuleOf(const std::string& table, const std::string& column) const;
-  absl::StatusOr<Plan> Derive(const schemas::TableSchema& schema) const;
+  // Those that a column's values may meet: up to the first without a condition.
+  std::vector<const MaskRule*> RulesOf(const std::string& table, const std::string& column) const;
+  absl::StatusOr<RowMasks> Derive(const schemas::TableSchema& schema) const;
+  absl::StatusOr<RowMasks::Alternative> MakeAlternative(const MaskRule& rule,
+                                                        const schemas::TableSchema& schema,
+                                                        size_t column) const;
+  absl::Status AddColumn(const schemas::TableSchema& schema, size_t column, RowMasks& masks) const;
   absl::Status CheckNamedColumns(const std::string& table,
                                  const schemas::TableSchema& schema) const;
   std::vector<engine::Finding> Duplicates(const schemas::TableSchema& schema) const;
-  absl::Status PlanTemplates(const schemas::TableSchema& schema, Plan& plan) const;
   absl::StatusOr<PlanPtr> PlanOf(const schemas::TableSchemaPtr& schema);
-
-  // Writes the rows anew, field by field.
-  static absl::Status MaskCopyRows(const Plan& plan, Run& run);
-  static absl::Status MaskEvent(const Plan& plan, engine::ChangeEvent& event, Run& run);
-  static absl::Status MaskValues(const Plan& plan, const schemas::TableSchema& schema,
-                                 std::vector<schemas::Value>& values, Run& run);
-  static absl::Status ApplyTemplates(const Plan& plan, const schemas::TableSchema& schema,
-                                     std::vector<schemas::Value>& values, Run& run);
 
   const std::vector<MaskRule> rules_;
   const config::Secret key_;
   const bool strict_;
-  engine::SchemaCache<Plan> plans_;
+  engine::SchemaCache<RowMasks> plans_;
 };
 
 engine::ComponentType<engine::Transformer> MaskType();

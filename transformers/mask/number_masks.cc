@@ -13,7 +13,7 @@
 #include "base/status.h"
 #include "sinks/encoding/type_binary.h"
 #include "transformers/mask/column_mask.h"
-#include "transformers/mask/keyed_hash.h"
+#include "transformers/mask/constant_forms.h"
 
 namespace pgflow::transformers {
 namespace {
@@ -22,30 +22,6 @@ using schemas::Value;
 using schemas::ValueKind;
 
 constexpr std::string_view kMalformed = "the value cannot be read";
-
-// A value of the type in both of its forms.
-struct BothForms {
-  std::string text;
-  std::string binary;
-
-  std::string_view in(ValueKind kind) const { return kind == ValueKind::kText ? text : binary; }
-};
-
-absl::StatusOr<BothForms> FormsOf(const std::string& text, const ColumnType& type) {
-  BothForms forms{text, {}};
-  if (type.value_class == ValueClass::kBoolean && (text == "true" || text == "false")) {
-    forms.text = text.substr(0, 1);
-  }
-  if (!sinks::AppendBinaryOfText(forms.text, type.wire, forms.binary)) {
-    return base::MakeStatus(absl::StatusCode::kInvalidArgument, "'{}' is no value of its type",
-                            text);
-  }
-  if (type.characters_max != 0 && CountCharacters(text) > type.characters_max) {
-    return base::MakeStatus(absl::StatusCode::kInvalidArgument, "'{}' has more than {} characters",
-                            text, type.characters_max);
-  }
-  return forms;
-}
 
 class ConstantMask final : public ColumnMask {
  public:
@@ -69,7 +45,7 @@ class NullMask final : public ColumnMask {
 // Kinds that draw bits from the value's hash.
 class DrawnMask : public ColumnMask {
  public:
-  DrawnMask(KeyedHash hash, const ColumnType& type) : type_(type), hash_(hash) {}
+  DrawnMask(const Drawing& drawing, const ColumnType& type) : type_(type), drawing_(drawing) {}
 
   MaskOutcome Append(const Value& value, MaskScratch& scratch, std::string& out) const final {
     std::string_view canonical;
@@ -77,7 +53,7 @@ class DrawnMask : public ColumnMask {
       scratch.refusal = kMalformed;
       return MaskOutcome::kRefused;
     }
-    Draw(hash_.Hash(canonical), value.kind, scratch, out);
+    Draw(drawing_.Of(canonical, scratch), value.kind, scratch, out);
     return MaskOutcome::kWritten;
   }
 
@@ -87,13 +63,13 @@ class DrawnMask : public ColumnMask {
   ColumnType type_;
 
  private:
-  KeyedHash hash_;
+  Drawing drawing_;
 };
 
 class ChoiceMask final : public DrawnMask {
  public:
-  ChoiceMask(KeyedHash hash, const ColumnType& type, std::vector<BothForms> choices)
-      : DrawnMask(hash, type), choices_(std::move(choices)) {}
+  ChoiceMask(const Drawing& drawing, const ColumnType& type, std::vector<BothForms> choices)
+      : DrawnMask(drawing, type), choices_(std::move(choices)) {}
 
  private:
   void Draw(HashBits seed, ValueKind kind, MaskScratch&, std::string& out) const override {
@@ -115,8 +91,9 @@ class BooleanMask final : public DrawnMask {
 // A number with `precision` digits behind the point, drawn from a range of such numbers.
 class NumberMask final : public DrawnMask {
  public:
-  NumberMask(KeyedHash hash, const ColumnType& type, int64_t least, int64_t most, int precision)
-      : DrawnMask(hash, type), least_(least), most_(most), precision_(precision) {}
+  NumberMask(const Drawing& drawing, const ColumnType& type, int64_t least, int64_t most,
+             int precision)
+      : DrawnMask(drawing, type), least_(least), most_(most), precision_(precision) {}
 
  private:
   void Draw(HashBits seed, ValueKind kind, MaskScratch& scratch, std::string& out) const override {
@@ -128,30 +105,12 @@ class NumberMask final : public DrawnMask {
       return;
     }
     scratch.work.clear();
-    AppendDecimal(number, scratch.work);
+    AppendDecimal(number, precision_, scratch.work);
     if (kind == ValueKind::kText) {
       out.append(scratch.work);
     } else {
       sinks::AppendBinaryOfText(scratch.work, type_.wire, out);
     }
-  }
-
-  void AppendDecimal(int64_t number, std::string& out) const {
-    const bool negative = number < 0;
-    std::array<char, 24> digits;
-    const uint64_t size =
-        negative ? 0 - static_cast<uint64_t>(number) : static_cast<uint64_t>(number);
-    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), size);
-    const auto count = static_cast<size_t>(end.ptr - digits.data());
-    const auto fraction = static_cast<size_t>(precision_);
-    if (negative) out.push_back('-');
-    if (count <= fraction) out.push_back('0');
-    if (count > fraction) out.append(digits.data(), count - fraction);
-    if (fraction == 0) return;
-    out.push_back('.');
-    if (count < fraction) out.append(fraction - count, '0');
-    const size_t behind = std::min(count, fraction);
-    out.append(digits.data() + (count - behind), behind);
   }
 
   int64_t least_;
@@ -284,7 +243,7 @@ absl::StatusOr<IntegerRange> RangeOf(const MaskRule& rule, const ColumnType& typ
   return range;
 }
 
-absl::StatusOr<ColumnMaskPtr> MakeChoice(const MaskRule& rule, const KeyedHash& hash,
+absl::StatusOr<ColumnMaskPtr> MakeChoice(const MaskRule& rule, const Drawing& drawing,
                                          const ColumnType& type) {
   std::vector<BothForms> choices;
   choices.reserve(rule.values.size());
@@ -292,14 +251,15 @@ absl::StatusOr<ColumnMaskPtr> MakeChoice(const MaskRule& rule, const KeyedHash& 
     PGFLOW_ASSIGN_OR_RETURN(BothForms forms, FormsOf(text, type));
     choices.push_back(std::move(forms));
   }
-  return std::make_unique<ChoiceMask>(hash, type, std::move(choices));
+  return std::make_unique<ChoiceMask>(drawing, type, std::move(choices));
 }
 
 }  // namespace
 
 absl::StatusOr<ColumnMaskPtr> MakeNumberMask(const MaskRule& rule, std::string_view key,
                                              const ColumnType& type) {
-  const KeyedHash hash = KeyedHash::Derive(key, MaskKindName(rule.with));
+  const std::string purpose = MaskKindName(rule.with);
+  const Drawing drawing(rule, key, purpose);
   switch (rule.with) {
     case MaskKind::kNull:
       return std::make_unique<NullMask>();
@@ -308,11 +268,11 @@ absl::StatusOr<ColumnMaskPtr> MakeNumberMask(const MaskRule& rule, std::string_v
       return std::make_unique<ConstantMask>(std::move(forms));
     }
     case MaskKind::kChoice:
-      return MakeChoice(rule, hash, type);
+      return MakeChoice(rule, drawing, type);
     case MaskKind::kBoolean:
-      return std::make_unique<BooleanMask>(hash, type);
+      return std::make_unique<BooleanMask>(drawing, type);
     case MaskKind::kUuid:
-      return std::make_unique<UuidMask>(hash, type);
+      return std::make_unique<UuidMask>(drawing, type);
     default:
       break;
   }
@@ -320,9 +280,10 @@ absl::StatusOr<ColumnMaskPtr> MakeNumberMask(const MaskRule& rule, std::string_v
       rule.with == MaskKind::kFloat ? static_cast<int>(rule.precision.value_or(2)) : 0;
   PGFLOW_ASSIGN_OR_RETURN(const IntegerRange range, RangeOf(rule, type, precision));
   if (rule.with == MaskKind::kPermute) {
-    return std::make_unique<PermuteMask>(hash, type, range.least, range.most);
+    return std::make_unique<PermuteMask>(KeyedHash::Derive(key, purpose), type, range.least,
+                                         range.most);
   }
-  return std::make_unique<NumberMask>(hash, type, range.least, range.most, precision);
+  return std::make_unique<NumberMask>(drawing, type, range.least, range.most, precision);
 }
 
 }  // namespace pgflow::transformers

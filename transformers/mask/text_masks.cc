@@ -5,8 +5,7 @@
 #include <utility>
 
 #include "base/status.h"
-#include "transformers/mask/column_mask.h"
-#include "transformers/mask/keyed_hash.h"
+#include "transformers/mask/drawn_text.h"
 #include "transformers/mask/word_lists.h"
 
 namespace pgflow::transformers {
@@ -14,77 +13,28 @@ namespace {
 
 using schemas::Value;
 
-constexpr std::string_view kMalformed = "the value's binary form cannot be read";
-
-// Kinds that draw bits from the value's hash.
-class DrawnText : public ColumnMask {
- public:
-  DrawnText(KeyedHash hash, const ColumnType& type) : hash_(hash), type_(type) {}
-
-  MaskOutcome Append(const Value& value, MaskScratch& scratch, std::string& out) const final {
-    std::string_view canonical;
-    if (!ReadCanonical(value, type_, scratch.canonical, canonical)) {
-      scratch.refusal = kMalformed;
-      return MaskOutcome::kRefused;
-    }
-    const size_t begin = out.size();
-    Draw(canonical, hash_.Hash(canonical), out);
-    if (type_.characters_max != 0 && out.size() - begin > type_.characters_max) {
-      // More bytes than characters are allowed: look closer.
-      const std::string_view made = std::string_view(out).substr(begin);
-      out.resize(begin + PrefixBytes(made, type_.characters_max));
-    }
-    return MaskOutcome::kWritten;
-  }
-
- protected:
-  virtual void Draw(std::string_view value, HashBits bits, std::string& out) const = 0;
-  const ColumnType& type() const { return type_; }
-
- private:
-  KeyedHash hash_;
-  ColumnType type_;
-};
-
-std::string_view Pick(std::span<const std::string_view> words, BitStream& bits) {
-  return words[bits.Below(words.size())];
-}
-
 class NameMask final : public DrawnText {
  public:
-  NameMask(KeyedHash hash, const ColumnType& type, bool first, bool last)
-      : DrawnText(hash, type), first_(first), last_(last) {}
+  // Empty lists give nothing.
+  NameMask(const Drawing& drawing, const ColumnType& type, WordList first, WordList last)
+      : DrawnText(drawing, type), first_(first), last_(last) {}
 
  private:
   void Draw(std::string_view, HashBits seed, std::string& out) const override {
     BitStream bits(seed);
-    if (first_) out.append(Pick(FirstNames(), bits));
-    if (first_ && last_) out.push_back(' ');
-    if (last_) out.append(Pick(LastNames(), bits));
+    if (!first_.empty()) out.append(Pick(first_, bits));
+    if (!first_.empty() && !last_.empty()) out.push_back(' ');
+    if (!last_.empty()) out.append(Pick(last_, bits));
   }
 
-  bool first_;
-  bool last_;
+  WordList first_;
+  WordList last_;
 };
-
-// 80 bits of the hash: among 10^9 values two are equal with a chance of 4 in 10^7.
-constexpr size_t kTokenSize = 16;
-
-void AppendToken(HashBits bits, std::string& out) {
-  static constexpr std::string_view kSymbols = "abcdefghijklmnopqrstuvwxyz234567";
-  std::array<char, kTokenSize> token;
-  for (size_t i = 0; i < kTokenSize; ++i) {
-    uint64_t& word = i < kTokenSize / 2 ? bits.low : bits.high;
-    token[i] = kSymbols[word & 31U];
-    word >>= 5U;
-  }
-  out.append(token.data(), token.size());
-}
 
 class EmailMask final : public DrawnText {
  public:
-  EmailMask(KeyedHash hash, const ColumnType& type, const MaskRule& rule)
-      : DrawnText(hash, type),
+  EmailMask(const Drawing& drawing, const ColumnType& type, const MaskRule& rule)
+      : DrawnText(drawing, type),
         domain_(rule.domain.value_or("example.com")),
         preserves_(rule.preserve_domain.value_or(false)),
         excluded_(rule.excluded_domains) {}
@@ -121,8 +71,8 @@ class EmailMask final : public DrawnText {
 
 class PhoneMask final : public DrawnText {
  public:
-  PhoneMask(KeyedHash hash, const ColumnType& type, const MaskRule& rule)
-      : DrawnText(hash, type),
+  PhoneMask(const Drawing& drawing, const ColumnType& type, const MaskRule& rule)
+      : DrawnText(drawing, type),
         prefix_(rule.prefix.value_or("")),
         length_(static_cast<size_t>(rule.length.value_or(10))) {}
 
@@ -135,11 +85,10 @@ class PhoneMask final : public DrawnText {
   void Draw(std::string_view value, HashBits seed, std::string& out) const override {
     static constexpr std::string_view kPunctuation = "+-()./ ";
     BitStream bits(seed);
-    const auto digit = [&bits] { return static_cast<char>('0' + bits.Below(10)); };
     out.append(prefix_);
     auto to_skip = std::ranges::count_if(prefix_, IsDigit);
     if (std::ranges::count_if(value, IsDigit) < static_cast<ptrdiff_t>(kDigitsMin)) {
-      for (size_t i = static_cast<size_t>(to_skip); i < length_; ++i) out.push_back(digit());
+      for (size_t i = static_cast<size_t>(to_skip); i < length_; ++i) out.push_back(Digit(bits));
       return;
     }
     bool skips = !prefix_.empty();  // What the prefix stands for.
@@ -150,7 +99,7 @@ class PhoneMask final : public DrawnText {
         skips = false;
       }
       if (skips) continue;
-      out.push_back(kPunctuation.find(c) != std::string_view::npos ? c : digit());
+      out.push_back(kPunctuation.find(c) != std::string_view::npos ? c : Digit(bits));
     }
   }
 
@@ -160,9 +109,9 @@ class PhoneMask final : public DrawnText {
 
 class StringMask final : public DrawnText {
  public:
-  StringMask(KeyedHash hash, const ColumnType& type, std::string symbols, uint64_t least,
+  StringMask(const Drawing& drawing, const ColumnType& type, std::string symbols, uint64_t least,
              uint64_t most)
-      : DrawnText(hash, type), symbols_(std::move(symbols)), least_(least), most_(most) {}
+      : DrawnText(drawing, type), symbols_(std::move(symbols)), least_(least), most_(most) {}
 
  private:
   void Draw(std::string_view, HashBits seed, std::string& out) const override {
@@ -203,7 +152,7 @@ class PartialMask final : public ColumnMask {
   std::string character_;
 };
 
-absl::StatusOr<ColumnMaskPtr> MakeString(const MaskRule& rule, const KeyedHash& hash,
+absl::StatusOr<ColumnMaskPtr> MakeString(const MaskRule& rule, const Drawing& drawing,
                                          const ColumnType& type) {
   const auto least = static_cast<uint64_t>(rule.length.value_or(16));
   const uint64_t most =
@@ -214,31 +163,51 @@ absl::StatusOr<ColumnMaskPtr> MakeString(const MaskRule& rule, const KeyedHash& 
                             least, type.characters_max);
   }
   return std::make_unique<StringMask>(
-      hash, type, rule.symbols.value_or("abcdefghijklmnopqrstuvwxyz0123456789"), least, most);
+      drawing, type, rule.symbols.value_or("abcdefghijklmnopqrstuvwxyz0123456789"), least, most);
 }
 
 }  // namespace
 
+void AppendToken(HashBits bits, std::string& out) {
+  static constexpr std::string_view kSymbols = "abcdefghijklmnopqrstuvwxyz234567";
+  std::array<char, kTokenSize> token;
+  for (size_t i = 0; i < kTokenSize; ++i) {
+    uint64_t& word = i < kTokenSize / 2 ? bits.low : bits.high;
+    token[i] = kSymbols[word & 31U];
+    word >>= 5U;
+  }
+  out.append(token.data(), token.size());
+}
+
+absl::Status CheckRoom(const MaskRule& rule, size_t characters, const ColumnType& type) {
+  if (type.characters_max == 0 || characters <= type.characters_max) return absl::OkStatus();
+  return base::MakeStatus(absl::StatusCode::kInvalidArgument,
+                          "{}: a value needs {} characters, the column has {}",
+                          MaskKindName(rule.with), characters, type.characters_max);
+}
+
 absl::StatusOr<ColumnMaskPtr> MakeTextMask(const MaskRule& rule, std::string_view key,
                                            const ColumnType& type) {
-  const KeyedHash hash = KeyedHash::Derive(key, MaskKindName(rule.with));
+  const Drawing drawing(rule, key, MaskKindName(rule.with));
+  const WordList first = rule.locale ? WordsOf(*rule.locale).first_names : FirstNames();
+  const WordList last = rule.locale ? WordsOf(*rule.locale).last_names : LastNames();
   switch (rule.with) {
     case MaskKind::kFirstName:
-      return std::make_unique<NameMask>(hash, type, true, false);
+      return std::make_unique<NameMask>(drawing, type, first, WordList{});
     case MaskKind::kLastName:
-      return std::make_unique<NameMask>(hash, type, false, true);
+      return std::make_unique<NameMask>(drawing, type, WordList{}, last);
     case MaskKind::kFullName:
-      return std::make_unique<NameMask>(hash, type, true, true);
+      return std::make_unique<NameMask>(drawing, type, first, last);
     case MaskKind::kPhone:
-      return std::make_unique<PhoneMask>(hash, type, rule);
+      return std::make_unique<PhoneMask>(drawing, type, rule);
     case MaskKind::kString:
-      return MakeString(rule, hash, type);
+      return MakeString(rule, drawing, type);
     case MaskKind::kPartial:
       return std::make_unique<PartialMask>(rule);
     default:
       break;
   }
-  auto email = std::make_unique<EmailMask>(hash, type, rule);
+  auto email = std::make_unique<EmailMask>(drawing, type, rule);
   if (type.characters_max != 0 && email->size_min() > type.characters_max) {
     return base::MakeStatus(absl::StatusCode::kInvalidArgument,
                             "email: an address needs {} characters, it has {}; write a shorter "

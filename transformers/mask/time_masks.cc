@@ -7,7 +7,6 @@
 #include "base/status.h"
 #include "sinks/encoding/type_binary.h"
 #include "transformers/mask/column_mask.h"
-#include "transformers/mask/keyed_hash.h"
 
 namespace pgflow::transformers {
 namespace {
@@ -31,10 +30,13 @@ class TimeMask final : public ColumnMask {
     bool shifts = false;
     int64_t least = 0;  // Of what is drawn: a moment, or how far it moves. In steps.
     int64_t most = 0;
+    // Of what comes of a move, in microseconds.
+    int64_t floor = kMicrosMin;
+    int64_t ceiling = kMicrosMax;
   };
 
-  TimeMask(KeyedHash hash, const ColumnType& type, bool by_day, Range range)
-      : hash_(hash), type_(type), by_day_(by_day), range_(range) {}
+  TimeMask(const Drawing& drawing, const ColumnType& type, bool by_day, Range range)
+      : drawing_(drawing), type_(type), by_day_(by_day), range_(range) {}
 
   MaskOutcome Append(const Value& value, MaskScratch& scratch, std::string& out) const override {
     const bool is_date = type_.value_class == ValueClass::kDate;
@@ -47,7 +49,8 @@ class TimeMask final : public ColumnMask {
         micros == std::numeric_limits<int64_t>::max()) {
       return MaskOutcome::kKept;
     }
-    const HashBits bits = hash_.Hash({reinterpret_cast<const char*>(&micros), sizeof(micros)});
+    const HashBits bits =
+        drawing_.Of({reinterpret_cast<const char*>(&micros), sizeof(micros)}, scratch);
     // Unsigned: the longest ranges are longer than a signed number of microseconds can be.
     const auto least = static_cast<uint64_t>(range_.least);
     const uint64_t count = static_cast<uint64_t>(range_.most) - least + 1;
@@ -57,6 +60,8 @@ class TimeMask final : public ColumnMask {
       micros =
           std::clamp(micros, kMicrosMin - range_.least * step, kMicrosMax - range_.most * step);
       drawn = (by_day_ ? FloorDays(micros) : micros) + drawn;
+      drawn = std::clamp(drawn, by_day_ ? FloorDays(range_.floor) : range_.floor,
+                         by_day_ ? FloorDays(range_.ceiling) : range_.ceiling);
     }
     scratch.work.clear();
     if (is_date) {
@@ -86,7 +91,7 @@ class TimeMask final : public ColumnMask {
     return true;
   }
 
-  KeyedHash hash_;
+  Drawing drawing_;
   ColumnType type_;
   bool by_day_;
   Range range_;
@@ -101,22 +106,18 @@ bool IsInfinite(int64_t micros) {
 
 absl::StatusOr<ColumnMaskPtr> MakeTimeMask(const MaskRule& rule, std::string_view key,
                                            const ColumnType& type) {
-  const bool by_day = rule.with == MaskKind::kDate;
-  // Both kinds draw alike: a date column and a timestamp column of one moment stay together.
-  const KeyedHash hash = KeyedHash::Derive(key, "moment");
+  const bool by_day = rule.with == MaskKind::kDate ||
+                      (rule.with == MaskKind::kNoise && type.value_class == ValueClass::kDate);
+  // All kinds draw alike: a date column and a timestamp column of one moment stay together.
+  const Drawing drawing(rule, key, "moment");
   const int64_t step = by_day ? kMicrosPerDay : 1;
   TimeMask::Range range;
-  if (rule.shift.has_value()) {
-    const int64_t most = absl::ToInt64Microseconds(*rule.shift) / step;
-    if (most <= 0 || most > 100'000 * (kMicrosPerDay / step)) {
-      return base::MakeStatus(absl::StatusCode::kInvalidArgument,
-                              "`shift` must be {} at least and 100000 days at most",
-                              by_day ? "a day" : "a microsecond");
-    }
-    range = {true, -most, most};
-  } else {
-    const std::optional<int64_t> least = sinks::ParseTimestamp(rule.min.value_or(""));
-    const std::optional<int64_t> most = sinks::ParseTimestamp(rule.max.value_or(""));
+  if (rule.min.has_value() || rule.max.has_value()) {
+    const auto read = [](const std::optional<std::string>& text, int64_t otherwise) {
+      return text.has_value() ? sinks::ParseTimestamp(*text) : otherwise;
+    };
+    const std::optional<int64_t> least = read(rule.min, kMicrosMin);
+    const std::optional<int64_t> most = read(rule.max, kMicrosMax);
     if (!least.has_value() || !most.has_value() || IsInfinite(*least) || IsInfinite(*most) ||
         *least > *most) {
       return base::MakeStatus(absl::StatusCode::kInvalidArgument,
@@ -124,10 +125,21 @@ absl::StatusOr<ColumnMaskPtr> MakeTimeMask(const MaskRule& rule, std::string_vie
                               "follow) in this order",
                               rule.min.value_or(""), rule.max.value_or(""));
     }
-    range = by_day ? TimeMask::Range{false, FloorDays(*least), FloorDays(*most)}
-                   : TimeMask::Range{false, *least, *most};
+    range = {false, *least, *most, *least, *most};
   }
-  return std::make_unique<TimeMask>(hash, type, by_day, range);
+  if (rule.shift.has_value()) {
+    const int64_t most = absl::ToInt64Microseconds(*rule.shift) / step;
+    if (most <= 0 || most > 100'000 * (kMicrosPerDay / step)) {
+      return base::MakeStatus(absl::StatusCode::kInvalidArgument,
+                              "`shift` must be {} at least and 100000 days at most",
+                              by_day ? "a day" : "a microsecond");
+    }
+    range = {true, -most, most, range.floor, range.ceiling};
+  } else if (by_day) {
+    range.least = FloorDays(range.least);
+    range.most = FloorDays(range.most);
+  }
+  return std::make_unique<TimeMask>(drawing, type, by_day, range);
 }
 
 }  // namespace pgflow::transformers

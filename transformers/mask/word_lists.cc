@@ -3,8 +3,6 @@
 namespace pgflow::transformers {
 namespace {
 
-// Changing a list changes every name that was made before: copies made with the old one no longer
-// join with those made with the new one.
 constexpr std::string_view kFirstNames[] = {
     "Ada",    "Adam",   "Adele",   "Agnes",  "Aida",   "Aiko",   "Alan",   "Alba",   "Albert",
     "Alice",  "Alma",   "Alvin",   "Amara",  "Amir",   "Amos",   "Ana",    "Andre",  "Anita",
@@ -69,9 +67,37 @@ constexpr std::string_view kLastNames[] = {
     "Yates",   "Zander",  "Ziegler",  "Zimmer",
 };
 
+constexpr std::string_view kLatinWords[] = {
+    "ab",     "acer",   "ager",   "alius", "amicus",  "animus",  "annus",  "ante",   "aqua",
+    "arbor",  "arma",   "ars",    "atque", "aurum",   "avis",    "bene",   "bonus",  "brevis",
+    "caelum", "campus", "causa",  "cum",   "cura",    "dies",    "domus",  "ergo",   "et",
+    "fama",   "flumen", "forma",  "forte", "gens",    "gratia",  "herba",  "hodie",  "homo",
+    "hora",   "ibi",    "ignis",  "inter", "ita",     "iter",    "labor",  "lapis",  "liber",
+    "locus",  "longus", "lumen",  "luna",  "magnus",  "manus",   "mare",   "mensa",  "mons",
+    "navis",  "nemo",   "nihil",  "nomen", "novus",   "nox",     "nunc",   "omnis",  "opus",
+    "ordo",   "pars",   "pax",    "pes",   "populus", "porta",   "primus", "quia",   "quies",
+    "radix",  "ratio",  "rectus", "res",   "rosa",    "rota",    "saepe",  "salus",  "sed",
+    "semper", "silva",  "sine",   "sol",   "stella",  "studium", "tabula", "tempus", "terra",
+    "tutus",  "umbra",  "unda",   "urbs",  "usus",    "ventus",  "verbum", "via",    "vicus",
+    "virtus", "vita",   "vox",
+};
+
 }  // namespace
 
-std::span<const std::string_view> FirstNames() { return kFirstNames; }
-std::span<const std::string_view> LastNames() { return kLastNames; }
+WordList FirstNames() { return kFirstNames; }
+WordList LastNames() { return kLastNames; }
+WordList LatinWords() { return kLatinWords; }
+
+const LocaleWords& WordsOf(Locale locale) {
+  switch (locale) {
+    case Locale::kGerman:
+      return GermanWords();
+    case Locale::kSpanish:
+      return SpanishWords();
+    case Locale::kEnglish:
+      break;
+  }
+  return EnglishWords();
+}
 
 }  // namespace pgflow::transformers

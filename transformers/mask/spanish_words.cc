@@ -1,0 +1,187 @@
+#include "transformers/mask/word_lists.h"
+
+namespace pgflow::transformers {
+namespace {
+
+constexpr std::string_view kFirstNames[] = {
+    "Adriana",    "Agustín",  "Alba",      "Alejandro", "Alfonso",     "Alicia",     "Almudena",
+    "Álvaro",     "Amparo",   "Ana María", "Andrés",    "Ángel",       "Antonio",    "Aránzazu",
+    "Arturo",     "Asunción", "Aurelio",   "Beatriz",   "Begoña",      "Belén",      "Benito",
+    "Blanca",     "Carlos",   "Carlota",   "Carolina",  "Catalina",    "César",      "Clara",
+    "Concepción", "Consuelo", "Cristina",  "Cristóbal", "Daniela",     "Diego",      "Dolores",
+    "Domingo",    "Eduardo",  "Elisa",     "Emilio",    "Encarnación", "Enrique",    "Esperanza",
+    "Esteban",    "Eugenia",  "Felipe",    "Fermín",    "Fernando",    "Francisca",  "Francisco",
+    "Gabriel",    "Gemma",    "Gerardo",   "Gloria",    "Gonzalo",     "Gregorio",   "Guadalupe",
+    "Guillermo",  "Héctor",   "Hugo",      "Ignacio",   "Inés",        "Inmaculada", "Irene",
+    "Isabel",     "Ismael",   "Jaime",     "Javier",    "Jerónimo",    "Joaquín",    "Jorge",
+    "José Luis",  "Josefa",   "Juan",      "Juana",     "Julián",      "Julieta",    "Leandro",
+    "Leticia",    "Lorena",   "Lorenzo",   "Lourdes",   "Luciano",     "Lucía",      "Luis",
+    "Macarena",   "Manuel",   "Marcelino", "Margarita", "María",       "Mariano",    "Marina",
+    "Mario",      "Martín",   "Matilde",   "Mercedes",  "Miguel",      "Milagros",   "Mónica",
+    "Montserrat", "Natalia",  "Nicolás",   "Nieves",    "Nuria",       "Óscar",      "Pablo",
+    "Paloma",     "Patricia", "Pilar",     "Ramiro",    "Ramón",       "Raúl",       "Ricardo",
+    "Rocío",      "Rodrigo",  "Rosario",   "Salvador",  "Santiago",    "Sebastián",  "Silvia",
+    "Soledad",    "Teresa",   "Tomás",     "Valentina", "Vicente",     "Victoria",   "Yolanda",
+};
+
+constexpr std::string_view kLastNames[] = {
+    "Aguilar",  "Alonso",    "Álvarez",   "Aranda",   "Arroyo",   "Ayala",     "Ballesteros",
+    "Barrera",  "Benítez",   "Bermejo",   "Blanco",   "Bravo",    "Caballero", "Cabrera",
+    "Calvo",    "Cano",      "Carmona",   "Carrasco", "Castillo", "Cortés",    "Crespo",
+    "Delgado",  "Díaz",      "Domínguez", "Durán",    "Escobar",  "Espinosa",  "Esteban",
+    "Expósito", "Fernández", "Ferrer",    "Flores",   "Fuentes",  "Gallardo",  "Gallego",
+    "García",   "Garrido",   "Gil",       "Giménez",  "González", "Guerrero",  "Gutiérrez",
+    "Heredia",  "Hernández", "Herrera",   "Hidalgo",  "Ibáñez",   "Iglesias",  "Izquierdo",
+    "Jiménez",  "Lara",      "León",      "Linares",  "Lorenzo",  "Lozano",    "Luque",
+    "Marín",    "Márquez",   "Martínez",  "Medina",   "Méndez",   "Merino",    "Molina",
+    "Montero",  "Mora",      "Morales",   "Moreno",   "Muñoz",    "Navarro",   "Nieto",
+    "Núñez",    "Ortega",    "Ortiz",     "Pacheco",  "Palacios", "Paredes",   "Pascual",
+    "Peña",     "Pérez",     "Prieto",    "Quintana", "Quiroga",  "Ramírez",   "Redondo",
+    "Rivas",    "Robles",    "Rodríguez", "Rojas",    "Romero",   "Rubio",     "Ruiz",
+    "Salazar",  "Salinas",   "Sánchez",   "Santana",  "Santos",   "Sanz",      "Serrano",
+    "Soler",    "Soto",      "Suárez",    "Tapia",    "Torres",   "Trujillo",  "Valdés",
+    "Vargas",   "Vázquez",   "Velasco",   "Vicente",  "Vidal",    "Villalba",  "Zamora",
+    "Zapata",
+};
+
+constexpr std::string_view kCities[] = {
+    "Aguas Claras",    "Alameda del Río",   "Alcorada",
+    "Arroyo Seco",     "Barranco Alto",     "Belmonte",
+    "Buenavista",      "Cabeza del Monte",  "Campo Real",
+    "Cañada Verde",    "Casas Nuevas",      "Castillejo",
+    "Cerro Blanco",    "Costa Brava",       "Cuevas del Valle",
+    "El Olivar",       "El Pinar",          "El Robledal",
+    "Fuente Clara",    "Fuensanta",         "Guadalmar",
+    "Hoyos del Pinar", "Huerta Vieja",      "La Alberca",
+    "La Encina",       "La Ribera",         "Las Navas",
+    "Las Palmeras",    "Llanos de Arriba",  "Los Almendros",
+    "Los Arcos",       "Mirador del Mar",   "Mirasierra",
+    "Molinos",         "Montecorto",        "Montesol",
+    "Navalmoral",      "Olmedilla",         "Palma del Río",
+    "Peñalta",         "Piedrahita",        "Puebla de la Sierra",
+    "Puente Nuevo",    "Puerto Viejo",      "Riofrío",
+    "Salinas del Mar", "San Andrés",        "San Jacinto",
+    "Santa Clara",     "Santa Olalla",      "Sierra Morena",
+    "Torre Alta",      "Torremolinos Alto", "Valdehierro",
+    "Valle Hermoso",   "Valverde",          "Villa del Prado",
+    "Villanueva",      "Villarreal Alta",   "Zarzuela",
+};
+
+constexpr std::string_view kStreets[] = {
+    "Avenida de América, {}",
+    "Avenida de Andalucía, {}",
+    "Avenida de la Constitución, {}",
+    "Avenida de la Estación, {}",
+    "Avenida de la Libertad, {}",
+    "Avenida de la Paz, {}",
+    "Avenida de los Pinos, {}",
+    "Avenida del Mar, {}",
+    "Avenida del Parque, {}",
+    "Calle Alta, {}",
+    "Calle Ancha, {}",
+    "Calle Baja, {}",
+    "Calle de Alcalá, {}",
+    "Calle de Cervantes, {}",
+    "Calle de Colón, {}",
+    "Calle de Goya, {}",
+    "Calle de Granada, {}",
+    "Calle de la Cruz, {}",
+    "Calle de la Ermita, {}",
+    "Calle de la Fuente, {}",
+    "Calle de la Iglesia, {}",
+    "Calle de la Luna, {}",
+    "Calle de la Palma, {}",
+    "Calle de la Plata, {}",
+    "Calle de la Rosa, {}",
+    "Calle de la Sierra, {}",
+    "Calle de las Flores, {}",
+    "Calle de los Olivos, {}",
+    "Calle de los Reyes, {}",
+    "Calle de San Juan, {}",
+    "Calle de San Pedro, {}",
+    "Calle de Santa Ana, {}",
+    "Calle de Toledo, {}",
+    "Calle de Valencia, {}",
+    "Calle de Velázquez, {}",
+    "Calle del Carmen, {}",
+    "Calle del Castillo, {}",
+    "Calle del Molino, {}",
+    "Calle del Norte, {}",
+    "Calle del Pozo, {}",
+    "Calle del Prado, {}",
+    "Calle del Río, {}",
+    "Calle del Sol, {}",
+    "Calle Larga, {}",
+    "Calle Mayor, {}",
+    "Calle Nueva, {}",
+    "Calle Real, {}",
+    "Camino de la Vega, {}",
+    "Camino Real, {}",
+    "Paseo de la Alameda, {}",
+    "Paseo de los Álamos, {}",
+    "Paseo del Puerto, {}",
+    "Plaza de España, {}",
+    "Plaza de la Villa, {}",
+    "Plaza del Mercado, {}",
+    "Plaza Mayor, {}",
+    "Ronda del Sur, {}",
+    "Travesía del Horno, {}",
+};
+
+constexpr std::string_view kStates[] = {
+    "Andalucía",
+    "Aragón",
+    "Asturias",
+    "Canarias",
+    "Cantabria",
+    "Castilla y León",
+    "Castilla-La Mancha",
+    "Cataluña",
+    "Comunidad de Madrid",
+    "Comunidad Valenciana",
+    "Extremadura",
+    "Galicia",
+    "Islas Baleares",
+    "La Rioja",
+    "Navarra",
+    "País Vasco",
+    "Región de Murcia",
+};
+
+constexpr std::string_view kCountries[] = {
+    "Alemania",  "Argentina",   "Australia",  "Austria",       "Bélgica",      "Bolivia",
+    "Brasil",    "Bulgaria",    "Canadá",     "Chequia",       "Chile",        "China",
+    "Colombia",  "Costa Rica",  "Croacia",    "Cuba",          "Dinamarca",    "Ecuador",
+    "Egipto",    "El Salvador", "Eslovaquia", "Eslovenia",     "España",       "Estados Unidos",
+    "Estonia",   "Etiopía",     "Finlandia",  "Francia",       "Ghana",        "Grecia",
+    "Guatemala", "Honduras",    "Hungría",    "India",         "Indonesia",    "Irlanda",
+    "Islandia",  "Italia",      "Japón",      "Jordania",      "Kenia",        "Letonia",
+    "Lituania",  "Luxemburgo",  "Malasia",    "Marruecos",     "México",       "Nepal",
+    "Nicaragua", "Nigeria",     "Noruega",    "Nueva Zelanda", "Países Bajos", "Panamá",
+    "Paraguay",  "Perú",        "Polonia",    "Portugal",      "Reino Unido",  "Rumanía",
+    "Senegal",   "Singapur",    "Sudáfrica",  "Suecia",        "Suiza",        "Tailandia",
+    "Túnez",     "Turquía",     "Ucrania",    "Uruguay",       "Venezuela",    "Vietnam",
+};
+
+constexpr std::string_view kTrades[] = {
+    "Aceites",      "Alimentos",      "Alquileres", "Azulejos",       "Bodegas",     "Cerámicas",
+    "Cervezas",     "Comercial",      "Conservas",  "Construcciones", "Consultores", "Cristales",
+    "Diseños",      "Distribuciones", "Editorial",  "Electricidad",   "Energías",    "Envases",
+    "Excavaciones", "Fábricas",       "Ferretería", "Fundiciones",    "Hilados",     "Hoteles",
+    "Imprenta",     "Industrias",     "Ingeniería", "Inmobiliaria",   "Inversiones", "Laboratorios",
+    "Logística",    "Maderas",        "Maquinaria", "Mármoles",       "Muebles",     "Naviera",
+    "Panadería",    "Papelera",       "Pinturas",   "Plásticos",      "Reformas",    "Seguros",
+    "Sistemas",     "Suministros",    "Talleres",   "Tejidos",        "Transportes", "Viajes",
+};
+
+constexpr std::string_view kLegalForms[] = {"S.A.", "S.L.", "S.L.U.", "S. Coop.", "e Hijos, S.L."};
+
+}  // namespace
+
+const LocaleWords& SpanishWords() {
+  static constexpr LocaleWords kWords = {kFirstNames, kLastNames, kCities, kStreets,
+                                         kStates,     kCountries, kTrades, kLegalForms};
+  return kWords;
+}
+
+}  // namespace pgflow::transformers
