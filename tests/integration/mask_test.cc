@@ -93,6 +93,94 @@ TEST_F(MaskTest, KeysJoinInSnapshotAndStream) {
   EXPECT_EQ(before.substr(before.find('@')), "@example.com");
 }
 
+constexpr const char* kManyKinds = R"yaml(
+transformers:
+  - mask:
+      key: the secret of this test
+      rules:
+        - {table: public.hosts, column: ip, with: constant, value: 192.0.2.1/24}
+        - {table: public.hosts, column: net, with: constant, value: 192.0.2.0/24}
+        - {table: public.hosts, column: mac, with: constant, value: "02:00:00:00:00:01"}
+        - {table: public.hosts, column: wait, with: constant, value: 90 minutes}
+        - {table: public.hosts, column: at, with: constant, value: "12:30"}
+        - {table: public.hosts, column: price, with: constant, value: "0.99"}
+        - {table: public.hosts, column: place, with: constant, value: "(0,1.5)"}
+        - {table: public.hosts, column: flags, with: constant, value: "1001"}
+        - {table: public.hosts, column: spare, with: constant, value: "1"}
+        - {table: public.people, column: name, with: full_name, locale: de, when: "country = 'DE'"}
+        - {table: public.people, column: name, with: constant, value: N.N.}
+        - {table: public.people, column: card, with: credit_card}
+        - {table: public.people, column: iban, with: iban, locale: es}
+        - {table: public.people, column: ip, with: ip, subnet: 198.51.100.0/24}
+        - {table: public.people, column: net, with: ip}
+        - {table: public.people, column: mac, with: mac}
+        - {table: public.people, column: place, with: coordinates}
+        - {table: public.people, column: lat, with: latitude}
+        - {table: public.people, column: zip, with: postcode, locale: de}
+        - {table: public.people, column: salary, with: noise, ratio: 0.1, min: "1050"}
+        - {table: public.people, column: site, with: url}
+        - {table: public.people, column: code, with: regexp, pattern: '[A-Z]{2}-\d{3}'}
+        - {table: public.people, column: started, with: noise, shift: 240h}
+        - {table: public.people, column: words, with: paragraph}
+)yaml";
+
+// How many rows are not as those rules want them.
+constexpr const char* kNotMasked = R"sql(
+        SELECT count(*) FROM people WHERE (country = 'DE') <> (name <> 'N.N.')
+          OR name LIKE 'Name %' OR card = '4111 1111 1111 1111'
+          OR card !~ '^4[0-9]{3}( [0-9]{4}){3}$' OR iban !~ '^ES[0-9]{22}$'
+          OR NOT ip << '198.51.100.0/24' OR masklen(net) <> 24 OR NOT net << '10.0.0.0/8'
+          OR mac = '08:00:2b:01:02:03' OR abs(place[0]) > 180 OR abs(place[1]) > 90
+          OR place[0] = 1 OR abs(lat) > 90 OR zip NOT BETWEEN 1067 AND 99998 OR zip = 10115
+          OR salary < 1050 OR salary > 1.11 * (1300 + id) OR site !~ '^https://example.com/'
+          OR code !~ '^[A-Z]{2}-[0-9]{3}$' OR abs(started - date '2020-01-01') > 10
+          OR words ~ 'secret')sql";
+
+// Every type that a constant can have, kinds that the target's own types check, and a condition: in
+// the snapshot and in the stream.
+TEST_F(MaskTest, ValuesAreValidForTheServer) {
+  source_.Execute(
+      "CREATE TABLE hosts (id int PRIMARY KEY, country text, ip inet, net cidr, mac macaddr,"
+      "  wait interval, at time, price money, place point, flags bit(4), spare varbit(9));"
+      "CREATE TABLE people (id int PRIMARY KEY, country text, name varchar(40), card varchar(19),"
+      "  iban varchar(34), ip inet, mac macaddr, net cidr, place point, lat numeric(9,6), zip int,"
+      "  salary numeric(8,2), site varchar(60), code text, started date, words varchar(50));"
+      "INSERT INTO hosts SELECT i, 'DE', '10.1.2.3', '10.0.0.0/8', '08:00:2b:01:02:03', '1 day',"
+      "  '10:00', 12.5, '(1,2)', B'0101', B'01' FROM generate_series(1, 50) i;"
+      "INSERT INTO people SELECT i, CASE i % 2 WHEN 0 THEN 'DE' ELSE 'FR' END, 'Name ' || i,"
+      "  '4111 1111 1111 1111', 'DE89370400440532013000', '192.168.0.1', '08:00:2b:01:02:03',"
+      "  '192.168.7.0/24', '(1,2)', 52.5, 10115, 1000 + i, 'http://host/' || i, 'AB-1',"
+      "  '2020-01-01', 'secret' FROM generate_series(1, 300) i");
+  pipeline_.more = kManyKinds;
+  const auto expect = [&](int rows) {
+    EXPECT_EQ(
+        target_.Value(
+            "SELECT string_agg(DISTINCT h::text, ' ') FROM (SELECT ip, net, mac, wait, at, place,"
+            "  flags, spare, price::numeric FROM hosts) h"),
+        "(192.0.2.1/24,192.0.2.0/24,02:00:00:00:00:01,01:30:00,12:30:00,\"(0,1.5)\",1001,1,"
+        "0.99)");
+    EXPECT_EQ(target_.Value(kNotMasked), "0");
+    EXPECT_EQ(target_.Value("SELECT count(*) FROM people"), std::to_string(rows));
+    EXPECT_EQ(target_.Value("SELECT count(DISTINCT (card, iban, ip, net, mac, place::text, code,"
+                            "  zip)) FROM people"),
+              "1");
+    EXPECT_EQ(target_.Value("SELECT count(DISTINCT site) FROM people"), std::to_string(rows));
+  };
+  RunToCurrent();
+  expect(300);
+  source_.Execute(
+      "INSERT INTO hosts SELECT id + 50, country, ip, net, mac, wait, at, price, place, flags,"
+      "  spare FROM hosts;"
+      "UPDATE hosts SET price = price * 2, wait = '3 mons', ip = '::1' WHERE id < 20;"
+      "INSERT INTO people SELECT id + 300, country, name, card, iban, ip, mac, net, place, lat, "
+      "zip,"
+      "  salary, site || 'x', code, started, words FROM people;"
+      "UPDATE people SET country = CASE country WHEN 'DE' THEN 'FR' ELSE 'DE' END WHERE id % 3 = "
+      "0");
+  RunToCurrent();
+  expect(600);
+}
+
 TEST_F(MaskTest, StrictStopsAtANewColumn) {
   RunToCurrent();
   source_.Execute("ALTER TABLE users ADD COLUMN phone text DEFAULT '+49 30 1234567'");
