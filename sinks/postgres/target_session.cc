@@ -221,8 +221,9 @@ absl::StatusOr<TargetSession> OpenTargetSession(const std::string& url, SessionJ
         {"work_mem", "32MB"},
     };
   } else {
-    // Durable when COMMIT returns, whatever the database's default.
-    options.settings = {{"synchronous_commit", "on"}, {"jit", "off"}};
+    // Durable when COMMIT returns, whatever the database's default. Not on standbys, as the stream:
+    // where source and target are one server, that one may be us.
+    options.settings = {{"synchronous_commit", "local"}, {"jit", "off"}};
   }
   TargetSession session;
   PGFLOW_ASSIGN_OR_RETURN(session.connection, postgres::Connection::Connect(options, stop));
