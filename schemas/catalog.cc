@@ -238,6 +238,7 @@ std::string ApplyTypes(const CatalogTypes& types, TableSchema& schema) {
   for (Column& column : schema.columns) {
     const TypeFacts facts = types.FactsOf(column.type);
     column.wire_type = facts.wire_type;
+    column.labels = facts.labels;
     if (obstacle.empty() && !facts.binary_obstacle.empty()) {
       obstacle = fmt::format("column {}: {}", column.name, facts.binary_obstacle);
     }

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -76,8 +77,9 @@ enum class CatalogDepth {
 
 // What a column's type is called and how it is sent.
 struct TypeFacts {
-  std::string name;             // format_type(oid, NULL).
-  postgres::Oid wire_type = 0;  // As in Column::wire_type.
+  std::string name;                                        // format_type(oid, NULL).
+  postgres::Oid wire_type = 0;                             // As in Column::wire_type.
+  std::shared_ptr<const std::vector<std::string>> labels;  // As in Column::labels.
   std::string binary_obstacle;  // As in CatalogTable; without the column's name.
 };
 using TypeFactsByOid = std::map<postgres::Oid, TypeFacts>;

@@ -127,12 +127,16 @@ absl::Status ReadUniqueIndexes(Connection& connection, const std::string& oids,
 absl::Status ReadColumns(Connection& connection, const std::string& oids, CatalogDepth depth,
                          const PublishedParts& parts, std::map<Oid, TableParts>& tables,
                          const std::stop_token& stop) {
+  // The default of a column that is not generated names no column, so that it can be read without
+  // the table, whose lock would have to be waited for.
   const bool whole = depth >= CatalogDepth::kDefinitions;
   PGFLOW_ASSIGN_OR_RETURN(
       const Result rows,
-      connection.Execute(fmt::format(fmt::runtime(kColumnsQuery), oids,
-                                     whole ? "pg_get_expr(d.adbin, d.adrelid)" : "NULL"),
-                         stop));
+      connection.Execute(
+          fmt::format(fmt::runtime(kColumnsQuery), oids,
+                      whole ? "pg_get_expr(d.adbin, d.adrelid)"
+                            : "CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, 0) END"),
+          stop));
   for (int row = 0; row < rows.row_count(); ++row) {
     const Oid oid = static_cast<Oid>(rows.integer(row, 0));
     TableParts& table = tables.at(oid);
@@ -158,6 +162,8 @@ absl::Status ReadColumns(Connection& connection, const std::string& oids, Catalo
       column.attribute_number = definition.attribute_number;
       column.identity = rows.boolean(row, 12);
       column.type_name = rows.text(row, 5);
+      column.not_null = definition.not_null;
+      if (definition.generated == '\0') column.default_sql = definition.default_sql;
       table.schema->columns.push_back(std::move(column));
     }
     table.definition.columns.push_back(std::move(definition));

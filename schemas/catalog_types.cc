@@ -122,12 +122,22 @@ absl::Status CatalogTypes::ReadEnums(Connection& connection, std::stop_token sto
   PGFLOW_ASSIGN_OR_RETURN(
       const Result rows,
       connection.Execute(
-          fmt::format("SELECT enumtypid, string_agg(quote_literal(enumlabel), ', ' ORDER BY "
-                      "enumsortorder) FROM pg_enum WHERE enumtypid = ANY ('{}'::oid[]) GROUP BY 1",
+          fmt::format("SELECT enumtypid, enumlabel, quote_literal(enumlabel) FROM pg_enum "
+                      "WHERE enumtypid = ANY ('{}'::oid[]) ORDER BY enumtypid, enumsortorder",
                       oids),
           stop));
+  std::map<Oid, std::vector<std::string>> labels;
+  std::map<Oid, std::string> lists;
   for (int row = 0; row < rows.row_count(); ++row) {
-    entries_[OidAt(rows, row, 0)].detail_sql = fmt::format("AS ENUM ({})", rows.at(row, 1));
+    const Oid oid = OidAt(rows, row, 0);
+    labels[oid].push_back(rows.text(row, 1));
+    std::string& list = lists[oid];
+    list += fmt::format("{}{}", list.empty() ? "" : ", ", rows.at(row, 2));
+  }
+  for (auto& [oid, names] : labels) {
+    Entry& entry = entries_[oid];
+    entry.detail_sql = fmt::format("AS ENUM ({})", lists[oid]);
+    entry.labels = std::make_shared<const std::vector<std::string>>(std::move(names));
   }
   return absl::OkStatus();
 }
@@ -287,6 +297,12 @@ TypeFacts CatalogTypes::FactsOf(Oid type) const {
   const Oid wire = WireTypeOf(type);
   facts.wire_type = wire == type ? 0 : wire;
   facts.binary_obstacle = BinaryObstacle(type);
+  // Domains have domains and arrays below them; the loop ends where a type is gone.
+  while (entry != nullptr && entry->labels == nullptr) {
+    const Oid part = entry->base != 0 ? entry->base : entry->element;
+    entry = part == 0 ? nullptr : Find(part);
+  }
+  if (entry != nullptr) facts.labels = entry->labels;
   return facts;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <stop_token>
@@ -50,6 +51,7 @@ class CatalogTypes {
     bool of_extension = false;
     std::string detail_sql;     // What stands behind CREATE TYPE / DOMAIN name.
     std::vector<Field> fields;  // Of a composite type.
+    std::shared_ptr<const std::vector<std::string>> labels;  // Of an enum.
   };
 
   absl::Status ReadEntries(postgres::Connection& connection, std::span<const postgres::Oid> roots,

@@ -49,4 +49,9 @@ void TableSchema::KeepWholePrimaryKey(const std::vector<Column>& all) {
   for (Column& column : columns) column.primary_key = 0;
 }
 
+bool HoldsLogicalMessages(const TableSchema& schema) {
+  return schema.rows == RowKind::kLogicalMessages && schema.columns.size() >= 2 &&
+         schema.columns[0].name == "prefix" && schema.columns[1].name == "content";
+}
+
 }  // namespace pgflow::schemas

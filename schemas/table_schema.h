@@ -51,6 +51,19 @@ struct Column {
   // type of a domain, text for an enum or another type sent as text, the array of either. 0:
   // `type`.
   postgres::Oid wire_type = 0;
+  // What the catalog says today beside the type, where it was read; for those who describe tables
+  // to others. A row in the log may be older: a NULL may come in spite of `not_null`.
+  bool not_null = false;
+  std::string default_sql{};
+  // Of an enum, or of an array's elements: in their order.
+  std::shared_ptr<const std::vector<std::string>> labels{};
+};
+
+// What the rows of a table are.
+enum class RowKind : uint8_t {
+  kTable,
+  kLogicalMessages,  // pg_logical_emit_message: prefix, content, transactional.
+  kOutbox,           // Messages of an application: key, payload, then a header a column.
 };
 
 // Thread-safe (immutable). Held by shared_ptr<const TableSchema>; a change makes a new one.
@@ -64,6 +77,7 @@ struct TableSchema {
   bool changes_told = false;
   // Counts the versions of this table that this process has seen; 0 is the first.
   uint64_t version = 0;
+  RowKind rows = RowKind::kTable;
 
   std::optional<size_t> FindColumn(std::string_view name) const;
   // True when some column is marked identity and the identity is not all of the row.
@@ -77,6 +91,9 @@ struct TableSchema {
                                                       : HasKey() && column.identity;
   }
 };
+
+// Whether the rows are logical messages, with a prefix and a content in front.
+bool HoldsLogicalMessages(const TableSchema& schema);
 
 using TableSchemaPtr = std::shared_ptr<const TableSchema>;
 

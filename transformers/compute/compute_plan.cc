@@ -132,6 +132,8 @@ absl::StatusOr<ComputedColumn> BindReplaced(const Computation& computation,
     column.wire_type = 0;
     column.attribute_number = 0;  // No longer the column that the source's catalog describes.
     column.unique_index.clear();
+    column.default_sql.clear();
+    column.labels = nullptr;
   }
   if (!sinks::KnowsBinaryOfText(WireTypeOf(column))) {
     return Refused(schema, computation.column,
