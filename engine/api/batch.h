@@ -51,6 +51,9 @@ class Batch {
   }
   // By the runtime, before anybody else sees the batch.
   void set_snapshot_lsn(postgres::Lsn lsn) { snapshot_lsn_ = lsn; }
+  // The transaction that was the next to begin at the snapshot; 0: not known.
+  uint64_t snapshot_xid() const { return snapshot_xid_; }
+  void set_snapshot_xid(uint64_t xid) { snapshot_xid_ = xid; }
 
   // The rows as received, for a snapshot batch whose rows no transformer touched; else null.
   // The schema may have been replaced (renamed tables and columns).
@@ -96,6 +99,7 @@ class Batch {
   std::shared_ptr<const Chunk> chunk_;
   CopyRows rows_;
   postgres::Lsn snapshot_lsn_;  // Where the snapshot stands in the log.
+  uint64_t snapshot_xid_ = 0;
   std::vector<ChangeEvent> events_;
   std::vector<TransactionSpan> transactions_;
   std::vector<schemas::TableSchemaPtr> kept_;

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <string_view>
 
 #include <absl/time/time.h>
@@ -31,14 +33,21 @@ enum class BeforeImage : uint8_t {
   kFull,  // REPLICA IDENTITY FULL: the whole old row.
 };
 
+// Where a transaction came from that another replication applied to the source.
+struct TransactionOrigin {
+  std::string name;
+  postgres::Lsn lsn;  // Of its commit there; 0: not known.
+};
+
 // The transaction that an event belongs to. A transaction larger than a batch spans several.
 struct TransactionSpan {
-  postgres::Xid xid = 0;
+  postgres::Xid xid = 0;  // 0: a message that waited for no commit.
   postgres::Lsn commit_lsn;
   postgres::Lsn end_lsn;
   absl::Time commit_time;
   bool begins = false;  // Its first event is (or would be) in this batch.
   bool ends = false;    // Its last one is.
+  std::shared_ptr<const TransactionOrigin> origin{};  // Null: the source's own.
 };
 
 // Owns nothing; valid while its batch lives. UPDATE has no before image when the identity did not

@@ -104,6 +104,12 @@ class SnapshotLane {
     Mode mode = Mode::kFast;
     // False: rows that are still to come may be what these refer to; see kNeedsOthersPayload.
     bool others_done = false;
+    // For a sink that marks_snapshot_ends. "Last" is told of a range that begins when all others
+    // (of the table, of all tables) are durable.
+    bool first = false;  // Of all.
+    bool last = false;   // Of all.
+    bool first_of_table = false;
+    bool last_of_table = false;
   };
 
   virtual ~SnapshotLane() = default;
@@ -130,6 +136,10 @@ class Sink {
   // The first call takes the sink from whoever had it. A later one never does: when another process
   // has taken it meanwhile, that is kFailedPrecondition with kTakenOverPayload.
   virtual absl::Status Open(const SinkContext& context, std::stop_token stop) = 0;
+
+  // Whether it tells where a snapshot and each of its tables begin and end: see RangeOptions. The
+  // last range of each table then waits for the others.
+  virtual bool marks_snapshot_ends() const { return false; }
 
   // The sink's own store, kept with the data; null when the runtime has to keep it. Owned by the
   // sink, valid from Open on.

@@ -93,6 +93,7 @@ Json EncodeSchema(const schemas::TableSchema& schema) {
   return {{"schema", schema.table.schema},
           {"name", schema.table.name},
           {"oid", schema.oid},
+          {"rows", static_cast<int>(schema.rows)},
           {"replica_identity", std::string(1, static_cast<char>(schema.replica_identity))},
           {"columns", std::move(columns)}};
 }
@@ -101,6 +102,7 @@ schemas::TableSchemaPtr DecodeSchema(const Json& json) {
   auto schema = std::make_shared<schemas::TableSchema>();
   schema->table = {json.at("schema"), json.at("name")};
   schema->oid = json.at("oid");
+  schema->rows = static_cast<schemas::RowKind>(json.value("rows", 0));  // Not of earlier versions.
   schema->replica_identity =
       static_cast<schemas::ReplicaIdentity>(json.at("replica_identity").get<std::string>().at(0));
   for (const Json& column : json.at("columns")) {

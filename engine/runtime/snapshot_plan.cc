@@ -140,6 +140,7 @@ absl::StatusOr<SnapshotPlan> PlanTables(
     if (schemas.empty()) continue;  // A transformer drops every row of it.
     PlannedTable planned;
     planned.source = index;
+    planned.bytes = table.bytes;
     for (const schemas::TableSchemaPtr& schema : schemas) planned.targets.insert(schema->table);
     const schemas::TableName& name = table.schema->table;
     const schemas::TableDefinition* definition = FindDefinition(*all, name);

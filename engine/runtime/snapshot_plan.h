@@ -24,6 +24,7 @@ struct PlannedTable {
 
   Start start = Start::kFresh;
   uint32_t source = 0;  // Index in the session's tables.
+  uint64_t bytes = 0;   // Of its rows.
   TablePlan plan;
   std::vector<TablePlan> routes;         // Other tables that rows of it go to.
   std::set<schemas::TableName> targets;  // All of those, also where another's plan has the route.

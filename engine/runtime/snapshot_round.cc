@@ -1,6 +1,7 @@
 #include "engine/runtime/snapshot_round.h"
 
 #include <algorithm>
+#include <charconv>
 #include <thread>
 #include <utility>
 
@@ -17,12 +18,22 @@ namespace {
 constexpr size_t kMarksAtOnce = 200;
 constexpr absl::Duration kMarkPause = absl::Milliseconds(200);
 
+// "xmin:xmax:xip,..."
+uint64_t NextXid(std::string_view snapshot) {
+  const size_t colon = snapshot.find(':');
+  if (colon == std::string_view::npos) return 0;
+  uint64_t xid = 0;
+  std::from_chars(snapshot.data() + colon + 1, snapshot.data() + snapshot.size(), xid);
+  return xid;
+}
+
 }  // namespace
 
 SnapshotRound::SnapshotRound(SnapshotContext& context, std::shared_ptr<SnapshotSession> session,
                              const SnapshotPlan& plan)
     : context_(context),
       consistent_point_(session->consistent_point()),
+      next_xid_(NextXid(session->snapshot())),
       plan_(plan),
       session_(std::move(session)) {
   FillQueue();
@@ -45,6 +56,24 @@ void SnapshotRound::FillQueue() {
     to_read_ += remaining_[i];
     if (remaining_[i] == 0) queue_.push_back({Task::Kind::kFinishTable, i, {}});
   }
+  if (context_.sink.marks_snapshot_ends()) MarkEnds();
+}
+
+// An empty table has no row that could be marked, and the smallest table is the last.
+void SnapshotRound::MarkEnds() {
+  Task* first = nullptr;
+  Task* last = nullptr;
+  std::set<size_t> closed;
+  for (auto task = queue_.rbegin(); task != queue_.rend(); ++task) {
+    if (task->kind != Task::Kind::kRange) continue;
+    task->closes_table = closed.insert(task->table).second;
+    const bool has_rows = plan_.tables[task->table].bytes > 0;
+    if (last == nullptr && has_rows) last = &*task;
+    if (has_rows) first = &*task;
+  }
+  if (first == nullptr) return;
+  first->opens_all = true;
+  last->closes_all = true;
 }
 
 absl::Status SnapshotRound::Run(std::stop_token stop) {
@@ -81,7 +110,11 @@ std::set<schemas::TableName> SnapshotRound::changed() const {
   return names;
 }
 
-bool SnapshotRound::IsEligible(const Task& task) const { return !waiting_.contains(task.table); }
+bool SnapshotRound::IsEligible(const Task& task) const {
+  if (waiting_.contains(task.table)) return false;
+  if (task.closes_all) return to_read_ == 1;
+  return !task.closes_table || remaining_[task.table] == 1;
+}
 
 void SnapshotRound::ReleaseWaiting() {
   others_done_ = others_done_ || done_ == released_at_;
@@ -191,11 +224,16 @@ absl::Status SnapshotRound::Perform(const Task& task, std::unique_ptr<SnapshotLa
     }
     return MarkFinished(table);
   }
-  PGFLOW_RETURN_IF_ERROR(lane->BeginRange(table.plan, task.range,
-                                          {.upsert = table.start == PlannedTable::Start::kResume,
-                                           .record = task.kind == Task::Kind::kRange,
-                                           .mode = task.mode,
-                                           .others_done = task.others_done}));
+  PGFLOW_RETURN_IF_ERROR(
+      lane->BeginRange(table.plan, task.range,
+                       {.upsert = table.start == PlannedTable::Start::kResume,
+                        .record = task.kind == Task::Kind::kRange,
+                        .mode = task.mode,
+                        .others_done = task.others_done,
+                        .first = task.opens_all,
+                        .last = task.closes_all,
+                        .first_of_table = task.kind == Task::Kind::kRange && task.range.first == 0,
+                        .last_of_table = task.closes_table}));
   if (task.again) {
     // Behind BeginRange: now the earlier attempt has committed, or never will.
     PGFLOW_ASSIGN_OR_RETURN(const bool recorded, IsRecorded(task));
@@ -253,6 +291,7 @@ absl::StatusOr<RangeOutcome> SnapshotRound::CopyRange(const Task& task, Snapshot
   uint64_t bytes = 0;
   const auto consume = [&](Batch batch) {
     batch.set_snapshot_lsn(consistent_point_);
+    batch.set_snapshot_xid(next_xid_);
     rows += batch.row_count();
     bytes += batch.byte_count();
     context_.statistics.AddRows(task.table, batch.row_count(), batch.byte_count());

@@ -36,7 +36,10 @@ class SnapshotRound {
     BlockRange range;
     SnapshotLane::Mode mode = SnapshotLane::Mode::kFast;
     bool others_done = false;
-    bool again = false;  // An earlier attempt failed, perhaps after it had committed.
+    bool again = false;         // An earlier attempt failed, perhaps after it had committed.
+    bool closes_table = false;  // The last range of its table, where somebody has to know.
+    bool closes_all = false;    // And of all tables.
+    bool opens_all = false;
   };
   // What one reads with, and what keeps it readable.
   struct Reading {
@@ -45,6 +48,8 @@ class SnapshotRound {
   };
 
   void FillQueue();
+  // Finds the ranges that are to be the first and the last.
+  void MarkEnds() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // A reader that nobody uses, or a new one.
   absl::StatusOr<Reading> BeginReading(std::stop_token stop);
   void GiveBack(Reading reading);
@@ -75,6 +80,7 @@ class SnapshotRound {
 
   SnapshotContext& context_;
   const postgres::Lsn consistent_point_;
+  const uint64_t next_xid_;  // At the snapshot; 0: not known.
   const SnapshotPlan& plan_;
   std::stop_source abort_;  // Ends the other workers after a fatal error.
 

@@ -27,7 +27,8 @@ constexpr std::pair<std::string_view, postgres::Oid> kTypes[] = {
     {"float4", oid::kFloat4},       {"float8", oid::kFloat8},
     {"varchar", oid::kVarchar},     {"date", oid::kDate},
     {"timestamp", oid::kTimestamp}, {"timestamptz", oid::kTimestamptz},
-    {"numeric", oid::kNumeric},     {"uuid", oid::kUuid}};
+    {"numeric", oid::kNumeric},     {"uuid", oid::kUuid},
+    {"interval", oid::kInterval},   {"_int4", 1007}};
 
 postgres::Oid TypeOid(std::string_view name) {
   for (const auto& [type, number] : kTypes) {

@@ -225,6 +225,7 @@ absl::Status PostgresSource::Run(engine::StreamWriter& out, std::stop_token stop
                        .acknowledged = &acknowledged_,
                        .awaited = &awaited_,
                        .receive_timeout = config_.replication.receive_timeout,
+                       .messages = config_.messages,
                        .backend_pid = &walsender_pid_,
                        .telemetry = telemetry_},
                       *relations_, watch, out);

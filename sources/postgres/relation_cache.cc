@@ -248,6 +248,8 @@ absl::StatusOr<TableSchemaPtr> RelationCache::Build(const RelationMessage& messa
       column.primary_key = same->primary_key;
       column.unique_index = same->unique_index;
       column.unique_nulls = same->unique_nulls;
+      column.not_null = same->not_null;
+      column.default_sql = same->default_sql;
     }
     types.insert(from.type);
     schema->columns.push_back(std::move(column));
@@ -267,6 +269,7 @@ absl::StatusOr<TableSchemaPtr> RelationCache::Build(const RelationMessage& messa
     }
     column.type_name = found->second.name;
     column.wire_type = found->second.wire_type;
+    column.labels = found->second.labels;
     PGFLOW_RETURN_IF_ERROR(CheckFormat(schema->table.ToString(), found->second.binary_obstacle));
   }
   return TableSchemaPtr(std::move(schema));

@@ -83,6 +83,13 @@ config::ConfigSpec<PostgresSourceConfig> PostgresSourceSpec() {
                "How changes are read.");
   spec.Section("snapshot", &PostgresSourceConfig::snapshot, SnapshotSpec(),
                "How the tables are copied at first.");
+  spec.Field(
+          "messages", &PostgresSourceConfig::messages,
+          "Logical messages (pg_logical_emit_message) whose prefix matches one of these patterns "
+          "come as rows of the table pgflow.logical_message (prefix, content, transactional). "
+          "From version 14 on. One that is not transactional is a transaction of its own, "
+          "without a number.")
+      .Example("[\"audit.*\", outbox]");
   spec.Field("binary", &PostgresSourceConfig::binary,
              "Whether values travel in binary form, which is faster. auto: unless a column's "
              "binary form means something else in another database (arrays of own types, "

@@ -45,6 +45,7 @@ struct PostgresSourceConfig {
   ReplicationOptions replication;
   SnapshotOptions snapshot;
   BinaryMode binary = BinaryMode::kAuto;
+  std::vector<std::string> messages;
 };
 
 config::ConfigSpec<PostgresSourceConfig> PostgresSourceSpec();

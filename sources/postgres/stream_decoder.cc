@@ -1,16 +1,21 @@
 #include "sources/postgres/stream_decoder.h"
 
+#include <algorithm>
 #include <charconv>
+#include <memory>
 #include <utility>
 #include <variant>
 
 #include <absl/strings/escaping.h>
+#include <absl/time/clock.h>
 
 #include "base/bytes.h"
 #include "base/status.h"
+#include "schemas/glob.h"
 #include "schemas/row_view.h"
 #include "sources/postgres/captured_rows.h"
 #include "sources/postgres/ddl_capture.h"
+#include "sources/postgres/logical_message.h"
 
 namespace pgflow::sources {
 namespace {
@@ -77,7 +82,11 @@ void StartOver(Chunk& chunk, size_t bytes, size_t records) {
 
 StreamDecoder::StreamDecoder(engine::StreamWriter& out, RelationLookup& relations,
                              engine::SourceTelemetry* telemetry)
-    : out_(out), relations_(relations), telemetry_(telemetry), known_(out.tail().commit_lsn) {}
+    : out_(out),
+      relations_(relations),
+      telemetry_(telemetry),
+      known_(out.tail().commit_lsn),
+      message_schema_(LogicalMessageSchema()) {}
 
 absl::Status StreamDecoder::Take(std::string_view message) {
   PGFLOW_ASSIGN_OR_RETURN(const postgres::PgoutputMessage decoded,
@@ -126,10 +135,9 @@ absl::Status StreamDecoder::Take(std::string_view message) {
     return TakeStreamAbort(*m);
   }
   if (const auto* m = std::get_if<postgres::LogicalMessage>(&decoded)) {
-    if (!m->transactional) return absl::OkStatus();
-    return TakeLogicalMessage(m->prefix, m->content, m->xid);
+    return TakeMessage(*m);
   }
-  if (std::holds_alternative<postgres::OriginMessage>(decoded)) return TakeOrigin();
+  if (const auto* m = std::get_if<postgres::OriginMessage>(&decoded)) return TakeOrigin(*m);
   if (std::holds_alternative<postgres::TypeMessage>(decoded)) {
     return absl::OkStatus();  // It carries no row; types are looked up in the catalog.
   }
@@ -144,18 +152,25 @@ absl::Status StreamDecoder::TakeBegin(const postgres::BeginMessage& message) {
               .end_lsn = {},
               .commit_time = message.commit_time,
               .begins = true,
-              .ends = false};
+              .ends = false,
+              .origin = nullptr};
   skipping_ = message.commit_lsn <= known_;
   started_ = false;
   span_open_ = false;
   return absl::OkStatus();
 }
 
-// Behind Begin, before any change.
-absl::Status StreamDecoder::TakeOrigin() {
-  if (!leaves_out_replicated_) return absl::OkStatus();
-  if (state_ != State::kInTransaction) return Unexpected("Origin", "outside a transaction");
-  skipping_ = true;
+// Behind Begin, or in the first block of a transaction in progress, before any change.
+absl::Status StreamDecoder::TakeOrigin(const postgres::OriginMessage& message) {
+  if (state_ == State::kBetween) return Unexpected("Origin", "outside a transaction");
+  auto origin = std::make_shared<const engine::TransactionOrigin>(
+      engine::TransactionOrigin{std::string(message.name), message.commit_lsn});
+  if (state_ == State::kInStream) {
+    open_[top_xid_].origin = std::move(origin);
+    return absl::OkStatus();
+  }
+  current_.origin = std::move(origin);
+  skipping_ = skipping_ || leaves_out_replicated_;
   return absl::OkStatus();
 }
 
@@ -264,6 +279,38 @@ absl::Status StreamDecoder::TakeTruncate(const postgres::TruncateMessage& messag
     if (kept) PGFLOW_RETURN_IF_ERROR(EndChange(record, message.xid));
   }
   return absl::OkStatus();
+}
+
+absl::Status StreamDecoder::TakeMessage(const postgres::LogicalMessage& message) {
+  if (message.prefix == kDdlPrefix || message.prefix == kRowsPrefix) {
+    if (!message.transactional) return absl::OkStatus();
+    return TakeLogicalMessage(message.prefix, message.content, message.xid);
+  }
+  if (wanted_messages_.empty()) return absl::OkStatus();
+  const std::string prefix(message.prefix);
+  const bool wanted = std::ranges::any_of(wanted_messages_, [&](const std::string& pattern) {
+    return schemas::MatchesGlob(pattern, prefix);
+  });
+  if (!wanted) return absl::OkStatus();
+  if (message.transactional) return AddMessage(message);
+  // It comes when it was written, between transactions, and stands there for one. Its LSN is the
+  // end of its record (logicalmsg_decode), where a COMMIT may begin; the byte before is nobody
+  // else's.
+  const absl::Time now = absl::Now();
+  const postgres::Lsn place(message.lsn.value() - 1);
+  PGFLOW_RETURN_IF_ERROR(TakeBegin({.commit_lsn = place, .commit_time = now, .xid = 0}));
+  PGFLOW_RETURN_IF_ERROR(AddMessage(message));
+  return TakeCommit({.commit_lsn = place, .end_lsn = message.lsn, .commit_time = now});
+}
+
+absl::Status StreamDecoder::AddMessage(const postgres::LogicalMessage& message) {
+  PGFLOW_ASSIGN_OR_RETURN(const bool wanted, EnterTransaction());
+  if (!wanted) return absl::OkStatus();
+  EventRecord record;
+  record.operation = Operation::kInsert;
+  record.table = target().TableIndex(message_schema_);
+  AddTuple(LogicalMessageTuple(message), record.after_offset, record.after_size);
+  return EndChange(record, message.xid);
 }
 
 absl::Status StreamDecoder::TakeLogicalMessage(std::string_view prefix, std::string_view content,
@@ -376,7 +423,8 @@ absl::Status StreamDecoder::TakeStreamCommit(const postgres::StreamCommitMessage
                           .end_lsn = message.end_lsn,
                           .commit_time = message.commit_time,
                           .begins = true,
-                          .ends = true},
+                          .ends = true,
+                          .origin = open.mapped().origin},
                          open.mapped().aborted);
 }
 

@@ -6,8 +6,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <absl/container/flat_hash_map.h>
@@ -62,6 +65,9 @@ class StreamDecoder {
   // tells the origin only if their first change has one.
   void LeaveOutReplicated() { leaves_out_replicated_ = true; }
 
+  // Logical messages with such prefixes (patterns) become rows of LogicalMessageSchema().
+  void TakeMessages(std::vector<std::string> prefixes) { wanted_messages_ = std::move(prefixes); }
+
   absl::Status Take(std::string_view message);
   // Nothing more is there now: hands over what would only wait.
   absl::Status Flush();
@@ -79,13 +85,16 @@ class StreamDecoder {
   struct OpenTransaction {
     std::vector<postgres::Xid> aborted;
     bool appended = false;  // The writer has heard of it.
+    std::shared_ptr<const engine::TransactionOrigin> origin;
   };
 
-  absl::Status TakeOrigin();
+  absl::Status TakeOrigin(const postgres::OriginMessage& message);
   absl::Status TakeBegin(const postgres::BeginMessage& message);
   absl::Status TakeCommit(const postgres::CommitMessage& message);
   absl::Status TakeRelation(const postgres::RelationMessage& message, postgres::Xid xid);
   absl::Status TakeTruncate(const postgres::TruncateMessage& message);
+  absl::Status TakeMessage(const postgres::LogicalMessage& message);
+  absl::Status AddMessage(const postgres::LogicalMessage& message);
   // What the DDL capture wrote (ddl_capture/). Other messages carry no row.
   absl::Status TakeLogicalMessage(std::string_view prefix, std::string_view content,
                                   postgres::Xid xid);
@@ -117,11 +126,13 @@ class StreamDecoder {
   engine::SourceTelemetry* telemetry_;
   const postgres::Lsn known_;  // Commits up to here are in the log.
   bool leaves_out_replicated_ = false;
+  std::vector<std::string> wanted_messages_;
+  const schemas::TableSchemaPtr message_schema_;
   State state_ = State::kBetween;
   postgres::Lsn last_end_;
 
   engine::Chunk chunk_;              // Committed transactions, the last one perhaps in part.
-  engine::TransactionSpan current_;  // Of the transaction between Begin and Commit.
+  engine::TransactionSpan current_;  // Between Begin and Commit.
   bool skipping_ = false;            // The current transaction is known already, or left out.
   bool started_ = false;             // The current transaction had a change.
   bool span_open_ = false;           // The last span of chunk_ is the current transaction.

@@ -132,6 +132,15 @@ absl::Status StreamReader::Start(const std::stop_token& stop) {
   if (options_.origin == ChangeOrigin::kNone && !ServerLeavesOutReplicated()) {
     decoder_.LeaveOutReplicated();
   }
+  if (!options_.messages.empty()) {
+    if (connection_->server_version() < 140000) {
+      return base::MakeStatus(
+          absl::StatusCode::kFailedPrecondition,
+          "messages: logical messages are in the stream from version 14 on, and "
+          "the source is older; leave `messages` out");
+    }
+    decoder_.TakeMessages(options_.messages);
+  }
   // Asked: the number that the protocol gives may be a pooler's own.
   PGFLOW_ASSIGN_OR_RETURN(const postgres::Result backend,
                           connection_->Execute("SELECT pg_backend_pid()", stop));

@@ -40,6 +40,7 @@ struct StreamReaderOptions {
   const std::atomic<bool>* awaited = nullptr;           // Commits of the source wait for that.
   // A server that is asked and says nothing for so long is taken for gone.
   absl::Duration receive_timeout = absl::Minutes(1);
+  std::vector<std::string> messages{};      // Patterns of the prefixes that are wanted.
   std::atomic<int>* backend_pid = nullptr;  // Set to the walsender's while it streams, else to 0.
   engine::SourceTelemetry* telemetry = nullptr;  // May be null.
 };

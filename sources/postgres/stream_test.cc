@@ -90,6 +90,31 @@ TEST_F(StreamTest, StreamsOpenTransactionsAndLeavesOutAbortedParts) {
   EXPECT_EQ(writer_.open_count(), 0U);
 }
 
+TEST_F(StreamTest, LogicalMessagesAreRows) {
+  if (server_->version() < 140000) GTEST_SKIP() << "this version sends no messages";
+  Execute("CREATE TABLE t (id int PRIMARY KEY)");
+  PostgresSourceConfig config = Config();
+  config.messages = {"audit.*", "out"};
+  OpenSource(config);
+  StartStream();
+  const auto message = [](const char* when, const char* prefix, const char* content) {
+    return fmt::format("SELECT pg_logical_emit_message({}, '{}', '{}');", when, prefix, content);
+  };
+  Execute("BEGIN; INSERT INTO t VALUES (1);" + message("true", "audit.x", "a") +
+          message("true", "other", "b") + "SAVEPOINT s;" + message("true", "out", "gone") +
+          "ROLLBACK TO s; INSERT INTO t VALUES (2); COMMIT");
+  // One that waits for no commit comes at once, and stays when its transaction does not.
+  Execute("BEGIN; INSERT INTO t VALUES (3);" + message("false", "out", "c") + "ROLLBACK");
+  Execute("BEGIN;" + message("true", "out", "gone") + "ROLLBACK");
+  Execute("INSERT INTO t VALUES (4)");
+  EXPECT_THAT(
+      writer_.WaitForLines(8),
+      ElementsAre("insert public.t 1", HasSubstr("insert pgflow.logical_message audit.x,"),
+                  "insert public.t 2", "commit", HasSubstr("insert pgflow.logical_message out,"),
+                  "commit", "insert public.t 4", "commit"));
+  EXPECT_EQ(StopStream().code(), absl::StatusCode::kCancelled);
+}
+
 TEST_F(StreamTest, FollowsChangedTables) {
   Execute("CREATE TABLE t (id int PRIMARY KEY, a int)");
   Execute(
