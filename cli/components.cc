@@ -12,6 +12,7 @@
 #include "transformers/enrich/enrich_transformer.h"
 #include "transformers/filter/filter_transformer.h"
 #include "transformers/mask/mask_transformer.h"
+#include "transformers/outbox/outbox_transformer.h"
 #include "transformers/project/project_transformer.h"
 #include "transformers/rename/rename_transformer.h"
 #include "transformers/route/route_transformer.h"
@@ -30,6 +31,7 @@ engine::Registry AllComponents() {
   registry.transformers.push_back(transformers::EnrichType());
   registry.transformers.push_back(transformers::FilterType());
   registry.transformers.push_back(transformers::MaskType());
+  registry.transformers.push_back(transformers::OutboxType());
   registry.transformers.push_back(transformers::ProjectType());
   registry.transformers.push_back(transformers::RenameType());
   registry.transformers.push_back(transformers::RouteType());
