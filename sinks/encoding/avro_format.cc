@@ -59,7 +59,7 @@ bool AvroFormat::HasValue(const Change& change) const {
 absl::StatusOr<const AvroFormat::Plan*> AvroFormat::PlanOf(const schemas::TableSchema& schema) {
   return plans_.Get(schema, [this](const schemas::TableSchema& table) -> absl::StatusOr<Plan> {
     Plan plan;
-    plan.fields = DebeziumFieldsOf(table, debezium_.decimals);
+    plan.fields = DebeziumFieldsOf(table, debezium_.forms(), !debezium_.unavailable_value.empty());
     return plan;
   });
 }
@@ -68,8 +68,11 @@ absl::Status AvroFormat::MakeSchema(const schemas::TableSchema& table, const Pla
                                     const std::vector<size_t>& key_columns, bool key,
                                     Schema& schema) const {
   const std::string name = table.table.ToString();
-  const DebeziumTable debezium{
-      .connector = debezium_.name, .name = name, .fields = plan.fields, .key_columns = key_columns};
+  const DebeziumTable debezium{.connector = debezium_.name,
+                               .name = name,
+                               .fields = plan.fields,
+                               .key_columns = key_columns,
+                               .strict = false};
   const bool envelope = avro_.envelope == AvroEnvelope::kDebezium;
   const std::string connect = key        ? DebeziumKeySchema(debezium)
                               : envelope ? DebeziumEnvelopeSchema(debezium)
@@ -113,7 +116,15 @@ absl::Status AvroFormat::AppendHeader(Schema& schema, std::string_view part, std
 
 absl::Status AvroFormat::AppendColumn(const DebeziumField& field, const schemas::Value& value,
                                       bool optional, std::string& out) const {
-  if (!value.is_unchanged()) return AppendAvroValue(field.type, value, optional, out);
+  if (!value.is_unchanged()) {
+    const size_t start = out.size();
+    const absl::Status status =
+        AppendAvroValue(field.type, value, optional, debezium_.clamps(), out);
+    if (status.ok() || !optional || debezium_.unfit_values == DebeziumUnfit::kRefuse) return status;
+    out.resize(start);
+    AppendNull(out);
+    return absl::OkStatus();
+  }
   const std::string& placeholder = debezium_.unavailable_value;
   if (!placeholder.empty() && AppendAvroPlaceholder(field.type, placeholder, optional, out)) {
     return absl::OkStatus();
@@ -139,6 +150,12 @@ absl::Status AvroFormat::AppendKey(const Change& change, const std::vector<size_
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status AvroFormat::AppendKeyHeader(const Change& change, const std::vector<size_t>& columns,
+                                         std::string& out) {
+  PGFLOW_ASSIGN_OR_RETURN(const Plan* plan, PlanOf(*change.schema));
+  return AppendDebeziumKeyHeader(plan->fields, change, columns, debezium_.clamps(), out);
 }
 
 absl::Status AvroFormat::AppendRow(const Plan& plan, const Change& change, const RowValues& values,
@@ -173,7 +190,7 @@ void AvroFormat::AppendSource(const engine::Batch& batch, const engine::ChangeEv
   AppendAvroLong(micros / 1000, out);
   // It has a default, so null comes second in this union.
   AppendAvroLong(0, out);
-  AppendAvroBytes(span == nullptr ? "true" : "false", out);
+  AppendAvroBytes(span == nullptr ? snapshot_mark_ : "false", out);
   AppendAvroBytes(database_, out);
   AppendAvroLong(1, out);
   AppendAvroBytes(fmt::format(R"(["{}","{}"])", position.commit_lsn.value(), position.ordinal),
@@ -182,13 +199,22 @@ void AvroFormat::AppendSource(const engine::Batch& batch, const engine::ChangeEv
   AppendSome(micros * 1000, out);
   AppendAvroBytes(table.schema, out);
   AppendAvroBytes(table.name, out);
-  if (span == nullptr) {
+  const uint64_t xid = span == nullptr ? batch.snapshot_xid() : span->xid;
+  if (xid == 0) {
     AppendNull(out);
   } else {
-    AppendSome(span->xid, out);
+    AppendSome(static_cast<int64_t>(xid), out);
   }
   AppendSome(static_cast<int64_t>(position.commit_lsn.value()), out);
   AppendNull(out);  // xmin
+  if (span == nullptr || span->origin == nullptr) {
+    AppendNull(out);
+    AppendNull(out);
+    return;
+  }
+  AppendAvroLong(1, out);
+  AppendAvroBytes(span->origin->name, out);
+  AppendSome(static_cast<int64_t>(span->origin->lsn.value()), out);
 }
 
 absl::Status AvroFormat::AppendValue(const engine::Batch& batch, const engine::ChangeEvent& event,

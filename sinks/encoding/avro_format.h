@@ -46,6 +46,9 @@ class AvroFormat final : public EventFormat {
   void StartBatch() override;
   void SetTopic(std::string_view topic) override { topic_ = topic; }
   void SetPlace(const TransactionPlace* place) override { place_ = place; }
+  void SetSnapshotMark(std::string_view mark) override { snapshot_mark_ = mark; }
+  absl::Status AppendKeyHeader(const Change& change, const std::vector<size_t>& columns,
+                               std::string& out) override;
   bool IsDebezium() const override { return avro_.envelope == AvroEnvelope::kDebezium; }
   absl::Status AppendTransactionKey(const TransactionNote& note, std::string& out) override;
   absl::Status AppendTransactionValue(const TransactionNote& note, std::string& out) override;
@@ -91,6 +94,7 @@ class AvroFormat final : public EventFormat {
   std::string topic_;
   int64_t now_micros_ = 0;  // Of the batch's start, since 1970.
   const TransactionPlace* place_ = nullptr;
+  std::string_view snapshot_mark_ = "true";
   Schema message_;
   Schema transaction_key_;
   Schema transaction_;

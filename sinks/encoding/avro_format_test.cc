@@ -178,12 +178,12 @@ TEST_F(AvroFormatTest, RefusesWhatTheSchemaCannotHold) {
             absl::StatusCode::kInvalidArgument);
   schemas::Column column;
   column.type = 1007;  // int4[]
-  const DebeziumType type = DebeziumTypeOf(column, DebeziumDecimals::kPrecise);
+  const DebeziumType type = DebeziumTypeOf(column, {});
   const auto encode = [&](std::string_view text) {
     std::string out;
     const schemas::Value value{text.data(), static_cast<uint32_t>(text.size()),
                                schemas::ValueKind::kText};
-    return AppendAvroValue(type, value, true, out).ok() ? out : "refused";
+    return AppendAvroValue(type, value, true, false, out).ok() ? out : "refused";
   };
   EXPECT_EQ(encode("{1,NULL}"), Bytes({2, 4, 2, 2, 0, 0}));
   EXPECT_EQ(encode("{}"), Bytes({2, 0}));

@@ -55,6 +55,11 @@ class Conversion {
     const auto type = connect["type"].get<std::string>();
     if (type == "struct") return Record(connect);
     Json avro;
+    if (type == "map") {  // From strings; Avro has no others.
+      avro["type"] = "map";
+      avro["values"] = Convert(connect["values"]);
+      return avro;
+    }
     if (type == "array") {
       avro["type"] = "array";
       avro["items"] = Convert(connect["items"]);

@@ -55,5 +55,41 @@ TEST(CloudEventsFormat, EachEventHasAnIdOfItsOwn) {
   EXPECT_EQ(halves[1]["id"], "0/500:0:insert");
 }
 
+TEST(CloudEventsFormat, HeadersSayHowAMessageIsRead) {
+  engine::EventBuilder builder;
+  builder.Table("t (id int4 key, name text)");
+  engine::Batch batch = builder.StreamBatch("begin xid=7 lsn=0/500\n insert t 1 a\n commit");
+  const auto headers = [&batch](CloudEventsMode mode, std::string& value) {
+    EncodingConfig config;
+    config.format = Encoding::kCloudEvents;
+    config.cloudevents.mode = mode;
+    EncoderOptions options;
+    options.pipeline = "shop";
+    options.has_headers = true;
+    const auto encoder = *EventEncoder::Make(config, options);
+    encoder->StartBatch();
+    const auto messages = encoder->Encode(batch, (*batch.Events())[0]);
+    EXPECT_TRUE(messages.ok()) << messages.status();
+    value = (*messages)[0].value;
+    std::string text;
+    for (const MessageHeader& header : (*messages)[0].headers) {
+      if (header.name != "ce_time") text += header.name + "=" + header.value + "\n";
+    }
+    return text;
+  };
+  std::string value;
+  EXPECT_EQ(headers(CloudEventsMode::kStructured, value),
+            "content-type=application/cloudevents+json; charset=UTF-8\n");
+  EXPECT_EQ(Json::parse(value)["specversion"], "1.0");
+  EXPECT_EQ(headers(CloudEventsMode::kBinary, value),
+            "content-type=application/json\nce_specversion=1.0\nce_id=0/500:0\n"
+            "ce_source=/pgflow/shop\nce_type=pgflow.insert\nce_subject=public.t\n");
+  EXPECT_EQ(Json::parse(value)["after"]["name"], "a");
+  EncodingConfig config;
+  config.format = Encoding::kCloudEvents;
+  config.cloudevents.mode = CloudEventsMode::kBinary;
+  EXPECT_EQ(EventEncoder::Make(config, {}).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace pgflow::sinks

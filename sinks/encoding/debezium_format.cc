@@ -42,6 +42,24 @@ std::string_view DebeziumLetter(Operation operation) {
   return "";
 }
 
+absl::Status AppendDebeziumKeyHeader(std::span<const DebeziumField> fields, const Change& change,
+                                     const std::vector<size_t>& columns, bool clamps,
+                                     std::string& out) {
+  char separator = '{';
+  for (const size_t i : columns) {
+    out.push_back(separator);
+    separator = ',';
+    out += fields[i].name_json;
+    const DebeziumType& type = fields[i].type;
+    const schemas::Value& value = (*change.keyed_row())[i];
+    if (type.form == DebeziumForm::kDecimal && AppendValueText(value, type.text, out)) continue;
+    PGFLOW_RETURN_IF_ERROR(
+        AppendDebeziumValue(type, value, {.typed = true, .clamps = clamps}, out));
+  }
+  out.push_back('}');
+  return absl::OkStatus();
+}
+
 config::ConfigSpec<DebeziumConfig> DebeziumSpec() {
   config::ConfigSpec<DebeziumConfig> spec;
   spec.Field("name", &DebeziumConfig::name,
@@ -57,6 +75,24 @@ config::ConfigSpec<DebeziumConfig> DebeziumSpec() {
       .Choice({{"precise", DebeziumDecimals::kPrecise},
                {"string", DebeziumDecimals::kString},
                {"double", DebeziumDecimals::kDouble}});
+  spec.Field("intervals", &DebeziumConfig::intervals,
+             "How interval is written (interval.handling.mode): numeric: microseconds, in which a "
+             "month has 30.4375 days. string: P1Y2M3DT4H5M6.7S.")
+      .Choice({{"numeric", DebeziumIntervals::kNumeric}, {"string", DebeziumIntervals::kString}});
+  spec.Field(
+          "unfit_values", &DebeziumConfig::unfit_values,
+          "What becomes of a value that its form cannot hold. refuse: the row stops the pipeline "
+          "or goes to the dead letter. replace: NaN in a precise decimal, and with schemas an "
+          "array of several dimensions, become null; a timestamp or an interval beyond 64 bits "
+          "becomes the nearest one.")
+      .Choice({{"refuse", DebeziumUnfit::kRefuse}, {"replace", DebeziumUnfit::kReplace}});
+  spec.Field("money_digits", &DebeziumConfig::money_digits,
+             "The digits behind the point of money (money.fraction.digits): what the source's "
+             "lc_monetary has.")
+      .Range(0, 10);
+  spec.Field("skipped_operations", &DebeziumConfig::skipped_operations,
+             "Which changes are left out (skipped.operations): c, u, d and t; [none] sends all.")
+      .Example("[none]");
   spec.Field("unavailable_value", &DebeziumConfig::unavailable_value,
              "What stands for a TOASTed value that an update did not touch, in columns that can "
              "hold it; in others, and when it is empty, the field is left out.");
@@ -67,6 +103,12 @@ DebeziumFormat::DebeziumFormat(DebeziumConfig config, const std::string& databas
     : config_(std::move(config)), database_json_(Json(database)) {
   source_start_ = fmt::format(R"("source":{{"version":"{}","connector":"postgresql","name":{},)",
                               PGFLOW_VERSION, Json(config_.name));
+}
+
+void DebeziumFormat::SetSnapshotMark(std::string_view mark) {
+  if (mark == snapshot_mark_) return;
+  snapshot_mark_ = mark;
+  source_lsn_.reset();
 }
 
 void DebeziumFormat::StartBatch() {
@@ -87,7 +129,8 @@ absl::StatusOr<DebeziumFormat::Plan> DebeziumFormat::Derive(
   Plan plan;
   plan.source_json =
       fmt::format(R"("schema":{},"table":{},)", Json(schema.table.schema), Json(schema.table.name));
-  plan.columns = DebeziumFieldsOf(schema, config_.decimals);
+  plan.columns = DebeziumFieldsOf(schema, config_.forms(), !config_.unavailable_value.empty());
+  plan.logical_messages = schemas::HoldsLogicalMessages(schema);
   return plan;
 }
 
@@ -96,10 +139,18 @@ const DebeziumFormat::SchemaTexts& DebeziumFormat::TextsOf(
     const std::vector<size_t>& key_columns) const {
   if (plan.texts.has_value() && plan.texts->key_columns == key_columns) return *plan.texts;
   const std::string name = schema.table.ToString();
-  const DebeziumTable table{
-      .connector = config_.name, .name = name, .fields = plan.columns, .key_columns = key_columns};
+  const DebeziumTable table{.connector = config_.name,
+                            .name = name,
+                            .fields = plan.columns,
+                            .key_columns = key_columns,
+                            .strict = true};
   SchemaTexts& texts = plan.texts.emplace();
   texts.key_columns = key_columns;
+  if (plan.logical_messages) {
+    texts.key = "{\"schema\":" + DebeziumLogicalKeySchema() + ",\"payload\":";
+    texts.value = "{\"schema\":" + DebeziumLogicalSchema() + ",\"payload\":";
+    return texts;
+  }
   texts.key = "{\"schema\":" + DebeziumKeySchema(table) + "},\"payload\":";
   texts.value = "{\"schema\":" + DebeziumEnvelopeSchema(table) + "},\"payload\":";
   return texts;
@@ -115,10 +166,42 @@ absl::Status DebeziumFormat::AppendKey(const Change& change, const std::vector<s
     separator = ',';
     out += plan->columns[i].name_json;
     PGFLOW_RETURN_IF_ERROR(
-        AppendDebeziumValue(plan->columns[i].type, (*change.keyed_row())[i], out));
+        AppendDebeziumValue(plan->columns[i].type, (*change.keyed_row())[i],
+                            {.typed = config_.schemas, .clamps = config_.clamps()}, out));
   }
   out.push_back('}');
   if (config_.schemas) out.push_back('}');
+  return absl::OkStatus();
+}
+
+absl::Status DebeziumFormat::AppendKeyHeader(const Change& change,
+                                             const std::vector<size_t>& columns, std::string& out) {
+  PGFLOW_ASSIGN_OR_RETURN(const Plan* plan, PlanOf(*change.schema));
+  return AppendDebeziumKeyHeader(plan->columns, change, columns, config_.clamps(), out);
+}
+
+// kAborted: the column is optional from now on, and the schema has to say so.
+absl::Status DebeziumFormat::AppendColumn(const Plan& plan, const Change& change, size_t i,
+                                          const schemas::Value& value, std::string& out) const {
+  DebeziumField& column = plan.columns[i];
+  const size_t before = out.size();
+  absl::Status status = AppendDebeziumValue(
+      column.type, value, {.typed = config_.schemas, .clamps = config_.clamps()}, out);
+  const bool replaced = !status.ok() && config_.unfit_values == DebeziumUnfit::kReplace;
+  if (replaced) {
+    out.resize(before);
+    out += "null";
+    status = absl::OkStatus();
+  }
+  if (!status.ok()) {
+    return base::Annotate(
+        status, fmt::format("table {}, column {}", change.schema->table.ToString(), column.name));
+  }
+  if ((replaced || value.is_null()) && column.required && config_.schemas) {
+    column.required = false;
+    plan.texts.reset();
+    return absl::AbortedError("the schema was wrong");
+  }
   return absl::OkStatus();
 }
 
@@ -140,31 +223,45 @@ absl::Status DebeziumFormat::AppendRow(const Plan& plan, const Change& change,
     if (value.is_unchanged()) {
       const bool stands = !config_.unavailable_value.empty() &&
                           AppendDebeziumPlaceholder(column.type, config_.unavailable_value, out);
+      if (!stands && column.required && config_.schemas) {
+        return base::MakeStatus(
+            absl::StatusCode::kInvalidArgument,
+            "table {}, column {}: an UPDATE left a large value as it was, so the source did not "
+            "send it, and in this type there is no placeholder for that; ALTER TABLE {} REPLICA "
+            "IDENTITY FULL",
+            change.schema->table.ToString(), column.name,
+            schemas::QuoteTable(change.schema->table));
+      }
       if (!stands) out.resize(before);
     } else if (identity_only && !column.identity) {
-      out += "null";
+      out += column.absent_json;
     } else {
-      const absl::Status status = AppendDebeziumValue(column.type, value, out);
-      if (!status.ok()) {
-        return base::Annotate(status,
-                              fmt::format("table {}, column {}", change.schema->table.ToString(),
-                                          change.schema->columns[i].name));
-      }
+      PGFLOW_RETURN_IF_ERROR(AppendColumn(plan, change, i, value, out));
     }
   }
   out.push_back('}');
   return absl::OkStatus();
 }
 
-void DebeziumFormat::MakeSourceTexts(uint64_t lsn, const engine::TransactionSpan* span) {
+void DebeziumFormat::MakeSourceTexts(const engine::Batch& batch, uint64_t lsn,
+                                     const engine::TransactionSpan* span) {
   const int64_t micros = span == nullptr ? now_micros_ : absl::ToUnixMicros(span->commit_time);
+  const uint64_t xid = span == nullptr ? batch.snapshot_xid() : span->xid;
   source_lsn_ = lsn;
   source_xid_ = span == nullptr ? 0 : span->xid;
-  source_head_ = fmt::format(R"({}"ts_ms":{},"snapshot":"{}","db":{},"sequence":"[\"{}\",\")",
-                             source_start_, micros / 1000, span == nullptr, database_json_, lsn);
+  source_head_ =
+      fmt::format(R"({}"ts_ms":{},"snapshot":"{}","db":{},"sequence":"[\"{}\",\")", source_start_,
+                  micros / 1000, span == nullptr ? snapshot_mark_ : "false", database_json_, lsn);
   source_middle_ = fmt::format(R"(\"]","ts_us":{},"ts_ns":{}000,)", micros, micros);
-  source_tail_ = fmt::format(R"("txId":{},"lsn":{},"xmin":null}},"transaction":)",
-                             span == nullptr ? "null" : std::to_string(span->xid), lsn);
+  source_tail_ = fmt::format(R"("txId":{},"lsn":{},"xmin":null,)",
+                             xid == 0 ? "null" : std::to_string(xid), lsn);
+  const engine::TransactionOrigin* origin = span == nullptr ? nullptr : span->origin.get();
+  if (origin == nullptr) {
+    source_tail_ += R"("origin":null,"origin_lsn":null},"transaction":)";
+  } else {
+    source_tail_ += fmt::format(R"("origin":{},"origin_lsn":{}}},"transaction":)",
+                                Json(origin->name), origin->lsn.value());
+  }
 }
 
 void DebeziumFormat::AppendSource(const engine::Batch& batch, const engine::ChangeEvent& event,
@@ -174,7 +271,7 @@ void DebeziumFormat::AppendSource(const engine::Batch& batch, const engine::Chan
   const engine::Position position = batch.PositionOf(event);
   const uint64_t lsn = position.commit_lsn.value();
   if (source_lsn_ != lsn || source_xid_ != (span == nullptr ? 0 : span->xid)) {
-    MakeSourceTexts(lsn, span);
+    MakeSourceTexts(batch, lsn, span);
   }
   out += source_head_;
   AppendDigits(position.ordinal, out);
@@ -195,19 +292,50 @@ void DebeziumFormat::AppendEnd(std::string_view operation, std::string& out) con
   out += end_;
 }
 
+absl::Status DebeziumFormat::AppendEnvelope(const engine::Batch& batch,
+                                            const engine::ChangeEvent& event, const Plan& plan,
+                                            const Change& change,
+                                            const std::vector<size_t>& key_columns,
+                                            std::string& out) {
+  if (config_.schemas) out += TextsOf(*change.schema, plan, key_columns).value;
+  if (plan.logical_messages) {
+    PGFLOW_RETURN_IF_ERROR(AppendMessage(batch, event, plan, *change.after, out));
+  } else {
+    out += "{\"before\":";
+    PGFLOW_RETURN_IF_ERROR(AppendRow(plan, change, change.before, !change.before_is_whole, out));
+    out += ",\"after\":";
+    PGFLOW_RETURN_IF_ERROR(AppendRow(plan, change, change.after, false, out));
+    out.push_back(',');
+    AppendSource(batch, event, plan.source_json, out);
+    AppendEnd(DebeziumLetter(change.operation), out);
+  }
+  if (config_.schemas) out.push_back('}');
+  return absl::OkStatus();
+}
+
 absl::Status DebeziumFormat::AppendValue(const engine::Batch& batch,
                                          const engine::ChangeEvent& event, const Change& change,
                                          const std::vector<size_t>& key_columns, std::string& out) {
   PGFLOW_ASSIGN_OR_RETURN(const Plan* plan, PlanOf(*change.schema));
-  if (config_.schemas) out += TextsOf(*change.schema, *plan, key_columns).value;
-  out += "{\"before\":";
-  PGFLOW_RETURN_IF_ERROR(AppendRow(*plan, change, change.before, !change.before_is_whole, out));
-  out += ",\"after\":";
-  PGFLOW_RETURN_IF_ERROR(AppendRow(*plan, change, change.after, false, out));
-  out.push_back(',');
-  AppendSource(batch, event, plan->source_json, out);
-  AppendEnd(DebeziumLetter(change.operation), out);
-  if (config_.schemas) out.push_back('}');
+  const size_t start = out.size();
+  while (true) {
+    absl::Status status = AppendEnvelope(batch, event, *plan, change, key_columns, out);
+    // Once for each column at most.
+    if (status.code() != absl::StatusCode::kAborted) return status;
+    out.resize(start);
+  }
+}
+
+absl::Status DebeziumFormat::AppendMessage(const engine::Batch& batch,
+                                           const engine::ChangeEvent& event, const Plan& plan,
+                                           const RowValues& row, std::string& out) {
+  out += fmt::format(R"({{"op":"m","ts_ms":{},)", now_micros_ / 1000);
+  AppendSource(batch, event, R"("schema":"","table":"",)", out);
+  out += R"("message":{"prefix":)";
+  PGFLOW_RETURN_IF_ERROR(AppendDebeziumValue(plan.columns[0].type, row[0], {}, out));
+  out += R"(,"content":)";
+  PGFLOW_RETURN_IF_ERROR(AppendDebeziumValue(plan.columns[1].type, row[1], {}, out));
+  out += "}}";
   return absl::OkStatus();
 }
 

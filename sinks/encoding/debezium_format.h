@@ -10,12 +10,14 @@
 //
 // With schemas, {"schema":{...},"payload":{...}}. `op` is c, u, d, r (a snapshot row) or t. What
 // differs from that connector: `lsn` is the transaction's commit LSN and `sequence` that and the
-// change's number in it, which order all changes of a slot; a before image by key has null in the
-// other columns, whatever their default; in the schema every column but those of the key is
-// optional. A schema change has "op":"m" (a message) with the captured definition in "message".
+// change's number in it, which order all changes of a slot. A NULL in a column that the catalog
+// says to be NOT NULL makes it optional in the schema from there on: the row is older, or a
+// transformer made it. A logical message has "op":"m", and so has a schema change, with the
+// captured definition in "message". docs/debezium.md goes through all of it.
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,14 +30,34 @@
 
 namespace pgflow::sinks {
 
+// What becomes of a value that its form cannot hold: NaN in a decimal, a moment beyond 64 bits, an
+// array of several dimensions.
+enum class DebeziumUnfit {
+  kRefuse,
+  kReplace,  // Null, or the nearest moment or interval.
+};
+
 struct DebeziumConfig {
   std::string name;
   bool schemas = false;
   DebeziumDecimals decimals = DebeziumDecimals::kPrecise;
+  DebeziumIntervals intervals = DebeziumIntervals::kNumeric;
+  DebeziumUnfit unfit_values = DebeziumUnfit::kRefuse;
+  int32_t money_digits = 2;
+  std::vector<std::string> skipped_operations = {"t"};
   std::string unavailable_value = "__debezium_unavailable_value";
+
+  DebeziumForms forms() const { return {decimals, intervals, money_digits}; }
+  bool clamps() const { return unfit_values == DebeziumUnfit::kReplace; }
 };
 
 config::ConfigSpec<DebeziumConfig> DebeziumSpec();
+
+// A key in a header: Connect's converter of headers knows no schemas, so it writes the key alone,
+// and a decimal as a number.
+absl::Status AppendDebeziumKeyHeader(std::span<const DebeziumField> fields, const Change& change,
+                                     const std::vector<size_t>& columns, bool clamps,
+                                     std::string& out);
 
 // What an envelope's `op` says.
 std::string_view DebeziumLetter(engine::Operation operation);
@@ -47,7 +69,10 @@ class DebeziumFormat final : public EventFormat {
 
   void StartBatch() override;
   void SetPlace(const TransactionPlace* place) override { place_ = place; }
+  void SetSnapshotMark(std::string_view mark) override;
   bool IsDebezium() const override { return true; }
+  absl::Status AppendKeyHeader(const Change& change, const std::vector<size_t>& columns,
+                               std::string& out) override;
   absl::Status AppendTransactionKey(const TransactionNote& note, std::string& out) override;
   absl::Status AppendTransactionValue(const TransactionNote& note, std::string& out) override;
   absl::Status AppendKey(const Change& change, const std::vector<size_t>& columns,
@@ -66,7 +91,8 @@ class DebeziumFormat final : public EventFormat {
     std::string value;
   };
   struct Plan {
-    std::vector<DebeziumField> columns;
+    mutable std::vector<DebeziumField> columns;  // `required` may turn out to be wrong.
+    bool logical_messages = false;
     std::string source_json;                   // "schema":"...","table":"...",
     mutable std::optional<SchemaTexts> texts;  // Made when first asked for.
   };
@@ -79,8 +105,16 @@ class DebeziumFormat final : public EventFormat {
                          bool identity_only, std::string& out) const;
   void AppendSource(const engine::Batch& batch, const engine::ChangeEvent& event,
                     std::string_view table_json, std::string& out);
-  void MakeSourceTexts(uint64_t lsn, const engine::TransactionSpan* span);
+  void MakeSourceTexts(const engine::Batch& batch, uint64_t lsn,
+                       const engine::TransactionSpan* span);
   void AppendEnd(std::string_view operation, std::string& out) const;
+  absl::Status AppendColumn(const Plan& plan, const Change& change, size_t column,
+                            const schemas::Value& value, std::string& out) const;
+  absl::Status AppendEnvelope(const engine::Batch& batch, const engine::ChangeEvent& event,
+                              const Plan& plan, const Change& change,
+                              const std::vector<size_t>& key_columns, std::string& out);
+  absl::Status AppendMessage(const engine::Batch& batch, const engine::ChangeEvent& event,
+                             const Plan& plan, const RowValues& row, std::string& out);
 
   const DebeziumConfig config_;
   std::string source_start_;  // "source":{"version":...,"connector":...,"name":...
@@ -95,6 +129,7 @@ class DebeziumFormat final : public EventFormat {
   std::optional<uint64_t> source_lsn_;
   uint32_t source_xid_ = 0;
   const TransactionPlace* place_ = nullptr;
+  std::string_view snapshot_mark_ = "true";
   SchemaPlans<Plan> plans_;
 };
 

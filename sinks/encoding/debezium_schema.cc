@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "sinks/encoding/debezium_default.h"
+#include "sinks/encoding/debezium_value.h"
 #include "sinks/encoding/json_value.h"
 
 namespace pgflow::sinks {
@@ -15,7 +17,10 @@ constexpr std::string_view kSourceSchema =
     R"({"type":"string","optional":false,"field":"connector"},)"
     R"({"type":"string","optional":false,"field":"name"},)"
     R"({"type":"int64","optional":false,"field":"ts_ms"},)"
-    R"({"type":"string","optional":true,"default":"false","field":"snapshot"},)"
+    R"({"type":"string","optional":true,"name":"io.debezium.data.Enum","version":1,)"
+    R"("parameters":{"allowed":)"
+    R"("true,first,first_in_data_collection,last_in_data_collection,last,false,incremental"},)"
+    R"("default":"false","field":"snapshot"},)"
     R"({"type":"string","optional":false,"field":"db"},)"
     R"({"type":"string","optional":true,"field":"sequence"},)"
     R"({"type":"int64","optional":true,"field":"ts_us"},)"
@@ -24,13 +29,16 @@ constexpr std::string_view kSourceSchema =
     R"({"type":"string","optional":false,"field":"table"},)"
     R"({"type":"int64","optional":true,"field":"txId"},)"
     R"({"type":"int64","optional":true,"field":"lsn"},)"
-    R"({"type":"int64","optional":true,"field":"xmin"}],"optional":false,)"
+    R"({"type":"int64","optional":true,"field":"xmin"},)"
+    R"({"type":"string","optional":true,"field":"origin"},)"
+    R"({"type":"int64","optional":true,"field":"origin_lsn"}],"optional":false,)"
     R"("name":"io.debezium.connector.postgresql.Source","version":1,"field":"source"})";
-constexpr std::string_view kEndSchema =
+constexpr std::string_view kTransactionSchema =
     R"({"type":"struct","fields":[{"type":"string","optional":false,"field":"id"},)"
     R"({"type":"int64","optional":false,"field":"total_order"},)"
     R"({"type":"int64","optional":false,"field":"data_collection_order"}],"optional":true,)"
-    R"("name":"event.block","version":1,"field":"transaction"},)"
+    R"("name":"event.block","version":1,"field":"transaction"})";
+constexpr std::string_view kEndSchema =
     R"({"type":"string","optional":false,"field":"op"},)"
     R"({"type":"int64","optional":true,"field":"ts_ms"},)"
     R"({"type":"int64","optional":true,"field":"ts_us"},)"
@@ -53,8 +61,11 @@ std::string StructSchema(const DebeziumTable& table, const std::vector<size_t>& 
   std::string json = R"({"type":"struct","fields":[)";
   for (const size_t i : columns) {
     const DebeziumField& field = table.fields[i];
-    json += fmt::format(R"({}{{{},"optional":{},"field":{}}})", i == columns[0] ? "" : ",",
-                        field.type.schema_json, table.IsOptional(i), Json(field.name));
+    const bool has_default = table.strict && !field.default_json.empty();
+    json +=
+        fmt::format(R"({}{{{},"optional":{}{}{},"field":{}}})", i == columns[0] ? "" : ",",
+                    field.type.schema_json, table.IsOptional(i), has_default ? ",\"default\":" : "",
+                    has_default ? std::string_view(field.default_json) : "", Json(field.name));
   }
   return json + fmt::format(R"(],"optional":{},"name":{})", optional,
                             Json(fmt::format("{}.{}.{}", table.connector, table.name, suffix)));
@@ -66,25 +77,50 @@ std::string RowSchema(const DebeziumTable& table, bool optional) {
   return StructSchema(table, all, optional, "Value");
 }
 
+// A value that the source did not send is left out where nothing stands for it.
+bool MayBeRequired(const DebeziumType& type, bool has_placeholder) {
+  switch (type.form) {
+    case DebeziumForm::kString:
+    case DebeziumForm::kBytes:
+    case DebeziumForm::kHstore:
+    case DebeziumForm::kArray: {
+      std::string placeholder;
+      return has_placeholder && AppendDebeziumPlaceholder(type, "", placeholder);
+    }
+    case DebeziumForm::kBits:
+    case DebeziumForm::kVector:
+      return false;
+    default:
+      return true;
+  }
+}
+
 }  // namespace
 
 std::vector<DebeziumField> DebeziumFieldsOf(const schemas::TableSchema& schema,
-                                            DebeziumDecimals decimals) {
+                                            const DebeziumForms& forms, bool has_placeholder) {
   std::vector<DebeziumField> fields;
   fields.reserve(schema.columns.size());
   const bool identity_is_key = schema.replica_identity != schemas::ReplicaIdentity::kFull;
   for (const schemas::Column& column : schema.columns) {
-    fields.push_back(
-        {.name = column.name,
-         .name_json = Json(column.name) + ":",
-         .type = DebeziumTypeOf(column, decimals),
-         .identity = column.identity,
-         .never_null = column.primary_key > 0 || (column.identity && identity_is_key)});
+    DebeziumField& field = fields.emplace_back();
+    field.name = column.name;
+    field.name_json = Json(column.name) + ":";
+    field.type = DebeziumTypeOf(column, forms);
+    field.identity = column.identity;
+    field.never_null = column.primary_key > 0 || (column.identity && identity_is_key);
+    field.default_json = DebeziumDefault(column, field.type);
+    if (!column.not_null) continue;
+    const std::string zero = DebeziumZero(column, field.type);
+    if (zero.empty()) continue;
+    field.absent_json = field.default_json.empty() ? zero : field.default_json;
+    field.required = MayBeRequired(field.type, has_placeholder);
   }
   return fields;
 }
 
 bool DebeziumTable::IsOptional(size_t column) const {
+  if (strict && fields[column].required) return false;
   return !fields[column].never_null || std::ranges::find(key_columns, column) == key_columns.end();
 }
 
@@ -97,8 +133,8 @@ std::string DebeziumRowSchema(const DebeziumTable& table) { return RowSchema(tab
 std::string DebeziumEnvelopeSchema(const DebeziumTable& table) {
   const std::string row = RowSchema(table, true);
   return fmt::format(R"({{"type":"struct","fields":[{0},"field":"before"}},{0},"field":"after"}},)"
-                     R"({1},{2}"name":{3},"version":2)",
-                     row, kSourceSchema, kEndSchema,
+                     R"({1},{2},{3}"name":{4},"version":2)",
+                     row, kSourceSchema, kTransactionSchema, kEndSchema,
                      Json(fmt::format("{}.{}.Envelope", table.connector, table.name)));
 }
 
@@ -126,6 +162,24 @@ std::string DebeziumMessageSchema() {
                      R"({{"type":"int64","optional":true,"field":"ts_ms"}},{}],"optional":false,)"
                      R"("name":"io.debezium.connector.postgresql.MessageValue")",
                      kSourceSchema, kMessageSchema);
+}
+
+std::string DebeziumLogicalKeySchema() {
+  return R"({"type":"struct","fields":[{"type":"string","optional":true,"field":"prefix"}],)"
+         R"("optional":false,"name":"io.debezium.connector.postgresql.MessageKey","version":1})";
+}
+
+std::string DebeziumLogicalSchema() {
+  return fmt::format(R"({{"type":"struct","fields":[)"
+                     R"({{"type":"string","optional":false,"field":"op"}},)"
+                     R"({{"type":"int64","optional":true,"field":"ts_ms"}},{},{},)"
+                     R"({{"type":"struct","fields":[)"
+                     R"({{"type":"string","optional":true,"field":"prefix"}},)"
+                     R"({{"type":"bytes","optional":true,"field":"content"}}],"optional":false,)"
+                     R"("name":"io.debezium.connector.postgresql.Message","version":1,)"
+                     R"("field":"message"}}],"optional":false,)"
+                     R"("name":"io.debezium.connector.postgresql.MessageValue","version":1}})",
+                     kSourceSchema, kTransactionSchema);
 }
 
 }  // namespace pgflow::sinks

@@ -18,11 +18,17 @@ struct DebeziumField {
   std::string name_json;  // "name":
   DebeziumType type;
   bool identity = false;
-  bool never_null = false;  // Which is known of columns of the key only.
+  bool never_null = false;  // For certain, which only columns of the key are.
+  // NOT NULL as far as the catalog knows, and old rows and large values can be written in spite of
+  // it.
+  bool required = false;
+  std::string default_json;          // Empty: none.
+  std::string absent_json = "null";  // In an old row that is known by its key.
 };
 
+// `has_placeholder`: something stands for large values that the source did not send.
 std::vector<DebeziumField> DebeziumFieldsOf(const schemas::TableSchema& schema,
-                                            DebeziumDecimals decimals);
+                                            const DebeziumForms& forms, bool has_placeholder);
 
 // What a schema is made of; owns nothing.
 struct DebeziumTable {
@@ -30,8 +36,9 @@ struct DebeziumTable {
   std::string_view name;  // schema.table
   std::span<const DebeziumField> fields;
   std::span<const size_t> key_columns;
+  // Whether `required` and the defaults count; else all columns are optional but those of the key.
+  bool strict = false;
 
-  // A before image by key has null in all columns but those of the key.
   bool IsOptional(size_t column) const;
 };
 
@@ -42,7 +49,10 @@ std::string DebeziumEnvelopeSchema(const DebeziumTable& table);
 // What is told of transactions; whole texts.
 std::string DebeziumTransactionKeySchema();
 std::string DebeziumTransactionSchema();
-// source and message: what a schema change is written as.
+// source and message: what a schema change is written as in Avro.
 std::string DebeziumMessageSchema();
+// Of logical messages; whole texts.
+std::string DebeziumLogicalKeySchema();
+std::string DebeziumLogicalSchema();
 
 }  // namespace pgflow::sinks

@@ -13,6 +13,8 @@
 #include "base/bytes.h"
 #include "base/status.h"
 #include "postgres/types/epoch.h"
+#include "sinks/encoding/debezium_shapes.h"
+#include "sinks/encoding/debezium_times.h"
 #include "sinks/encoding/debezium_writer.h"
 #include "sinks/encoding/decimal.h"
 #include "sinks/encoding/json_value.h"
@@ -24,8 +26,7 @@ namespace {
 using schemas::Value;
 using schemas::ValueKind;
 
-constexpr int64_t kMicrosPerSecond = 1'000'000;
-constexpr int64_t kMicrosPerDay = 86'400 * kMicrosPerSecond;
+constexpr int64_t kMicrosPerDay = 86'400'000'000;
 
 Value TextValue(std::string_view text) {
   return {text.data(), static_cast<uint32_t>(text.size()), ValueKind::kText};
@@ -36,18 +37,23 @@ absl::Status NoForm(std::string_view text, std::string_view form) {
                           text.substr(0, 80), form);
 }
 
+bool AppendUnhexed(std::string_view digits, std::string& bytes) {
+  if (digits.size() % 2 != 0) return false;
+  bytes.reserve(bytes.size() + digits.size() / 2);
+  for (size_t i = 0; i < digits.size(); i += 2) {
+    unsigned byte = 0;
+    const auto result = std::from_chars(digits.data() + i, digits.data() + i + 2, byte, 16);
+    if (result.ptr != digits.data() + i + 2) return false;
+    bytes.push_back(static_cast<char>(byte));
+  }
+  return true;
+}
+
 // "\x00ff" as the server prints it.
 template <typename Out>
 bool AppendHex(std::string_view text, Out& out) {
-  if (!text.starts_with("\\x") || text.size() % 2 != 0) return false;
   std::string bytes;
-  bytes.reserve(text.size() / 2 - 1);
-  for (size_t i = 2; i < text.size(); i += 2) {
-    unsigned byte = 0;
-    const auto result = std::from_chars(text.data() + i, text.data() + i + 2, byte, 16);
-    if (result.ptr != text.data() + i + 2) return false;
-    bytes.push_back(static_cast<char>(byte));
-  }
+  if (!text.starts_with("\\x") || !AppendUnhexed(text.substr(2), bytes)) return false;
   out.Bytes(bytes);
   return true;
 }
@@ -92,109 +98,27 @@ void AppendDouble(std::string_view text, Out& out) {
   }
 }
 
-void AppendClock(int64_t micros, std::string& out) {
-  const int64_t seconds = micros / kMicrosPerSecond;
-  out += fmt::format("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
-}
-
-bool HasForm(std::string_view text, std::string_view form) {
-  return std::ranges::equal(text, form, [](char c, char wanted) {
-    return wanted == '0' ? c >= '0' && c <= '9' : c == wanted;
-  });
-}
-
-// "2026-01-31 09:05:00.25+00", as all but few moments are printed: its parts stay as they are.
-std::optional<std::string> PlainIso(std::string_view text) {
-  constexpr std::string_view kSeconds = "0000-00-00 00:00:00";
-  constexpr std::string_view kFraction = ".000000";
-  if (!text.ends_with("+00")) return std::nullopt;
-  text.remove_suffix(3);
-  const std::string_view fraction = text.substr(std::min(text.size(), kSeconds.size()));
-  if (!HasForm(text.substr(0, kSeconds.size()), kSeconds) ||
-      !HasForm(fraction, kFraction.substr(0, fraction.size()))) {
-    return std::nullopt;
-  }
-  std::string iso(text);
-  iso[kSeconds.find(' ')] = 'T';
-  iso += kFraction.substr(fraction.size());
-  iso += 'Z';
-  return iso;
-}
-
+// "$1,234.50", in whatever a locale puts around the digits, or the units that a binary value has.
 template <typename Out>
-absl::Status AppendTimestampWithZone(std::string_view text, Out& out) {
-  if (const std::optional<std::string> plain = PlainIso(text); plain.has_value()) {
-    out.String(*plain);
-    return absl::OkStatus();
+absl::Status AppendMoney(const DebeziumType& type, std::string_view text, Out& out) {
+  std::string digits;
+  bool negative = false;
+  for (const char c : text) {
+    negative = negative || c == '-' || c == '(';
+    if (c >= '0' && c <= '9') digits.push_back(c);
   }
-  const std::optional<int64_t> micros = ParseMicros(text);
-  if (!micros.has_value()) return NoForm(text, "a timestamp");
-  if (*micros == kInfinity || *micros == kMinusInfinity) {
-    out.String(text);
-    return absl::OkStatus();
+  if (digits.empty()) return NoForm(text, "an amount of money");
+  const auto scale = static_cast<size_t>(type.scale);
+  if (digits.size() <= scale) digits.insert(0, scale + 1 - digits.size(), '0');
+  if (scale > 0) digits.insert(digits.size() - scale, 1, '.');
+  if (negative) digits.insert(0, 1, '-');
+  if (type.decimals == DebeziumDecimals::kString) {
+    out.String(digits);
+  } else if (type.decimals == DebeziumDecimals::kDouble) {
+    AppendDouble(digits, out);
+  } else {
+    return AppendDecimal(type, digits, out);
   }
-  // The date is as it was printed, but for years before the first, which ISO 8601 counts from 0.
-  const std::string_view date = text.substr(0, text.find(' '));
-  int64_t year = 0;
-  std::from_chars(date.data(), date.data() + date.size(), year);
-  if (text.ends_with(" BC")) year = 1 - year;
-  const int64_t clock = ((*micros % kMicrosPerDay) + kMicrosPerDay) % kMicrosPerDay;
-  std::string iso =
-      fmt::format("{}{:04}{}T", year < 0 ? "-" : "", std::abs(year), date.substr(date.find('-')));
-  AppendClock(clock, iso);
-  iso += fmt::format(".{:06}Z", clock % kMicrosPerSecond);
-  out.String(iso);
-  return absl::OkStatus();
-}
-
-template <typename Out>
-absl::Status AppendTimeWithZone(std::string_view text, Out& out) {
-  const std::optional<int64_t> micros = ParseClockWithZone(text);
-  if (!micros.has_value()) return NoForm(text, "a time");
-  std::string iso;
-  AppendClock(*micros, iso);
-  if (*micros % kMicrosPerSecond != 0) {
-    iso += fmt::format(".{:06}", *micros % kMicrosPerSecond);
-    while (iso.back() == '0') iso.pop_back();
-  }
-  out.String(iso + "Z");
-  return absl::OkStatus();
-}
-
-template <typename Out>
-absl::Status AppendInterval(std::string_view text, Out& out) {
-  const std::optional<ParsedInterval> interval = ParseInterval(text);
-  if (!interval.has_value()) return NoForm(text, "a number of microseconds");
-  // A month of 365.25 / 12 days.
-  constexpr int64_t kMicrosPerMonth = kMicrosPerDay / 16 * 487;
-  int64_t micros = 0;
-  int64_t days = 0;
-  if (__builtin_mul_overflow(interval->months, kMicrosPerMonth, &micros) ||
-      __builtin_mul_overflow(interval->days, kMicrosPerDay, &days) ||
-      __builtin_add_overflow(micros, days, &micros) ||
-      __builtin_add_overflow(micros, interval->micros, &micros)) {
-    return NoForm(text, "a number of microseconds, of 64 bits");
-  }
-  out.Integer(micros);
-  return absl::OkStatus();
-}
-
-template <typename Out>
-absl::Status AppendMoment(DebeziumForm form, std::string_view text, Out& out) {
-  const bool date = form == DebeziumForm::kDate;
-  const bool clock = form == DebeziumForm::kTimeMicros || form == DebeziumForm::kTimeMillis;
-  std::optional<int64_t> number = date    ? ParseDays(text)
-                                  : clock ? ParseClock(text)
-                                          : ParseMicros(text);
-  if (!number.has_value()) return NoForm(text, date ? "a date" : clock ? "a time" : "a timestamp");
-  const bool infinite = *number == kInfinity || *number == kMinusInfinity;
-  if (date && infinite) {
-    number = *number == kInfinity ? std::numeric_limits<int32_t>::max()
-                                  : std::numeric_limits<int32_t>::min();
-  }
-  const bool millis = form == DebeziumForm::kTimeMillis || form == DebeziumForm::kTimestampMillis;
-  // The column keeps no more than milliseconds.
-  out.Integer(millis && !infinite ? *number / 1000 : *number);
   return absl::OkStatus();
 }
 
@@ -203,22 +127,103 @@ template <typename Out>
 absl::Status AppendPoint(std::string_view text, Out& out) {
   const size_t comma = text.find(',');
   if (text.size() < 5 || comma == std::string_view::npos) return NoForm(text, "a point");
-  std::string wkb("\x01\x01\0\0\0", 5);
-  bool first = true;
-  for (const std::string_view part :
-       {text.substr(1, comma - 1), text.substr(comma + 1, text.size() - comma - 2)}) {
-    const double number = std::strtod(std::string(part).c_str(), nullptr);
-    wkb.append(reinterpret_cast<const char*>(&number), sizeof(number));
-    out.Sign(first ? "{\"x\":" : ",\"y\":");
-    out.Double(number, part);
-    first = false;
-  }
+  const std::string_view x_text = text.substr(1, comma - 1);
+  const std::string_view y_text = text.substr(comma + 1, text.size() - comma - 2);
+  const double x = std::strtod(std::string(x_text).c_str(), nullptr);
+  const double y = std::strtod(std::string(y_text).c_str(), nullptr);
+  out.Sign("{\"x\":");
+  out.Double(x, x_text);
+  out.Sign(",\"y\":");
+  out.Double(y, y_text);
   out.Sign(",\"wkb\":");
   out.Some();
-  out.Bytes(wkb);
+  out.Bytes(PointWkb(x, y));
   out.Sign(",\"srid\":");
   out.Null();
   out.Sign("}");
+  return absl::OkStatus();
+}
+
+template <typename Out>
+void AppendNumber(double number, Out& out) {
+  out.Double(number, fmt::format("{}", number));
+}
+
+template <typename Out>
+absl::Status AppendShape(const DebeziumType& type, std::string_view text, Out& out) {
+  const std::optional<DebeziumShape> shape =
+      ShapeOf(type.text == nullptr ? 0 : type.text->type, text);
+  if (!shape.has_value()) return NoForm(text, "a geometry");
+  out.Sign("{\"wkb\":");
+  out.Bytes(shape->wkb);
+  out.Sign(",\"srid\":");
+  out.Null();
+  out.Sign(",\"extensions\":");
+  out.Some();
+  const size_t start = out.BeginMap();
+  out.Entry("type", shape->type, true);
+  if (!shape->closed.empty()) out.Entry("closed", shape->closed, false);
+  out.EndMap(start, shape->closed.empty() ? 1 : 2);
+  out.Sign("}");
+  return absl::OkStatus();
+}
+
+template <typename Out>
+absl::Status AppendCircle(std::string_view text, Out& out) {
+  const std::optional<std::vector<double>> numbers = NumbersIn(text);
+  if (!numbers.has_value() || numbers->size() != 3) return NoForm(text, "a circle");
+  out.Sign("{\"center\":");
+  PGFLOW_RETURN_IF_ERROR(AppendPoint(fmt::format("({},{})", (*numbers)[0], (*numbers)[1]), out));
+  out.Sign(",\"radius\":");
+  AppendNumber((*numbers)[2], out);
+  out.Sign("}");
+  return absl::OkStatus();
+}
+
+template <typename Out>
+absl::Status AppendLine(std::string_view text, Out& out) {
+  const std::optional<std::vector<double>> numbers = NumbersIn(text);
+  if (!numbers.has_value() || numbers->size() != 3) return NoForm(text, "a line");
+  out.Sign("{\"a\":");
+  AppendNumber((*numbers)[0], out);
+  out.Sign(",\"b\":");
+  AppendNumber((*numbers)[1], out);
+  out.Sign(",\"c\":");
+  AppendNumber((*numbers)[2], out);
+  out.Sign("}");
+  return absl::OkStatus();
+}
+
+// Extended well-known binary, as it is stored.
+template <typename Out>
+void AppendGeometry(const DebeziumType& type, std::string_view ewkb, Out& out) {
+  const std::optional<int32_t> srid = SridOf(ewkb);
+  out.Sign("{\"wkb\":");
+  out.Bytes(ewkb);
+  out.Sign(",\"srid\":");
+  if (srid.has_value()) {
+    out.Some();
+    out.Integer(*srid);
+  } else {
+    out.Null();
+  }
+  if (type.form == DebeziumForm::kGeometry) {
+    out.Sign(",\"extensions\":");
+    out.Null();
+  }
+  out.Sign("}");
+}
+
+template <typename Out>
+absl::Status AppendVector(std::string_view text, Out& out) {
+  const std::optional<std::vector<double>> numbers = NumbersIn(text);
+  if (!numbers.has_value()) return NoForm(text, "a vector");
+  const size_t start = out.BeginArray();
+  for (size_t i = 0; i < numbers->size(); ++i) {
+    if (i > 0) out.Sign(",");
+    AppendNumber((*numbers)[i], out);
+  }
+  out.EndArray(start, numbers->size());
   return absl::OkStatus();
 }
 
@@ -295,7 +300,7 @@ absl::Status AppendElements(const DebeziumType& element, QuotedText& items, char
     ++count;
     QuotedText nested = items;
     if (nested.Take("{")) {
-      if (Out::kTyped) return NoForm("{{...}}", "an array of one dimension");
+      if (out.typed()) return NoForm("{{...}}", "an array of one dimension");
       PGFLOW_RETURN_IF_ERROR(AppendElements(element, items, delimiter, out));
       continue;
     }
@@ -318,6 +323,22 @@ absl::Status AppendArray(const DebeziumType& type, std::string_view text, Out& o
   QuotedText items(text);
   const bool box = type.element->text != nullptr && type.element->text->type == 603;
   return AppendElements(*type.element, items, box ? ';' : ',', out);
+}
+
+template <typename Out>
+absl::Status PutText(const std::optional<std::string>& form, std::string_view text,
+                     std::string_view what, Out& out) {
+  if (!form.has_value()) return NoForm(text, what);
+  out.String(*form);
+  return absl::OkStatus();
+}
+
+template <typename Out>
+absl::Status PutNumber(std::optional<int64_t> number, std::string_view text, std::string_view what,
+                       Out& out) {
+  if (!number.has_value()) return NoForm(text, what);
+  out.Integer(*number);
+  return absl::OkStatus();
 }
 
 template <typename Out>
@@ -344,19 +365,40 @@ absl::Status AppendForm(const DebeziumType& type, std::string_view text, Out& ou
       AppendDouble(text, out);
       return absl::OkStatus();
     case DebeziumForm::kTimeWithZone:
-      return AppendTimeWithZone(text, out);
+      return PutText(IsoTime(text), text, "a time", out);
     case DebeziumForm::kTimestampWithZone:
-      return AppendTimestampWithZone(text, out);
+      return PutText(IsoTimestamp(text), text, "a timestamp", out);
     case DebeziumForm::kDate:
     case DebeziumForm::kTimeMillis:
     case DebeziumForm::kTimeMicros:
     case DebeziumForm::kTimestampMillis:
     case DebeziumForm::kTimestampMicros:
-      return AppendMoment(type.form, text, out);
+      return PutNumber(MomentNumber(type.form, text, out.clamps()), text, "a moment of 64 bits",
+                       out);
     case DebeziumForm::kInterval:
-      return AppendInterval(text, out);
+      return PutNumber(IntervalMicros(text, out.clamps()), text,
+                       "a number of microseconds, of 64 bits", out);
+    case DebeziumForm::kIntervalText:
+      return PutText(IsoInterval(text), text, "a duration", out);
+    case DebeziumForm::kMoney:
+      return AppendMoney(type, text, out);
     case DebeziumForm::kPoint:
       return AppendPoint(text, out);
+    case DebeziumForm::kShape:
+      return AppendShape(type, text, out);
+    case DebeziumForm::kCircle:
+      return AppendCircle(text, out);
+    case DebeziumForm::kLine:
+      return AppendLine(text, out);
+    case DebeziumForm::kGeometry:
+    case DebeziumForm::kGeography: {
+      std::string ewkb;
+      if (!AppendUnhexed(text, ewkb)) return NoForm(text, "a geometry");
+      AppendGeometry(type, ewkb, out);
+      return absl::OkStatus();
+    }
+    case DebeziumForm::kVector:
+      return AppendVector(text, out);
     case DebeziumForm::kHstore:
       return AppendHstore(text, out);
     case DebeziumForm::kArray:
@@ -397,13 +439,21 @@ absl::Status AppendValue(const DebeziumType& type, const Value& value, Out& out)
     out.Bytes(value.view());
     return absl::OkStatus();
   }
+  if (type.form == DebeziumForm::kGeometry || type.form == DebeziumForm::kGeography) {
+    AppendGeometry(type, value.view(), out);
+    return absl::OkStatus();
+  }
+  if (type.form == DebeziumForm::kMoney && value.view().size() == sizeof(int64_t)) {
+    const auto units = base::LoadBigEndian<int64_t>(value.view().data());
+    return AppendMoney(type, std::to_string(units), out);
+  }
   if (const std::optional<int64_t> number = NumberIn(type, value.view()); number.has_value()) {
     out.Integer(*number);
     return absl::OkStatus();
   }
   std::string text;
   if (AppendValueText(value, type.text, text)) return AppendForm(type, text, out);
-  if (Out::kTyped && type.form != DebeziumForm::kString) return NoForm("\\x...", "read");
+  if (Out::kStrict && type.form != DebeziumForm::kString) return NoForm("\\x...", "read");
   text = "\\x";
   for (const char byte : value.view()) text += fmt::format("{:02x}", static_cast<uint8_t>(byte));
   out.String(text);
@@ -456,8 +506,9 @@ bool AppendPlaceholder(const DebeziumType& type, std::string_view placeholder, O
 
 }  // namespace
 
-absl::Status AppendDebeziumValue(const DebeziumType& type, const Value& value, std::string& out) {
-  JsonWriter writer(out);
+absl::Status AppendDebeziumValue(const DebeziumType& type, const Value& value, WriterLimits limits,
+                                 std::string& out) {
+  JsonWriter writer(out, limits);
   if (!value.is_null() && !value.is_unchanged()) return AppendValue(type, value, writer);
   writer.Null();
   return absl::OkStatus();
@@ -470,8 +521,8 @@ bool AppendDebeziumPlaceholder(const DebeziumType& type, std::string_view placeh
 }
 
 absl::Status AppendAvroValue(const DebeziumType& type, const Value& value, bool optional,
-                             std::string& out) {
-  AvroWriter writer(out);
+                             bool clamps, std::string& out) {
+  AvroWriter writer(out, clamps);
   if (value.is_null()) {
     if (!optional) return NoForm("null", "in a column of the key");
     writer.Null();

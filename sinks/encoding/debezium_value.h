@@ -19,9 +19,15 @@
 
 namespace pgflow::sinks {
 
+// What a value becomes that its form cannot hold.
+struct WriterLimits {
+  bool typed = true;    // A reader expects the type of the schema.
+  bool clamps = false;  // A moment or interval out of range is the nearest number that there is.
+};
+
 // Not for unchanged values. On an error `out` may have got a part.
 absl::Status AppendDebeziumValue(const DebeziumType& type, const schemas::Value& value,
-                                 std::string& out);
+                                 WriterLimits limits, std::string& out);
 
 // What stands for a value that the source did not send, where `type` can hold it; else false.
 bool AppendDebeziumPlaceholder(const DebeziumType& type, std::string_view placeholder,
@@ -29,7 +35,7 @@ bool AppendDebeziumPlaceholder(const DebeziumType& type, std::string_view placeh
 
 // The same in Avro's binary encoding. `optional`: the schema is a union of null and the type.
 absl::Status AppendAvroValue(const DebeziumType& type, const schemas::Value& value, bool optional,
-                             std::string& out);
+                             bool clamps, std::string& out);
 bool AppendAvroPlaceholder(const DebeziumType& type, std::string_view placeholder, bool optional,
                            std::string& out);
 

@@ -12,6 +12,7 @@
 
 #include "schemas/value.h"
 #include "sinks/encoding/avro_binary.h"
+#include "sinks/encoding/debezium_value.h"
 #include "sinks/encoding/integer_text.h"
 #include "sinks/encoding/json_string.h"
 #include "sinks/encoding/json_value.h"
@@ -20,7 +21,7 @@ namespace pgflow::sinks {
 
 class JsonWriter {
  public:
-  explicit JsonWriter(std::string& out) : out_(out) {}
+  explicit JsonWriter(std::string& out, WriterLimits limits = {}) : out_(out), limits_(limits) {}
 
   // What only JSON has: names and signs.
   void Sign(std::string_view json) { out_ += json; }
@@ -51,16 +52,30 @@ class JsonWriter {
     return 0;
   }
   void EndArray(size_t /*start*/, size_t /*count*/) { out_.push_back(']'); }
-  static constexpr bool kTyped = false;  // Any value goes anywhere.
+  size_t BeginMap() {
+    out_.push_back('{');
+    return 0;
+  }
+  void Entry(std::string_view name, std::string_view value, bool first) {
+    if (!first) out_.push_back(',');
+    String(name);
+    out_.push_back(':');
+    String(value);
+  }
+  void EndMap(size_t /*start*/, size_t /*count*/) { out_.push_back('}'); }
+  bool typed() const { return limits_.typed; }
+  bool clamps() const { return limits_.clamps; }
+  static constexpr bool kStrict = false;  // Any text goes into a string.
   bool good() const { return true; }
 
  private:
   std::string& out_;
+  const WriterLimits limits_;
 };
 
 class AvroWriter {
  public:
-  explicit AvroWriter(std::string& out) : out_(out) {}
+  explicit AvroWriter(std::string& out, bool clamps = false) : out_(out), clamps_(clamps) {}
 
   void Sign(std::string_view) {}
   // Of a union of null and something, which all optional values are.
@@ -86,11 +101,21 @@ class AvroWriter {
     }
     AppendAvroLong(0, out_);
   }
-  static constexpr bool kTyped = true;
+  // A block of pairs, as an array is one of elements.
+  size_t BeginMap() { return BeginArray(); }
+  void Entry(std::string_view name, std::string_view value, bool /*first*/) {
+    String(name);
+    String(value);
+  }
+  void EndMap(size_t start, size_t count) { EndArray(start, count); }
+  static constexpr bool typed() { return true; }
+  bool clamps() const { return clamps_; }
+  static constexpr bool kStrict = true;
   bool good() const { return good_; }
 
  private:
   std::string& out_;
+  const bool clamps_;
   bool good_ = true;
 };
 

@@ -7,6 +7,8 @@
 #include "base/status.h"
 #include "sinks/encoding/cloud_events_format.h"
 #include "sinks/encoding/json_format.h"
+#include "sinks/encoding/json_value.h"
+#include "sinks/encoding/type_text.h"
 
 namespace pgflow::sinks {
 
@@ -30,6 +32,8 @@ config::ConfigSpec<EncodingConfig> EncodingSpec() {
   spec.Section("debezium", &EncodingConfig::debezium, DebeziumSpec(),
                "Of the formats `debezium` and `avro`: what its connector for PostgreSQL sends to "
                "Kafka.");
+  spec.Section("cloudevents", &EncodingConfig::cloudevents, CloudEventsSpec(),
+               "Of the format `cloudevents`.");
   spec.Section("avro", &EncodingConfig::avro, AvroSpec(),
                "Of the format `avro`, which the sink `kafka` has with a `schema_registry`.");
   return spec;
@@ -65,6 +69,7 @@ absl::StatusOr<std::unique_ptr<EventEncoder>> EventEncoder::Make(const EncodingC
   }
   DebeziumConfig debezium = config.debezium;
   if (debezium.name.empty()) debezium.name = options.pipeline;
+  const std::vector<std::string> skipped = debezium.skipped_operations;
   std::unique_ptr<EventFormat> format;
   switch (config.format) {
     case Encoding::kJson:
@@ -72,7 +77,13 @@ absl::StatusOr<std::unique_ptr<EventEncoder>> EventEncoder::Make(const EncodingC
                                                              : JsonFormat::Relations::kLeaveOut);
       break;
     case Encoding::kCloudEvents:
-      format = std::make_unique<CloudEventsFormat>("/pgflow/" + options.pipeline);
+      if (config.cloudevents.mode == CloudEventsMode::kBinary && !options.has_headers) {
+        return absl::InvalidArgumentError(
+            "encoding.cloudevents.mode binary needs messages with headers, which the sink kafka "
+            "alone has");
+      }
+      format = std::make_unique<CloudEventsFormat>("/pgflow/" + options.pipeline,
+                                                   config.cloudevents.mode);
       break;
     case Encoding::kDebezium:
       format = std::make_unique<DebeziumFormat>(std::move(debezium), options.database);
@@ -83,7 +94,30 @@ absl::StatusOr<std::unique_ptr<EventEncoder>> EventEncoder::Make(const EncodingC
                                             *options.schema_ids);
       break;
   }
-  return std::make_unique<EventEncoder>(std::move(format), std::move(keys), options.placement);
+  auto encoder = std::make_unique<EventEncoder>(std::move(format), std::move(keys),
+                                                options.placement, options.has_headers);
+  PGFLOW_RETURN_IF_ERROR(base::Annotate(encoder->Skip(skipped), "debezium.skipped_operations"));
+  return encoder;
+}
+
+absl::Status EventEncoder::Skip(std::span<const std::string> letters) {
+  constexpr std::pair<std::string_view, Operation> kLetters[] = {{"c", Operation::kInsert},
+                                                                 {"u", Operation::kUpdate},
+                                                                 {"d", Operation::kDelete},
+                                                                 {"t", Operation::kTruncate}};
+  unsigned skipped = 0;
+  for (const std::string& letter : letters) {
+    if (letter == "none" && letters.size() == 1) continue;
+    const auto* found =
+        std::ranges::find(kLetters, letter, &std::pair<std::string_view, Operation>::first);
+    if (found == std::end(kLetters)) {
+      return base::MakeStatus(absl::StatusCode::kInvalidArgument,
+                              "'{}' is none of c, u, d and t, nor none alone", letter);
+    }
+    skipped |= 1U << static_cast<unsigned>(found->second);
+  }
+  if (IsDebezium()) skipped_ = skipped;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::span<const EncodedMessage>> EventEncoder::Encode(
@@ -91,34 +125,82 @@ absl::StatusOr<std::span<const EncodedMessage>> EventEncoder::Encode(
   buffer_.clear();
   pieces_.clear();
   key_changed_ = false;
+  headers_.clear();
+  messages_.clear();
+  if (Skips(event.operation)) return messages_;
   if (event.operation == Operation::kSchemaChange) {
     format_->SetPlace(nullptr);
+    Piece piece;
+    piece.operation = event.operation;
+    if (has_headers_ && format_->HasHeaders()) {
+      PGFLOW_RETURN_IF_ERROR(
+          format_->AppendHeaders(batch, event, {.operation = event.operation}, {}, headers_));
+      piece.headers_end = headers_.size();
+    }
     PGFLOW_RETURN_IF_ERROR(format_->AppendSchemaChange(batch, event, buffer_));
-    pieces_.push_back({.key = 0,
-                       .value = 0,
-                       .end = buffer_.size(),
-                       .operation = event.operation,
-                       .keyed = false,
-                       .tombstone = false});
+    piece.end = buffer_.size();
+    pieces_.push_back(piece);
+  } else if (has_headers_ && event.schema->rows == schemas::RowKind::kOutbox) {
+    PGFLOW_RETURN_IF_ERROR(EncodeOutbox(event));
   } else {
     PGFLOW_RETURN_IF_ERROR(EncodeRow(batch, event));
   }
-  messages_.clear();
   const std::string_view bytes = buffer_;
   for (const Piece& piece : pieces_) {
-    messages_.push_back({.key = bytes.substr(piece.key, piece.value - piece.key),
-                         .value = bytes.substr(piece.value, piece.end - piece.value),
-                         .operation = piece.operation,
-                         .keyed = piece.keyed,
-                         .tombstone = piece.tombstone,
-                         .other_key = {}});
+    messages_.push_back(
+        {.key = bytes.substr(piece.key, piece.value - piece.key),
+         .value = bytes.substr(piece.value, piece.end - piece.value),
+         .operation = piece.operation,
+         .keyed = piece.keyed,
+         .tombstone = piece.tombstone,
+         .other_key = {},
+         .headers = std::span(headers_).subspan(piece.headers, piece.headers_end - piece.headers)});
   }
   if (key_changed_ && format_->IsDebezium()) {
     // The tombstone of the old key is told, too.
-    for (EncodedMessage& message : messages_) message.other_key = messages_.back().key;
-    messages_.back().other_key = messages_.front().key;
+    for (EncodedMessage& message : messages_) {
+      message.other_key = bytes.substr(new_key_, keys_end_ - new_key_);
+    }
+    messages_.back().other_key = bytes.substr(old_key_, new_key_ - old_key_);
   }
   return messages_;
+}
+
+absl::Status EventEncoder::EncodeOutbox(const engine::ChangeEvent& event) {
+  constexpr size_t kKey = 0, kPayload = 1;
+  PGFLOW_RETURN_IF_ERROR(rows_.Decode(event));
+  const Change& change = rows_.change();
+  if (change.after == nullptr) return absl::OkStatus();
+  const RowValues& row = *change.after;
+  const auto append = [&](size_t column, std::string& out) -> absl::Status {
+    const schemas::Column& described = event.schema->columns[column];
+    if (described.type == postgres::oid::kBytea &&
+        row[column].kind == schemas::ValueKind::kBinary) {
+      out += row[column].view();
+      return absl::OkStatus();
+    }
+    if (AppendValueText(row[column], FindTypeText(described), out)) return absl::OkStatus();
+    return base::MakeStatus(absl::StatusCode::kInvalidArgument,
+                            "topic {}: column {} of the outbox cannot be read as text",
+                            event.schema->table.name, described.name);
+  };
+  Piece piece;
+  piece.operation = Operation::kInsert;
+  piece.keyed = !row[kKey].is_null();
+  if (piece.keyed) PGFLOW_RETURN_IF_ERROR(append(kKey, buffer_));
+  piece.value = buffer_.size();
+  piece.tombstone = row[kPayload].is_null();
+  if (!piece.tombstone) PGFLOW_RETURN_IF_ERROR(append(kPayload, buffer_));
+  piece.end = buffer_.size();
+  for (size_t i = kPayload + 1; i < row.size(); ++i) {
+    if (row[i].is_null()) continue;
+    MessageHeader& header = headers_.emplace_back();
+    header.name = event.schema->columns[i].name;
+    PGFLOW_RETURN_IF_ERROR(append(i, header.value));
+  }
+  piece.headers_end = headers_.size();
+  pieces_.push_back(piece);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<EncodedMessage> EventEncoder::EncodeTransaction(const TransactionNote& note) {
@@ -141,6 +223,9 @@ absl::Status EventEncoder::EncodeRow(const engine::Batch& batch, const engine::C
                      [this](const schemas::TableSchema& schema) -> absl::StatusOr<KeyPlan> {
                        KeyPlan made;
                        PGFLOW_ASSIGN_OR_RETURN(made.columns, keys_.ColumnsOf(schema));
+                       if (made.columns.empty() && schemas::HoldsLogicalMessages(schema)) {
+                         made.columns = {0};  // The prefix.
+                       }
                        made.in_identity = std::ranges::all_of(
                            made.columns, [&](size_t i) { return schema.columns[i].identity; });
                        return made;
@@ -158,7 +243,9 @@ absl::Status EventEncoder::EncodeRow(const engine::Batch& batch, const engine::C
         "before an UPDATE or DELETE is not known; ALTER TABLE {} REPLICA IDENTITY FULL",
         event.schema->table.ToString(), schemas::QuoteTable(event.schema->table));
   }
-  const bool ends_a_key = event.operation == Operation::kDelete && !plan->columns.empty();
+  // Debezium's connectors send a tombstone without a key, too.
+  const bool ends_a_key =
+      event.operation == Operation::kDelete && (!plan->columns.empty() || format_->IsDebezium());
   if (placement_ == Placement::kInOrder || event.operation != Operation::kUpdate ||
       !rows_.Differs(plan->columns)) {
     PGFLOW_RETURN_IF_ERROR(Append(batch, event, change, *plan));
@@ -168,21 +255,31 @@ absl::Status EventEncoder::EncodeRow(const engine::Batch& batch, const engine::C
   PGFLOW_RETURN_IF_ERROR(Append(batch, event, rows_.OldKeyDeleted(), *plan));
   AppendTombstone();
   key_changed_ = true;
-  return Append(batch, event, rows_.NewKeyInserted(), *plan);
+  PGFLOW_RETURN_IF_ERROR(Append(batch, event, rows_.NewKeyInserted(), *plan));
+  if (!format_->IsDebezium()) return absl::OkStatus();
+  old_key_ = buffer_.size();
+  PGFLOW_RETURN_IF_ERROR(format_->AppendKeyHeader(rows_.OldKeyDeleted(), plan->columns, buffer_));
+  new_key_ = buffer_.size();
+  PGFLOW_RETURN_IF_ERROR(format_->AppendKeyHeader(rows_.NewKeyInserted(), plan->columns, buffer_));
+  keys_end_ = buffer_.size();
+  return absl::OkStatus();
 }
 
 absl::Status EventEncoder::Append(const engine::Batch& batch, const engine::ChangeEvent& event,
                                   const Change& change, const KeyPlan& plan) {
-  Piece piece{.key = buffer_.size(),
-              .value = 0,
-              .end = 0,
-              .operation = change.operation,
-              .keyed = change.keyed_row() != nullptr && !plan.columns.empty(),
-              .tombstone = false};
+  Piece piece;
+  piece.key = buffer_.size();
+  piece.operation = change.operation;
+  piece.keyed = change.keyed_row() != nullptr && !plan.columns.empty();
   if (piece.keyed) PGFLOW_RETURN_IF_ERROR(format_->AppendKey(change, plan.columns, buffer_));
   piece.value = buffer_.size();
   piece.tombstone = piece.keyed && !format_->HasValue(change);
   if (!piece.tombstone) {
+    if (has_headers_ && format_->HasHeaders()) {
+      piece.headers = headers_.size();
+      PGFLOW_RETURN_IF_ERROR(format_->AppendHeaders(batch, event, change, plan.columns, headers_));
+      piece.headers_end = headers_.size();
+    }
     std::optional<TransactionPlace> place;
     if (transactions_ != nullptr) place = transactions_->Count(change.schema->table);
     format_->SetPlace(place.has_value() ? &*place : nullptr);
@@ -202,6 +299,7 @@ void EventEncoder::AppendTombstone() {
   buffer_ += key;
   piece.value = piece.end = buffer_.size();
   piece.tombstone = true;
+  piece.headers = piece.headers_end = 0;
   pieces_.push_back(piece);
 }
 

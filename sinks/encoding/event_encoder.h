@@ -17,6 +17,7 @@
 #include "engine/api/batch.h"
 #include "sinks/encoding/avro_format.h"
 #include "sinks/encoding/change_rows.h"
+#include "sinks/encoding/cloud_events_format.h"
 #include "sinks/encoding/debezium_format.h"
 #include "sinks/encoding/event_format.h"
 #include "sinks/encoding/key_choice.h"
@@ -32,6 +33,7 @@ struct EncodingConfig {
   bool relations = false;
   std::vector<KeyConfig> keys;
   DebeziumConfig debezium;
+  CloudEventsConfig cloudevents;
   AvroConfig avro;
 };
 
@@ -50,6 +52,8 @@ struct EncoderOptions {
   Placement placement = Placement::kInOrder;
   // Of the registry that the sink has; null: none, so that the format avro is refused.
   SchemaIds* schema_ids = nullptr;
+  // The sink sends keys and headers: messages of an outbox are sent as they are.
+  bool has_headers = false;
 };
 
 struct EncodedMessage {
@@ -60,6 +64,7 @@ struct EncodedMessage {
   bool tombstone = false;
   // Of the halves of an update whose key changed: the key of the other one. Only as Debezium.
   std::string_view other_key;
+  std::span<const MessageHeader> headers;  // That the format needs, or an outbox asks for.
 };
 
 class EventEncoder {
@@ -68,8 +73,15 @@ class EventEncoder {
   static absl::StatusOr<std::unique_ptr<EventEncoder>> Make(const EncodingConfig& config,
                                                             const EncoderOptions& options);
 
-  EventEncoder(std::unique_ptr<EventFormat> format, KeyChoice keys, Placement placement)
-      : format_(std::move(format)), keys_(std::move(keys)), placement_(placement) {}
+  EventEncoder(std::unique_ptr<EventFormat> format, KeyChoice keys, Placement placement,
+               bool has_headers)
+      : format_(std::move(format)),
+        keys_(std::move(keys)),
+        placement_(placement),
+        has_headers_(has_headers) {}
+
+  // Of the letters c, u, d, t. kInvalidArgument: another one.
+  absl::Status Skip(std::span<const std::string> letters);
 
   // Before the first event of each batch.
   void StartBatch() {
@@ -82,6 +94,12 @@ class EventEncoder {
   // Whose next message the next ones are; null: nobody counts.
   void Follow(TransactionMonitor* transactions) { transactions_ = transactions; }
   bool IsDebezium() const { return format_->IsDebezium(); }
+  // What the next rows of a snapshot are in it; the text must outlive their encoding.
+  void SetSnapshotMark(std::string_view mark) { format_->SetSnapshotMark(mark); }
+  // The format leaves such a change out: Encode gives no message.
+  bool Skips(engine::Operation operation) const {
+    return (skipped_ & (1U << static_cast<unsigned>(operation))) != 0;
+  }
   absl::StatusOr<EncodedMessage> EncodeTransaction(const TransactionNote& note);
   // One message; up to four by key. Views into this encoder: valid until its next call.
   absl::StatusOr<std::span<const EncodedMessage>> Encode(const engine::Batch& batch,
@@ -100,8 +118,12 @@ class EventEncoder {
     engine::Operation operation = engine::Operation::kInsert;
     bool keyed = false;
     bool tombstone = false;
+    size_t headers = 0;  // Where they are in headers_.
+    size_t headers_end = 0;
   };
 
+  // A message that an application wrote.
+  absl::Status EncodeOutbox(const engine::ChangeEvent& event);
   absl::Status EncodeRow(const engine::Batch& batch, const engine::ChangeEvent& event);
   absl::Status Append(const engine::Batch& batch, const engine::ChangeEvent& event,
                       const Change& change, const KeyPlan& plan);
@@ -111,11 +133,17 @@ class EventEncoder {
   const KeyChoice keys_;
   const Placement placement_;
   TransactionMonitor* transactions_ = nullptr;
+  const bool has_headers_;
+  unsigned skipped_ = 0;      // A bit for each operation.
   bool key_changed_ = false;  // The first and the last piece are halves of one update.
+  size_t old_key_ = 0;        // Where their keys are in buffer_, as headers have them.
+  size_t new_key_ = 0;
+  size_t keys_end_ = 0;
   SchemaPlans<KeyPlan> key_plans_;
   ChangeRows rows_;
   std::string buffer_;
   std::vector<Piece> pieces_;
+  std::vector<MessageHeader> headers_;
   std::vector<EncodedMessage> messages_;
 };
 

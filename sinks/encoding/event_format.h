@@ -18,6 +18,12 @@
 
 namespace pgflow::sinks {
 
+// What a message says beside its key and value, where it can.
+struct MessageHeader {
+  std::string name;
+  std::string value;
+};
+
 class EventFormat {
  public:
   virtual ~EventFormat() = default;
@@ -28,6 +34,14 @@ class EventFormat {
   virtual void SetTopic(std::string_view /*topic*/) {}
   // Of the next value, in formats that tell it; null: there is none.
   virtual void SetPlace(const TransactionPlace* /*place*/) {}
+  // What the next rows of a snapshot are in it: "true", "first", "last" and the like.
+  virtual void SetSnapshotMark(std::string_view /*mark*/) {}
+  // The key of a row in a header of the message of another one.
+  virtual absl::Status AppendKeyHeader(const Change& /*change*/,
+                                       const std::vector<size_t>& /*columns*/,
+                                       std::string& /*out*/) {
+    return absl::InternalError("this format does not tell other keys");
+  }
   // Whether it says what Debezium's connectors say beside the rows: what a transaction holds, and
   // the other key where a key changed.
   virtual bool IsDebezium() const { return false; }
@@ -43,6 +57,15 @@ class EventFormat {
   // `columns` of the row that has the key; they are known.
   virtual absl::Status AppendKey(const Change& change, const std::vector<size_t>& columns,
                                  std::string& out) = 0;
+  // Appends the headers that a message with a value needs to be read.
+  virtual absl::Status AppendHeaders(const engine::Batch& /*batch*/,
+                                     const engine::ChangeEvent& /*event*/, const Change& /*change*/,
+                                     const std::vector<size_t>& /*key_columns*/,
+                                     std::vector<MessageHeader>& /*headers*/) {
+    return absl::OkStatus();
+  }
+  // Whether AppendHeaders has any.
+  virtual bool HasHeaders() const { return false; }
   // A change of a row, or a truncate. `key_columns` is empty when there is no key.
   virtual absl::Status AppendValue(const engine::Batch& batch, const engine::ChangeEvent& event,
                                    const Change& change, const std::vector<size_t>& key_columns,

@@ -49,11 +49,14 @@ class SchemaPlans {
   static constexpr size_t kEntriesMax = 4096;
 
   static bool IsSame(const schemas::TableSchema& a, const schemas::TableSchema& b) {
-    return a.table == b.table && a.replica_identity == b.replica_identity &&
+    return a.table == b.table && a.rows == b.rows && a.replica_identity == b.replica_identity &&
            std::ranges::equal(a.columns, b.columns, [](const auto& x, const auto& y) {
              return x.name == y.name && x.type == y.type && x.type_modifier == y.type_modifier &&
                     x.wire_type == y.wire_type && x.type_name == y.type_name &&
-                    x.identity == y.identity && x.primary_key == y.primary_key;
+                    x.identity == y.identity && x.primary_key == y.primary_key &&
+                    x.not_null == y.not_null && x.default_sql == y.default_sql &&
+                    (x.labels == y.labels ||
+                     (x.labels != nullptr && y.labels != nullptr && *x.labels == *y.labels));
            });
   }
 

@@ -105,6 +105,12 @@ absl::Status KafkaSink::Open(const engine::SinkContext& context, std::stop_token
   return absl::OkStatus();
 }
 
+bool KafkaSink::marks_snapshot_ends() const {
+  const EncodingConfig& encoding = config_.encoding;
+  return encoding.format == Encoding::kDebezium ||
+         (encoding.format == Encoding::kAvro && encoding.avro.envelope == AvroEnvelope::kDebezium);
+}
+
 engine::CheckpointStore* KafkaSink::checkpoint_store() {
   return session_ == nullptr ? nullptr : session_->store.get();
 }
@@ -132,6 +138,7 @@ absl::Status KafkaSink::PrepareSnapshot(const schemas::DatabaseDefinition& /*def
   for (const auto plans : {tables, resumed}) {
     for (const engine::TablePlan& plan : plans) {
       if (!filter.Matches(plan.schema->table)) continue;
+      if (plan.schema->rows != schemas::RowKind::kTable) continue;
       PGFLOW_RETURN_IF_ERROR(session_->topics->Resolve(plan.schema->table, "", stop).status());
     }
   }
@@ -141,7 +148,9 @@ absl::Status KafkaSink::PrepareSnapshot(const schemas::DatabaseDefinition& /*def
 // A log takes nothing back. What it can say is that all rows before are void, in the words that a
 // reader has to understand anyway.
 absl::Status KafkaSink::ResetTable(const engine::TablePlan& table, std::stop_token stop) {
-  if (!config_.topic_by_column.empty()) return absl::OkStatus();
+  const bool one_topic =
+      config_.topic_by_column.empty() && table.schema->rows == schemas::RowKind::kTable;
+  if (!one_topic) return absl::OkStatus();
   engine::ChangeEvent event;
   event.operation = engine::Operation::kTruncate;
   event.schema = table.schema.get();

@@ -32,6 +32,7 @@ class KafkaSink final : public engine::Sink {
   ~KafkaSink() override;
 
   absl::Status Open(const engine::SinkContext& context, std::stop_token stop) override;
+  bool marks_snapshot_ends() const override;
   engine::CheckpointStore* checkpoint_store() override;
   absl::StatusOr<std::optional<engine::SinkCheckpoint>> PeekCheckpoint(
       const engine::SinkContext& context, std::stop_token stop) override;

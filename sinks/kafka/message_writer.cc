@@ -53,7 +53,8 @@ absl::StatusOr<std::unique_ptr<MessageWriter>> MessageWriter::Make(
           {.pipeline = context.pipeline,
            .database = context.database,
            .placement = config.tombstones ? Placement::kByKeyWithTombstones : Placement::kByKey,
-           .schema_ids = ids.get()}));
+           .schema_ids = ids.get(),
+           .has_headers = true}));
   return std::unique_ptr<MessageWriter>(new MessageWriter(config, topics, producer,
                                                           std::move(filter), std::move(ids),
                                                           std::move(encoder), batch_bytes_max));
@@ -67,12 +68,21 @@ absl::Status MessageWriter::Append(engine::Batch& batch, std::vector<engine::Rej
   last_schema_ = nullptr;
   next_span_ = 0;
   snapshot_ = batch.is_snapshot();
+  if (kept_.has_value()) PGFLOW_RETURN_IF_ERROR(SendKept(false, stop));
+  if (snapshot_) encoder_->SetSnapshotMark(first_mark_.empty() ? "true" : first_mark_);
   for (size_t row = 0; row < events.size(); ++row) {
     const ChangeEvent& event = events[row];
     if (transactions_.has_value() && !snapshot_) {
       PGFLOW_RETURN_IF_ERROR(EndTransactions(batch, event.transaction, stop));
     }
-    absl::Status status = Send(batch, event, TagOf(batch, event, row), rejections != nullptr, stop);
+    const uint64_t tag = TagOf(batch, event, row);
+    const bool keep = snapshot_ && !last_mark_.empty() && row + 1 == events.size();
+    absl::Status status = keep ? Keep(batch, event, tag, rejections != nullptr, stop)
+                               : Send(batch, event, tag, rejections != nullptr, stop);
+    if (snapshot_ && !first_mark_.empty()) {
+      first_mark_ = {};
+      encoder_->SetSnapshotMark("true");
+    }
     if (status.ok()) continue;
     const bool refused =
         status.code() == absl::StatusCode::kInvalidArgument && !producer_.failure().has_value();
@@ -95,7 +105,11 @@ absl::Status MessageWriter::FollowTransaction(const engine::Batch& batch, const 
   if (!transactions_.has_value() || snapshot_) return absl::OkStatus();
   const engine::TransactionSpan& span = batch.transactions()[event.transaction];
   // A table that is started over has no transaction, nor has a schema change a place in one.
-  const bool counts = span.commit_lsn.value() != 0 && event.operation != Operation::kSchemaChange;
+  const bool lone_message =
+      event.schema->rows == schemas::RowKind::kLogicalMessages && span.xid == 0;
+  const bool counts = span.commit_lsn.value() != 0 && !lone_message &&
+                      event.schema->rows != schemas::RowKind::kOutbox &&
+                      event.operation != Operation::kSchemaChange;
   if (!counts) return absl::OkStatus();
   if (transactions_->Enter(span, event.ordinal)) {
     PGFLOW_RETURN_IF_ERROR(SendTransaction(transactions_->Begin(), stop));
@@ -197,6 +211,25 @@ absl::StatusOr<std::string> MessageWriter::ColumnValue(const ChangeEvent& event)
   return text;
 }
 
+absl::StatusOr<std::string> MessageWriter::TopicOf(const schemas::TableSchema& schema,
+                                                   const std::stop_token& stop) {
+  std::string topic;
+  switch (schema.rows) {
+    case schemas::RowKind::kTable:
+      return topics_.Resolve(schema.table, "", stop);
+    case schemas::RowKind::kLogicalMessages: {
+      PGFLOW_ASSIGN_OR_RETURN(topic, topics_.MessageTopic());
+      break;
+    }
+    case schemas::RowKind::kOutbox: {
+      PGFLOW_ASSIGN_OR_RETURN(topic, TopicName::Adjust(schema.table.name));
+      break;
+    }
+  }
+  PGFLOW_RETURN_IF_ERROR(topics_.Ensure(topics_.SpecOf(topic), stop).status());
+  return topic;
+}
+
 absl::StatusOr<MessageWriter::Route*> MessageWriter::RouteOf(const ChangeEvent& event,
                                                              const std::stop_token& stop) {
   if (event.operation == Operation::kSchemaChange) {
@@ -211,7 +244,7 @@ absl::StatusOr<MessageWriter::Route*> MessageWriter::RouteOf(const ChangeEvent& 
   const auto [found, added] = tables_.try_emplace(event.schema->table);
   Route& route = found->second;
   if (!filter_.Matches(found->first)) return &route;
-  if (!config_.topic_by_column.empty()) {
+  if (!config_.topic_by_column.empty() && event.schema->rows == schemas::RowKind::kTable) {
     if (event.operation == Operation::kTruncate) {
       return base::MakeStatus(absl::StatusCode::kInvalidArgument,
                               "table {}: a TRUNCATE has no row whose {} would name a topic",
@@ -226,7 +259,7 @@ absl::StatusOr<MessageWriter::Route*> MessageWriter::RouteOf(const ChangeEvent& 
     return &by_value;
   }
   if (!route.wanted) {
-    PGFLOW_ASSIGN_OR_RETURN(const std::string topic, topics_.Resolve(found->first, "", stop));
+    PGFLOW_ASSIGN_OR_RETURN(const std::string topic, TopicOf(*event.schema, stop));
     PGFLOW_ASSIGN_OR_RETURN(route, MakeRoute(topic));
   }
   last_schema_ = event.schema;
@@ -238,6 +271,7 @@ absl::Status MessageWriter::Send(const engine::Batch& batch, const ChangeEvent& 
                                  bool careful, const std::stop_token& stop) {
   PGFLOW_ASSIGN_OR_RETURN(Route* const route, RouteOf(event, stop));
   if (!route->wanted) return absl::OkStatus();  // Not one of `tables`: another sink may take it.
+  if (encoder_->Skips(event.operation)) return absl::OkStatus();
   PGFLOW_RETURN_IF_ERROR(FollowTransaction(batch, event, stop));
   encoder_->SetTopic(route->name);
   PGFLOW_ASSIGN_OR_RETURN(const std::span<const EncodedMessage> messages,
@@ -259,6 +293,9 @@ absl::Status MessageWriter::Send(const engine::Batch& batch, const ChangeEvent& 
       const bool ends = encoded.operation == Operation::kDelete;
       headers_.push_back({ends ? "__debezium.newkey" : "__debezium.oldkey", encoded.other_key});
     }
+    for (const MessageHeader& header : encoded.headers) {
+      headers_.push_back({header.name.c_str(), header.value});
+    }
     message.headers = headers_;
     const uint64_t size = message.key.size() + message.value.size();
     if (careful) PGFLOW_RETURN_IF_ERROR(CheckSize(*route, size, stop));
@@ -274,6 +311,61 @@ absl::Status MessageWriter::Send(const engine::Batch& batch, const ChangeEvent& 
     bytes_ += size;
   }
   return absl::OkStatus();
+}
+
+void MessageWriter::BeginRange(std::string_view first_mark, std::string_view last_mark) {
+  first_mark_ = first_mark;
+  last_mark_ = last_mark;
+  kept_.reset();
+}
+
+absl::Status MessageWriter::FinishRange(std::stop_token stop) {
+  return kept_.has_value() ? SendKept(true, stop) : absl::OkStatus();
+}
+
+absl::Status MessageWriter::Keep(const engine::Batch& batch, const ChangeEvent& event, uint64_t tag,
+                                 bool careful, const std::stop_token& stop) {
+  PGFLOW_ASSIGN_OR_RETURN(Route* const route, RouteOf(event, stop));
+  if (!route->wanted) return absl::OkStatus();
+  KeptMessage kept;
+  kept.route = route;
+  kept.tag = tag;
+  encoder_->Follow(nullptr);
+  encoder_->SetTopic(route->name);
+  for (const bool last : {false, true}) {
+    if (last) encoder_->SetSnapshotMark(last_mark_);
+    PGFLOW_ASSIGN_OR_RETURN(const std::span<const EncodedMessage> messages,
+                            encoder_->Encode(batch, event));
+    // An outbox's delete, which a snapshot does not have.
+    if (messages.empty()) return absl::OkStatus();
+    (last ? kept.last_value : kept.value) = messages.front().value;
+    kept.keyed = messages.front().keyed;
+    kept.key = messages.front().key;
+  }
+  SetHeaders(batch, event);
+  for (const kafka::Header& header : headers_) kept.headers.emplace_back(header.name, header.value);
+  if (!kept.headers.empty()) kept.headers.back().second = engine::OperationName(event.operation);
+  if (careful) {
+    PGFLOW_RETURN_IF_ERROR(CheckSize(*route, kept.key.size() + kept.last_value.size(), stop));
+  }
+  kept_ = std::move(kept);
+  return absl::OkStatus();
+}
+
+absl::Status MessageWriter::SendKept(bool last, const std::stop_token& stop) {
+  const KeptMessage kept = *std::exchange(kept_, std::nullopt);
+  headers_.clear();
+  for (const auto& [name, value] : kept.headers) headers_.push_back({name.c_str(), value});
+  kafka::Message message;
+  message.topic = kept.route->topic;
+  message.tag = kept.tag;
+  message.has_key = kept.keyed;
+  message.key = kept.key;
+  message.has_value = true;
+  message.value = last ? kept.last_value : kept.value;
+  message.headers = headers_;
+  bytes_ += message.key.size() + message.value.size();
+  return producer_.Send(message, stop);
 }
 
 absl::Status MessageWriter::SendEverywhere(const Route& route, kafka::Message message,

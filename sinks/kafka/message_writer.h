@@ -11,6 +11,8 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include <absl/status/status.h>
@@ -38,6 +40,12 @@ class MessageWriter {
   absl::Status Append(engine::Batch& batch, std::vector<engine::Rejection>* rejections,
                       std::stop_token stop);
 
+  // Of the next range of a snapshot: what its first and its last row are; empty: nothing. The last
+  // row is kept back until FinishRange.
+  void BeginRange(std::string_view first_mark, std::string_view last_mark);
+  // Sends what was kept back.
+  absl::Status FinishRange(std::stop_token stop);
+
   // What the brokers refused: names the event, its size and the limit. `status` when they did not.
   absl::Status ExplainRefusal(const absl::Status& status, std::stop_token stop);
   // Positions of what was sent so far are not asked for any more.
@@ -60,6 +68,24 @@ class MessageWriter {
   MessageWriter(const KafkaSinkConfig& config, TopicBook& topics, kafka::Producer& producer,
                 schemas::TableFilter filter, std::unique_ptr<RegistryIds> ids,
                 std::unique_ptr<EventEncoder> encoder, uint64_t batch_bytes_max);
+  // A message that waits, with a copy of all it is made of.
+  struct KeptMessage {
+    Route* route = nullptr;
+    uint64_t tag = 0;
+    bool keyed = false;
+    std::string key;
+    std::string value;       // As a row among others.
+    std::string last_value;  // As the last one.
+    std::vector<std::pair<std::string, std::string>> headers;
+  };
+
+  // Encodes the last row of a batch both ways.
+  absl::Status Keep(const engine::Batch& batch, const engine::ChangeEvent& event, uint64_t tag,
+                    bool careful, const std::stop_token& stop);
+  absl::Status SendKept(bool last, const std::stop_token& stop);
+  // Logical messages have a topic of their own.
+  absl::StatusOr<std::string> TopicOf(const schemas::TableSchema& schema,
+                                      const std::stop_token& stop);
   absl::StatusOr<Route*> RouteOf(const engine::ChangeEvent& event, const std::stop_token& stop);
   absl::StatusOr<Route> MakeRoute(const std::string& topic);
   absl::StatusOr<std::string> ColumnValue(const engine::ChangeEvent& event);
@@ -106,6 +132,9 @@ class MessageWriter {
   std::string position_;
   std::string transaction_;
   std::vector<kafka::Header> headers_;
+  std::string_view first_mark_;
+  std::string_view last_mark_;
+  std::optional<KeptMessage> kept_;
   std::vector<schemas::Value> values_;
 };
 

@@ -43,6 +43,7 @@ class Preflight {
     std::set<std::string> seen;
     for (const engine::TablePlan& plan : tables) {
       if (!filter.Matches(plan.schema->table)) continue;
+      if (plan.schema->rows != schemas::RowKind::kTable) continue;
       const absl::StatusOr<std::string> topic = topics_.NameOf(plan.schema->table);
       if (!topic.ok()) {
         Add(Severity::kError, "table " + plan.schema->table.ToString(),

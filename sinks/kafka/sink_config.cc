@@ -35,6 +35,8 @@ void AddTopicFields(config::ConfigSpec<Config>& spec) {
              "the formats debezium and avro.");
   spec.Field("transaction_topic", &Config::transaction_topic,
              "The topic of the messages BEGIN and END: one partition, in order.");
+  spec.Field("message_topic", &Config::message_topic,
+             "The topic of logical messages (`messages` of the source postgres).");
   spec.Field("tables", &Config::tables,
              "Only changes of these tables are sent (globs over schema.table). Empty: all.")
       .Example("[\"public.*\"]");
@@ -171,13 +173,26 @@ absl::Status ValidateEncoding(const KafkaSinkConfig& config) {
           {.pipeline = "",
            .database = "",
            .placement = config.tombstones ? Placement::kByKeyWithTombstones : Placement::kByKey,
-           .schema_ids = &ids}));
+           .schema_ids = &ids,
+           .has_headers = true}));
   if (config.transaction_metadata && !encoder->IsDebezium()) {
     return absl::InvalidArgumentError(
         "transaction_metadata is Debezium's: set encoding.format debezium, or avro with its "
         "envelope debezium");
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckSharedTopic(std::string_view option, const std::string& text) {
+  const absl::StatusOr<TopicName> name = TopicName::Parse(text);
+  if (!name.ok()) return base::Annotate(name.status(), option);
+  using Part = TopicName::Part;
+  if (!name->has(Part::kTable) && !name->has(Part::kSchema) && !name->has(Part::kColumn)) {
+    return absl::OkStatus();
+  }
+  return base::MakeStatus(absl::StatusCode::kInvalidArgument,
+                          "{}: one topic for all, so only {{prefix}}, {{pipeline}} and {{sink}}",
+                          option);
 }
 
 std::string Milliseconds(absl::Duration duration) {
@@ -238,12 +253,8 @@ absl::Status ValidateKafkaSinkConfig(const KafkaSinkConfig& config) {
                    ddl->has(TopicName::Part::kColumn))) {
     return invalid("ddl_topic: one topic for all, so only {prefix}, {pipeline} and {sink}");
   }
-  const absl::StatusOr<TopicName> transactions = TopicName::Parse(config.transaction_topic);
-  if (!transactions.ok()) return base::Annotate(transactions.status(), "transaction_topic");
-  if (transactions->has(TopicName::Part::kTable) || transactions->has(TopicName::Part::kSchema) ||
-      transactions->has(TopicName::Part::kColumn)) {
-    return invalid("transaction_topic: one topic for all, so only {prefix}, {pipeline} and {sink}");
-  }
+  PGFLOW_RETURN_IF_ERROR(CheckSharedTopic("transaction_topic", config.transaction_topic));
+  PGFLOW_RETURN_IF_ERROR(CheckSharedTopic("message_topic", config.message_topic));
   const absl::StatusOr<TopicName> checkpoints = TopicName::Parse(config.checkpoint_topic);
   if (!checkpoints.ok()) return base::Annotate(checkpoints.status(), "checkpoint_topic");
   // A transaction that somebody else left open there would hide our records until it times out.

@@ -30,6 +30,7 @@ struct KafkaSinkConfig {
   std::vector<std::string> tables;
   bool transaction_metadata = false;
   std::string transaction_topic = "{prefix}.transaction";
+  std::string message_topic = "{prefix}.message";
   EncodingConfig encoding;
   std::optional<SchemaRegistryConfig> schema_registry;
   bool tombstones = true;

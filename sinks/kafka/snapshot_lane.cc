@@ -51,6 +51,11 @@ absl::Status KafkaLane::BeginRange(const engine::TablePlan& table, engine::Block
   table_ = table.source_table;
   range_ = range;
   options_ = options;
+  std::string_view first;
+  if (options.first_of_table) first = options.first ? "first" : "first_in_data_collection";
+  std::string_view last;
+  if (options.last_of_table) last = options.last ? "last" : "last_in_data_collection";
+  writer_->BeginRange(first, last);
   if (session_.store == nullptr) return absl::OkStatus();
   return session_.Explain(producer_->Begin(), *writer_, {});
 }
@@ -68,6 +73,8 @@ absl::StatusOr<engine::WriteResult> KafkaLane::Write(engine::Batch& batch, std::
 }
 
 absl::Status KafkaLane::FinishRange(std::stop_token stop) {
+  const absl::Status kept = writer_->FinishRange(stop);
+  if (!kept.ok()) return session_.Explain(kept, *writer_, stop);
   if (session_.store == nullptr) {
     return session_.Explain(producer_->Flush(stop), *writer_, stop);
   }

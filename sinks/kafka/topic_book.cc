@@ -76,6 +76,11 @@ absl::StatusOr<std::string> TopicBook::TransactionTopic() const {
   return name.Expand(ValuesOf({}, ""));
 }
 
+absl::StatusOr<std::string> TopicBook::MessageTopic() const {
+  PGFLOW_ASSIGN_OR_RETURN(const TopicName name, TopicName::Parse(config_.message_topic));
+  return name.Expand(ValuesOf({}, ""));
+}
+
 absl::StatusOr<std::string> TopicBook::CheckpointTopic() const {
   PGFLOW_ASSIGN_OR_RETURN(const TopicName name, TopicName::Parse(config_.checkpoint_topic));
   return name.Expand(ValuesOf({}, ""));

@@ -36,6 +36,7 @@ class TopicBook {
                                      std::string_view column_value = "") const;
   absl::StatusOr<std::string> DdlTopic() const;
   absl::StatusOr<std::string> TransactionTopic() const;
+  absl::StatusOr<std::string> MessageTopic() const;
   absl::StatusOr<std::string> CheckpointTopic() const;
   // A new topic as the configuration has it.
   kafka::TopicSpec SpecOf(const std::string& topic) const;

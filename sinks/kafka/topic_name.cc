@@ -70,6 +70,13 @@ absl::Status TopicName::Check(std::string_view name) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::string> TopicName::Adjust(std::string_view name) {
+  std::string adjusted;
+  for (const char c : name) adjusted += IsAllowed(c) ? c : '_';
+  PGFLOW_RETURN_IF_ERROR(Check(adjusted));
+  return adjusted;
+}
+
 bool TopicName::has(Part part) const {
   return std::ranges::find(pieces_, part, &Piece::part) != pieces_.end();
 }

@@ -29,6 +29,9 @@ class TopicName {
   // kInvalidArgument: not what Kafka allows (1 to 249 of letters, digits, . _ -).
   static absl::Status Check(std::string_view name);
 
+  // A name with _ for the characters that Kafka does not allow. kInvalidArgument as Check.
+  static absl::StatusOr<std::string> Adjust(std::string_view name);
+
   bool has(Part part) const;
   // Characters of values that Kafka does not allow become _. kInvalidArgument as Check.
   absl::StatusOr<std::string> Expand(const Values& values) const;

@@ -24,6 +24,7 @@ std::vector<Message> Encode(Batch& batch, bool schemas = true) {
   sinks::EncodingConfig config;
   config.format = sinks::Encoding::kDebezium;
   config.debezium.schemas = schemas;
+  config.debezium.skipped_operations = {"none"};
   const auto encoder =
       *sinks::EventEncoder::Make(config, {"shop", "shop", sinks::Placement::kByKeyWithTombstones});
   encoder->StartBatch();

@@ -78,10 +78,11 @@ class Connector {
 
 class DebeziumTest : public BrokerTest {
  protected:
-  void WriteWith(const std::string& more) {
-    pipeline_.sinks = {fmt::format(
-        "kafka: {{brokers: [\"{}\"], prefix: {}, partitions: 2, encoding: {{format: debezium}}{}}}",
-        broker->bootstrap(), pipeline_.name, more)};
+  void WriteWith(const std::string& more, const std::string& debezium = "") {
+    pipeline_.sinks = {
+        fmt::format("kafka: {{brokers: [\"{}\"], prefix: {}, partitions: 2, encoding: {{format: "
+                    "debezium, debezium: {{{}}}}}{}}}",
+                    broker->bootstrap(), pipeline_.name, debezium, more)};
   }
   std::vector<TopicMessage> Read(const std::string& table, int partitions = 2) const {
     return ReadTopic(broker->bootstrap(), pipeline_.name + "." + table, partitions);
@@ -122,6 +123,163 @@ TEST_F(DebeziumTest, ANewKeyNamesTheOldOneAndTheOldOneTheNew) {
   EXPECT_EQ(headers["c"]["__debezium.oldkey"], R"({"id":1})");
   EXPECT_EQ(headers["r"].count("__debezium.newkey"), 0U);
   EXPECT_EQ(headers["d"]["pgflow.operation"], "delete");
+}
+
+TEST_F(DebeziumTest, TheOtherKeyIsNotWrappedInItsSchema) {
+  source_.Execute("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1)");
+  WriteWith("", "schemas: true");
+  RunToCurrent();
+  source_.Execute("UPDATE t SET id = 1000");
+  RunToCurrent();
+  std::set<std::string> headers;
+  for (const TopicMessage& message : Read("public.t")) {
+    for (const auto& [name, value] : message.headers) {
+      if (name.starts_with("__debezium")) headers.insert(name + "=" + value);
+    }
+  }
+  EXPECT_EQ(headers, (std::set<std::string>{R"(__debezium.newkey={"id":1000})",
+                                            R"(__debezium.oldkey={"id":1})"}));
+}
+
+// The catalog's facts, through the snapshot and through the stream.
+TEST_F(DebeziumTest, SchemasHaveNotNullDefaultsAndLabels) {
+  source_.Execute(
+      "CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL "
+      "DEFAULT 7, m mood DEFAULT 'ok', x text); INSERT INTO t (id) VALUES (1)");
+  WriteWith("", "schemas: true");
+  RunToCurrent();
+  source_.Execute("INSERT INTO t (id) VALUES (2); DELETE FROM t WHERE id = 1");
+  RunToCurrent();
+  std::map<std::string, json> last;
+  for (const TopicMessage& message : Read("public.t")) {
+    if (!message.value.has_value()) continue;
+    const json value = json::parse(*message.value);
+    last[value["payload"]["op"].get<std::string>()] = value;
+  }
+  for (const char* op : {"r", "c"}) {
+    const json& fields = last[op]["schema"]["fields"][1]["fields"];
+    EXPECT_EQ(fields[1]["optional"], false) << op;
+    EXPECT_EQ(fields[1]["default"], 7) << op;
+    EXPECT_EQ(fields[2]["name"], "io.debezium.data.Enum") << op;
+    EXPECT_EQ(fields[2]["parameters"]["allowed"], "sad,ok") << op;
+    EXPECT_EQ(fields[2]["default"], "ok") << op;
+    EXPECT_EQ(fields[3]["optional"], true) << op;
+  }
+  // Of an old row that is known by its key.
+  EXPECT_EQ(last["d"]["payload"]["before"],
+            json({{"id", 1}, {"n", 7}, {"m", nullptr}, {"x", nullptr}}));
+  EXPECT_GT(last["r"]["payload"]["source"]["txId"].get<int64_t>(), 0);
+}
+
+TEST_F(DebeziumTest, ASnapshotSaysWhereItAndItsTablesBeginAndEnd) {
+  source_.Execute(
+      "CREATE TABLE large (id int PRIMARY KEY, t text); CREATE TABLE small (id int PRIMARY KEY);"
+      "CREATE TABLE empty (id int PRIMARY KEY); INSERT INTO large SELECT i, repeat('x', 200) FROM "
+      "generate_series(1, 5000) i; INSERT INTO small VALUES (1), (2), (3)");
+  pipeline_.snapshot = "{workers: 3, range_size: 128KiB}";
+  WriteWith("");
+  RunToCurrent();
+  const auto marks = [this](const std::string& table) {
+    std::map<std::string, int> counted;
+    std::map<int, std::string> last_of;
+    for (const TopicMessage& message : Read(table)) {
+      const auto mark = json::parse(*message.value)["source"]["snapshot"].get<std::string>();
+      ++counted[mark];
+      last_of[message.partition] = mark;
+    }
+    // Nothing of the table comes behind its last row.
+    if (!counted.empty()) {
+      EXPECT_TRUE(last_of[0].starts_with("last") || last_of[1].starts_with("last"));
+    }
+    return counted;
+  };
+  EXPECT_EQ(
+      marks("public.large"),
+      (std::map<std::string, int>{{"first", 1}, {"true", 4998}, {"last_in_data_collection", 1}}));
+  EXPECT_EQ(marks("public.small"), (std::map<std::string, int>{
+                                       {"first_in_data_collection", 1}, {"true", 1}, {"last", 1}}));
+  EXPECT_TRUE(Read("public.empty").empty());
+}
+
+TEST_F(DebeziumTest, LogicalMessagesHaveATopic) {
+  if (shared_server->version() < 140000) GTEST_SKIP() << "this version sends no messages";
+  source_.Execute("CREATE TABLE t (id int PRIMARY KEY)");
+  pipeline_.source_options = "    messages: [\"audit.*\"]\n";
+  WriteWith(", transaction_metadata: true");
+  RunToCurrent();
+  source_.Execute(
+      "BEGIN; INSERT INTO t VALUES (1); SELECT pg_logical_emit_message(true, 'audit.a', 'one');"
+      "SELECT pg_logical_emit_message(true, 'other', 'no'); COMMIT");
+  // Its record ends where that of the COMMIT begins.
+  source_.Execute(
+      "BEGIN; INSERT INTO t VALUES (2); SELECT pg_logical_emit_message(false, 'audit.b', "
+      "'\\x00ff'::bytea); COMMIT");
+  RunToCurrent();
+  std::map<std::string, json> by_key;
+  for (const TopicMessage& message : Read("message")) {
+    by_key[*message.key] = json::parse(*message.value);
+  }
+  ASSERT_EQ(by_key.size(), 2U);
+  const json& one = by_key[R"({"prefix":"audit.a"})"];
+  EXPECT_EQ(one["op"], "m");
+  EXPECT_EQ(one["message"], json({{"prefix", "audit.a"}, {"content", "b25l"}}));
+  EXPECT_EQ(one["transaction"]["total_order"], 2);
+  const json& other = by_key[R"({"prefix":"audit.b"})"];
+  EXPECT_EQ(other["message"]["content"], "AP8=");
+  EXPECT_EQ(other["source"]["txId"], json());
+  EXPECT_EQ(other["transaction"], json());
+}
+
+TEST_F(DebeziumTest, AnOutboxSendsWhatTheApplicationWrote) {
+  source_.Execute(
+      "CREATE TABLE outbox (id uuid PRIMARY KEY, aggregatetype text NOT NULL, aggregateid text NOT "
+      "NULL, type text, payload jsonb);"
+      "INSERT INTO outbox VALUES ('00000000-0000-0000-0000-000000000001', 'early', '1', 'made', "
+      "'{\"n\": 1.50}')");
+  const std::string topic = pipeline_.name + ".{routed_by_value}";
+  pipeline_.more = fmt::format(
+      "transformers:\n  - outbox: {{table: public.outbox, topic: \"{}\", additional: [{{field: "
+      "type, as: eventType}}]}}\n",
+      topic);
+  WriteWith("");
+  RunToCurrent();
+  source_.Execute(
+      "BEGIN; INSERT INTO outbox VALUES ('00000000-0000-0000-0000-000000000002', 'order', '42', "
+      "'created', '{\"a\": [1, \"é\"]}'); DELETE FROM outbox; COMMIT");
+  RunToCurrent();
+  const std::vector<TopicMessage> early = Read("early");
+  ASSERT_EQ(early.size(), 1U);
+  EXPECT_EQ(early[0].value, R"({"n": 1.50})");
+  const std::vector<TopicMessage> orders = Read("order");
+  ASSERT_EQ(orders.size(), 1U);
+  EXPECT_EQ(orders[0].key, "42");
+  EXPECT_EQ(orders[0].value, R"({"a": [1, "é"]})");
+  auto headers = orders[0].headers;
+  EXPECT_EQ(headers["id"], "00000000-0000-0000-0000-000000000002");
+  EXPECT_EQ(headers["eventType"], "created");
+}
+
+TEST_F(DebeziumTest, AReplicatedTransactionNamesItsOrigin) {
+  source_.Execute("CREATE TABLE t (id int PRIMARY KEY)");
+  const std::string origin = "from_" + pipeline_.name;
+  WriteWith("");
+  RunToCurrent();
+  source_.Execute(fmt::format(
+      "SELECT pg_replication_origin_create('{0}'); SELECT "
+      "pg_replication_origin_session_setup('{0}');"
+      "BEGIN; SELECT pg_replication_origin_xact_setup('0/ABC', now()); INSERT INTO t VALUES (1); "
+      "COMMIT; SELECT pg_replication_origin_session_reset(); INSERT INTO t VALUES (2)",
+      origin));
+  RunToCurrent();
+  std::map<int, json> source;
+  for (const TopicMessage& message : Read("public.t")) {
+    const json value = json::parse(*message.value);
+    source[value["after"]["id"].get<int>()] = value["source"];
+  }
+  EXPECT_EQ(source[1]["origin"], origin);
+  EXPECT_EQ(source[1]["origin_lsn"], 0xABC);
+  EXPECT_EQ(source[2]["origin"], json());
+  source_.Execute(fmt::format("SELECT pg_replication_origin_drop('{}')", origin));
 }
 
 // What the transaction topic says, against what is in the tables' topics.
@@ -182,7 +340,8 @@ TEST_F(DebeziumTest, TheTransactionTopicCountsWhatTheTablesTopicsHold) {
   source_.Execute(
       "CREATE TABLE a (id int PRIMARY KEY, v int); CREATE TABLE b (id int PRIMARY KEY, v int);"
       "CREATE TABLE other (id int PRIMARY KEY); INSERT INTO a VALUES (0, 0)");
-  WriteWith(", transaction_metadata: true, tables: [public.a, public.b]");
+  WriteWith(", transaction_metadata: true, tables: [public.a, public.b]",
+            "skipped_operations: [none]");
   RunToCurrent();
   source_.Execute(
       "BEGIN; INSERT INTO a VALUES (1, 1), (2, 2); INSERT INTO b VALUES (1, 1);"
