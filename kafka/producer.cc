@@ -14,7 +14,8 @@
 namespace pgflow::kafka {
 namespace {
 
-constexpr size_t kHeadersMax = 8;
+constexpr size_t kFieldsMax = 6;     // Beside the headers.
+constexpr size_t kHeadersUsual = 8;  // More take an allocation.
 constexpr absl::Duration kLastPatience = absl::Seconds(2);
 
 void OnDelivery(rd_kafka_t*, const rd_kafka_message_t* message, void* opaque) {
@@ -173,7 +174,13 @@ absl::StatusOr<size_t> Producer::TopicIndex(const std::string& topic) {
 const std::string& Producer::TopicName(size_t index) const { return topics_->all[index].name; }
 
 absl::Status Producer::Send(const Message& message, std::stop_token stop) {
-  std::array<rd_kafka_vu_t, 6 + kHeadersMax> fields;
+  std::array<rd_kafka_vu_t, kFieldsMax + kHeadersUsual> usual;
+  std::vector<rd_kafka_vu_t> many;
+  rd_kafka_vu_t* fields = usual.data();
+  if (message.headers.size() > kHeadersUsual) {
+    many.resize(kFieldsMax + message.headers.size());
+    fields = many.data();
+  }
   size_t count = 0;
   const auto add = [&](rd_kafka_vtype_t type) -> rd_kafka_vu_t& {
     fields[count].vtype = type;
@@ -191,13 +198,11 @@ absl::Status Producer::Send(const Message& message, std::stop_token stop) {
     add(RD_KAFKA_VTYPE_VALUE).u.mem = {Bytes(message.value), message.value.size()};
   }
   for (const Header& header : message.headers) {
-    if (count == fields.size()) break;
     add(RD_KAFKA_VTYPE_HEADER).u.header = {header.name, Bytes(header.value),
                                            static_cast<ssize_t>(header.value.size())};
   }
   while (true) {
-    const Owned<rd_kafka_error_t> error(
-        rd_kafka_produceva(client_->handle(), fields.data(), count));
+    const Owned<rd_kafka_error_t> error(rd_kafka_produceva(client_->handle(), fields, count));
     if (error == nullptr) return absl::OkStatus();
     const rd_kafka_resp_err_t code = rd_kafka_error_code(error.get());
     if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL) {

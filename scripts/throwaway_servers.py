@@ -123,14 +123,15 @@ class Kafka(Server):
 
 
 class Connect(Server):
-    """Kafka Connect standalone with one connector, from its start to its stop."""
+    """Kafka Connect standalone with one connector, from its start to its stop. `plugin` is the
+    list of archives (tests/servers) that the connector is in."""
 
-    def __init__(self, directory, name, brokers, connector):
+    def __init__(self, directory, name, brokers, connector, plugin="debezium", worker=None):
         super().__init__(directory, name)
         self.port = free_port()
         plugins = os.path.join(self.path, "plugins")
         os.makedirs(plugins)
-        os.symlink(archives("debezium"), os.path.join(plugins, "debezium"))
+        os.symlink(archives(plugin), os.path.join(plugins, plugin))
         worker = {
             "bootstrap.servers": brokers,
             "listeners": "http://127.0.0.1:%d" % self.port,
@@ -143,6 +144,7 @@ class Connect(Server):
             "offset.storage.file.filename": os.path.join(self.path, "offsets"),
             "offset.flush.interval.ms": 1000,
             "connector.client.config.override.policy": "All",
+            **(worker or {}),
         }
         self._files = []
         for part, settings in (("worker", worker), ("connector", connector)):
