@@ -17,7 +17,7 @@ class ConstantTest : public ColumnMaskTest {
                        int32_t modifier = -1) {
     MaskRule rule = Rule(MaskKind::kConstant);
     rule.value = text;
-    const std::string refusal = Refusal(rule, type, modifier);
+    std::string refusal = Refusal(rule, type, modifier);
     if (!refusal.empty()) return refusal;
     Use(rule, type, modifier);
     return Mask(value);
@@ -94,7 +94,7 @@ TEST_F(ConstantTest, OfMoney) {
   }
   // In the stream as the server prints it, in a snapshot in binary: the same choice.
   rule = Rule(MaskKind::kChoice);
-  for (int i = 0; i < 50; ++i) rule.values.push_back(std::to_string(i));
+  for (int i = 0; i < 50; ++i) rule.values.emplace_back(std::to_string(i));
   Use(rule, kMoney);
   std::string of_text;
   std::string of_binary;

@@ -32,10 +32,9 @@ class GeneratedTest : public ColumnMaskTest {
     for (size_t size = Below(most + 1); size > 0; --size) text += symbols[Below(symbols.size())];
     return text;
   }
-  std::string Number(int least, int most) {
+  std::string Number(uint64_t least, uint64_t most) {
     std::string digits;
-    for (auto size = static_cast<uint64_t>(least) + Below(static_cast<uint64_t>(most - least + 1));
-         size > 0; --size) {
+    for (uint64_t size = least + Below(most - least + 1); size > 0; --size) {
       digits += static_cast<char>('1' + Below(9));
     }
     return digits;
@@ -77,9 +76,10 @@ class GeneratedTest : public ColumnMaskTest {
 bool IsLuhn(const std::string& text) {
   int sum = 0;
   int place = 0;
-  for (auto c = text.rbegin(); c != text.rend(); ++c) {
-    if (*c < '0' || *c > '9') continue;
-    const int digit = *c - '0';
+  const std::string turned(text.rbegin(), text.rend());
+  for (const char c : turned) {
+    if (c < '0' || c > '9') continue;
+    const int digit = c - '0';
     const int twice = digit * 2 > 9 ? digit * 2 - 9 : digit * 2;
     sum += place++ % 2 == 0 ? digit : twice;
   }
@@ -183,7 +183,7 @@ TEST_F(GeneratedTest, IbansHaveRightCheckDigits) {
     rule.locale = locale;
     ForEach(
         rule, oid::kText, -1, [this] { return "DE" + Number(20, 20); },
-        [&](const std::string&, const std::string& made) {
+        [&begin = begin](const std::string&, const std::string& made) {
           ASSERT_TRUE(made.starts_with(begin) && IbanRemainder(made) == 1) << made;
         });
   }
