@@ -18,7 +18,7 @@ SHOWN = 200
 
 
 def definitions(cluster, database):
-    """The statements of the schema, without those that say nothing about it; or why there is none."""
+    """The schema without statements that say nothing about it; or why there is none."""
     done = cluster.run(
         "pg_dump", "-s", "--no-publications", "--no-subscriptions", "-N", "pgflow",
         database=database, check=False, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
