@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include <fmt/ranges.h>
+
 #include "base/status.h"
 #include "schemas/ddl/object_state.h"
 #include "schemas/ddl/trust.h"
@@ -68,7 +70,7 @@ void WriteStatement(const Json& message, const DdlTrust& trust, DdlScript& scrip
 void WriteObject(const ObjectChange& change, DdlScript& script) {
   ScriptWriter out(script);
   const std::string object = TextOf(change.any(), "object");
-  if (object == "table") return WriteTable(change, out);
+  if (object == "table" || object == "foreign table") return WriteTable(change, out);
   if (object == "view" || object == "materialized view") return WriteView(change, out);
   if (object == "sequence") return WriteSequence(change, out);
   if (object == "enum") return WriteEnum(change, out);
@@ -78,6 +80,8 @@ void WriteObject(const ObjectChange& change, DdlScript& script) {
   if (object == "function" || object == "procedure") return WriteRoutine(change, out);
   if (object == "schema") return WriteSchema(change, out);
   if (object == "extension") return WriteExtension(change, out);
+  if (object == "default privileges") return WriteDefaultPrivileges(change, out);
+  if (IsDefinedObject(change.any())) return WriteDefinedObject(change, out);
   out.Warn(fmt::format("{} of a {} is not replicated", script.tag, object));
 }
 
@@ -126,6 +130,46 @@ absl::Status Malformed(std::string_view why) {
                           why);
 }
 
+DdlScript Plan(const Json& message, const DdlTrust& trust);
+
+// An expression that is true when the target has it; empty: of this kind nobody asks. A table is
+// not made of its definition alone, because its rows would be missing.
+std::string IsThere(const Json& state) {
+  const std::string object = TextOf(state, "object");
+  std::string_view lookup;
+  for (const std::string_view kind : {"view", "materialized view", "sequence"}) {
+    if (object == kind) lookup = "to_regclass";
+  }
+  for (const std::string_view kind : {"enum", "domain", "composite", "range"}) {
+    if (object == kind) lookup = "to_regtype";
+  }
+  const bool routine = object == "function" || object == "procedure";
+  if (routine) lookup = "to_regprocedure";
+  if (lookup.empty() || (routine && !state.contains("signature"))) return {};
+  return fmt::format("{}({}) IS NOT NULL", lookup,
+                     QuoteLiteral(routine ? TextOf(state, "signature") : QualifiedName(state)));
+}
+
+// What the first snapshot did not bring is made as it was before the command that changes it now.
+void BringWhatIsMissing(const Json& message, const DdlTrust& trust, DdlScript& script) {
+  const Json& before = StateIn(message, "before");
+  const Json& after = StateIn(message, "after");
+  if (before.is_null() || after.is_null()) return;
+  const std::string was = IsThere(before);
+  const std::string is = IsThere(after);
+  if (was.empty() || is.empty()) return;
+  Json earlier = message;
+  earlier["after"] = before;
+  earlier.erase("before");
+  std::vector<std::string> together;
+  for (const DdlStatement& statement : Plan(earlier, trust).statements) {
+    together.push_back(statement.sql);
+  }
+  if (together.empty()) return;
+  ScriptWriter(script).Try(fmt::format("{}", fmt::join(together, ";\n")),
+                           fmt::format("SELECT {} OR {}", was, is));
+}
+
 DdlScript Plan(const Json& message, const DdlTrust& trust) {
   DdlScript script;
   script.tag = TextOf(message, "tag");
@@ -139,6 +183,14 @@ DdlScript Plan(const Json& message, const DdlTrust& trust) {
   script.subject =
       fmt::format("{} {}", subject.object,
                   subject.name.schema.empty() ? subject.name.name : subject.name.ToString());
+  // Whoever chooses the path chooses what others' functions call: who may do anything anyway.
+  if (trust.everybody || FlagOf(message, "by_superuser")) {
+    std::vector<std::string> schemas;
+    for (const Json& name : ListOf(message, "schemas")) {
+      if (name.is_string()) schemas.push_back(QuoteIdentifier(name.get<std::string>()));
+    }
+    script.search_path = fmt::format("{}", fmt::join(schemas, ", "));
+  }
   const std::string phase = TextOf(message, "phase");
   Json before = StateIn(message, "before");
   Json after = StateIn(message, "after");
@@ -155,7 +207,11 @@ DdlScript Plan(const Json& message, const DdlTrust& trust) {
                             .phase = phase == "before_rows"  ? DdlPhase::kBeforeRows
                                      : phase == "after_rows" ? DdlPhase::kAfterRows
                                                              : DdlPhase::kWhole};
-  if (!owned) {
+  BringWhatIsMissing(message, trust, script);
+  const bool defined = IsDefinedObject(change.any());
+  // Its server may be this one's alone.
+  const bool foreign = subject.object == "foreign table";
+  if (!owned && !defined && !foreign) {
     WriteObject(change, script);
     return script;
   }
@@ -163,7 +219,15 @@ DdlScript Plan(const Json& message, const DdlTrust& trust) {
   WriteObject(change, planned);
   ScriptWriter out(script);
   for (std::string& warning : planned.warnings) out.Warn(std::move(warning));
-  WriteWithItsOwner(change, planned, populate, out);
+  if (foreign) {
+    for (DdlStatement& statement : planned.statements) {
+      out.Try(std::move(statement.sql), std::move(statement.skip_when));
+    }
+  } else if (defined) {
+    WriteAsItsOwner(change, planned, trust, out);
+  } else {
+    WriteWithItsOwner(change, planned, populate, out);
+  }
   return script;
 }
 

@@ -42,6 +42,9 @@ struct DdlScript {
   std::string subject;  // "table public.orders".
   std::string object;   // What it is: "table".
   TableName name;       // Its own, after the command; the schema is empty for one in no schema.
+  // Where functions that the statements run look for what they name, behind pg_catalog: a list for
+  // search_path; empty: nowhere.
+  std::string search_path;
   std::vector<DdlStatement> statements;
   // The rows of some tables are deleted, because all of them come anew. That must not set off
   // triggers and foreign keys of the target.

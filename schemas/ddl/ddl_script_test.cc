@@ -242,6 +242,85 @@ TEST(DdlScriptTest, AMaterializedViewIsFilledAsItsOwner) {
             "VIEW \"shop\".\"m\" OWNER TO \"app\";\nREFRESH MATERIALIZED VIEW \"shop\".\"m\"");
 }
 
+Json OperatorState(const std::string& owner, bool of_superuser) {
+  return {{"object", "operator"},
+          {"schema", "shop"},
+          {"name", "==="},
+          {"suffix", " (integer, integer)"},
+          {"definition", "CREATE OPERATOR shop.=== (FUNCTION = int4eq)"},
+          {"alter", Json::array({"SET (RESTRICT = NONE)"})},
+          {"catalog", "pg_operator"},
+          {"address", "shop.===(integer,integer)"},
+          {"owner", owner},
+          {"of_superuser", of_superuser},
+          {"default_grants", true}};
+}
+
+TEST(DdlScriptTest, AnOperatorIsMadeAsTheUserWhoOwnsItUnlessThatIsASuperuser) {
+  EXPECT_THAT(Statements(Message(nullptr, OperatorState("postgres", true))),
+              ElementsAre("CREATE OPERATOR shop.=== (FUNCTION = int4eq)",
+                          "ALTER OPERATOR \"shop\".=== (integer, integer) OWNER TO \"postgres\""));
+  const std::vector<std::string> statements =
+      Statements(Message(nullptr, OperatorState("app", false)));
+  ASSERT_EQ(statements.size(), 2U);
+  EXPECT_EQ(statements[0],
+            "SET LOCAL ROLE \"app\";\nCREATE OPERATOR shop.=== (FUNCTION = int4eq);\nRESET ROLE");
+  // It is given away by the sink, unless somebody else has it on the target.
+  const absl::StatusOr<DdlScript> script =
+      PlanDdl(Message(OperatorState("app", false), OperatorState("other", false)).dump());
+  ASSERT_TRUE(script.ok());
+  ASSERT_EQ(script->statements.size(), 1U);
+  EXPECT_NE(script->statements[0].left_out_when.find("pg_get_userbyid(o.oprowner) <> 'app'"),
+            std::string::npos);
+}
+
+TEST(DdlScriptTest, AnOperatorThatChanges) {
+  const Json before = OperatorState("postgres", true);
+  Json after = before;
+  after["alter"] = Json::array({"SET (RESTRICT = eqsel)"});
+  after["schema"] = "parts";
+  EXPECT_THAT(
+      Statements(Message(before, after)),
+      ElementsAre("ALTER OPERATOR \"shop\".=== (integer, integer) SET SCHEMA \"parts\"",
+                  "ALTER OPERATOR \"parts\".=== (integer, integer) SET (RESTRICT = eqsel)"));
+  EXPECT_THAT(Statements(Message(after, nullptr)),
+              ElementsAre("DROP OPERATOR IF EXISTS \"parts\".=== (integer, integer)"));
+}
+
+Json GrantedBy(const std::string& by, const std::string& role, bool grantable) {
+  return {{"role", role},
+          {"public", false},
+          {"privilege", "SELECT"},
+          {"grantable", grantable},
+          {"by", by}};
+}
+
+TEST(DdlScriptTest, WhatSomebodyElseGrantedIsGrantedByThatOneOnceHeMay) {
+  Json after = Table({Id()});
+  after["default_grants"] = false;
+  after["grants"] =
+      Json::array({GrantedBy("first", "another", false), GrantedBy("app", "first", true)});
+  const std::vector<std::string> statements = Statements(Message(Table({Id()}), after, "GRANT"));
+  ASSERT_EQ(statements.size(), 6U);
+  EXPECT_EQ(statements[4],
+            "GRANT SELECT  ON TABLE \"shop\".\"orders\" TO \"first\" WITH GRANT "
+            "OPTION");
+  EXPECT_EQ(statements[5],
+            "SET LOCAL ROLE \"first\";\nGRANT SELECT  ON TABLE \"shop\".\"orders\" "
+            "TO \"another\";\nRESET ROLE");
+}
+
+TEST(DdlScriptTest, TheSearchPathCountsOfSuperusersOnly) {
+  Json message = Message(nullptr, Table({Id()}), "CREATE TABLE");
+  message["schemas"] = Json::array({"shop", "pub\"lic"});
+  for (const bool by_superuser : {true, false}) {
+    message["by_superuser"] = by_superuser;
+    const absl::StatusOr<DdlScript> script = PlanDdl(message.dump());
+    ASSERT_TRUE(script.ok());
+    EXPECT_EQ(script->search_path, by_superuser ? "\"shop\", \"pub\"\"lic\"" : "");
+  }
+}
+
 TEST(DdlScriptTest, AFailedCaptureSaysWhy) {
   const Json message = {{"tag", "ALTER TABLE"}, {"error", "deadlock detected"}, {"query", "ALTER"}};
   EXPECT_FALSE(ReadDdlSubject(message.dump())->captured);

@@ -83,7 +83,11 @@ std::string RelationExists(const std::string& quoted_name) {
 }
 
 std::string TypeExists(const std::string& quoted_name) {
-  return fmt::format("SELECT to_regtype({}) IS NOT NULL", QuoteLiteral(quoted_name));
+  // An array type, whose name the server chose, makes room for it.
+  return fmt::format(
+      "SELECT EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.oid = to_regtype({}) AND NOT EXISTS "
+      "(SELECT FROM pg_catalog.pg_type e WHERE e.typarray = t.oid))",
+      QuoteLiteral(quoted_name));
 }
 
 bool WriteDrop(const ObjectChange& change, std::string_view kind, const std::string& name,
@@ -91,6 +95,22 @@ bool WriteDrop(const ObjectChange& change, std::string_view kind, const std::str
   if (!change.after.is_null()) return false;
   out.Add(fmt::format("DROP {} IF EXISTS {}{}", kind, name, change.cascade ? " CASCADE" : ""));
   return true;
+}
+
+void WriteOptions(const Json& before, const Json& after, const std::string& target,
+                  ScriptWriter& out) {
+  if (!Differs(before, after, "options")) return;
+  const Json& options = ListOf(after, "options");
+  std::vector<std::string> gone;
+  for (const Json& option : ListOf(before, "options")) {
+    const std::string text = option.get<std::string>();
+    const std::string name = text.substr(0, text.find('='));
+    bool kept = false;
+    for (const Json& each : options) kept |= each.get<std::string>().starts_with(name + "=");
+    if (!kept) gone.push_back(name);
+  }
+  if (!gone.empty()) out.Add(fmt::format("ALTER {} RESET ({})", target, fmt::join(gone, ", ")));
+  if (!options.empty()) out.Add(fmt::format("ALTER {} SET ({})", target, OptionList(options)));
 }
 
 void WriteRename(const ObjectChange& change, const std::string& kind, ScriptWriter& out) {

@@ -28,7 +28,7 @@ std::string QualifiedPair(const Json& pair);
 // Of an object_state::options list ["fillfactor=70"]: "fillfactor='70'".
 std::string OptionList(const Json& options);
 
-// The element of `list` with the same oid; null when there is none.
+// The element with the same oid; null when there is none.
 const Json* FindByOid(const Json& list, const Json& element);
 const Json* FindByName(const Json& list, std::string_view name);
 // The column or attribute with the same number: it may have another name by now.
@@ -45,13 +45,11 @@ class ScriptWriter {
   void Add(std::string sql, std::string skip_when = {}) {
     script_.statements.push_back({std::move(sql), std::move(skip_when), false, {}, {}});
   }
-  void Try(std::string sql, std::string skip_when = {}) {
-    script_.statements.push_back({std::move(sql), std::move(skip_when), true, {}, {}});
-  }
-  // Best effort, and not at all when the query answers true.
-  void TryUnless(std::string sql, std::string left_out_when, std::string obstacle) {
-    script_.statements.push_back(
-        {std::move(sql), {}, true, std::move(left_out_when), std::move(obstacle)});
+  // Best effort; not at all when `left_out_when` answers true.
+  void Try(std::string sql, std::string skip_when = {}, std::string left_out_when = {},
+           std::string obstacle = {}) {
+    script_.statements.push_back({std::move(sql), std::move(skip_when), true,
+                                  std::move(left_out_when), std::move(obstacle)});
   }
   void DeleteRows(const std::string& table) {
     script_.deletes_rows = true;
@@ -86,6 +84,7 @@ struct ObjectChange {
 // A query that says whether the relation, type or routine exists.
 std::string RelationExists(const std::string& quoted_name);
 std::string TypeExists(const std::string& quoted_name);
+std::string RoleMissing(const std::string& role);
 
 // DROP, when that is what happened; true: there is no more to say. `name`: what behind the kind.
 bool WriteDrop(const ObjectChange& change, std::string_view kind, const std::string& name,
@@ -94,9 +93,14 @@ bool WriteDrop(const ObjectChange& change, std::string_view kind, const std::str
 void WriteRights(const ObjectChange& change, const std::string& target, ScriptWriter& out);
 void WriteComment(const Json& before, const Json& after, const std::string& target,
                   ScriptWriter& out);
-// GRANT and REVOKE for the lists of privileges; `on`: "TABLE x", `columns`: "" or "(c)".
+// GRANT and REVOKE for the lists of privileges; `on`: "TABLE x", `columns`: "" or "(c)", `owner`:
+// of the object.
 void WriteGrants(const Json& before, const Json& after, const std::string& on,
                  const std::string& columns, const std::string& owner, ScriptWriter& out);
+void WriteColumnGrants(const ObjectChange& change, ScriptWriter& out);
+// SET and RESET of "options"; `target` as ALTER names it.
+void WriteOptions(const Json& before, const Json& after, const std::string& target,
+                  ScriptWriter& out);
 // RENAME TO and SET SCHEMA; `kind`: "TABLE".
 void WriteRename(const ObjectChange& change, const std::string& kind, ScriptWriter& out);
 
@@ -110,6 +114,18 @@ void WriteRange(const ObjectChange& change, ScriptWriter& out);
 void WriteRoutine(const ObjectChange& change, ScriptWriter& out);
 void WriteSchema(const ObjectChange& change, ScriptWriter& out);
 void WriteExtension(const ObjectChange& change, ScriptWriter& out);
+void WriteDefaultPrivileges(const ObjectChange& change, ScriptWriter& out);
+
+// Whether its CREATE statement is part of the state.
+bool IsDefinedObject(const Json& state);
+void WriteDefinedObject(const ObjectChange& change, ScriptWriter& out);
+// " OPTIONS (...)" of a foreign data wrapper, server or table, for CREATE.
+std::string ForeignOptionsSql(const Json& state);
+void WriteForeignOptions(const ObjectChange& change, const std::string& target, ScriptWriter& out);
+void WriteForeignColumnOptions(const ObjectChange& change, ScriptWriter& out);
+// A query that is true when the target has it, and it is not the same role's. Empty: nobody owns
+// it.
+std::string DefinedObjectIsOfAnother(const Json& state);
 
 // Parts of a relation: indexes, triggers, policies, rules, statistics. First what goes, then what
 // comes.
@@ -121,10 +137,13 @@ void AddConstraints(const ObjectChange& change, ScriptWriter& out);
 // Columns of a table that is there.
 void WriteColumns(const ObjectChange& change, ScriptWriter& out);
 void FinishColumns(const ObjectChange& change, ScriptWriter& out);
+void WriteColumnDetails(const ObjectChange& change, ScriptWriter& out);
 // `"name" type COLLATE ...`, of a column or attribute.
 std::string FieldSql(const Json& column);
 // The same with GENERATED ... DEFAULT ... NOT NULL, for CREATE TABLE.
 std::string ColumnSql(const Json& column);
+// Of that what stands behind the type.
+std::string ColumnOptionsSql(const Json& column);
 std::string IdentitySql(const Json& column);
 
 }  // namespace pgflow::schemas

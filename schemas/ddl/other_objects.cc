@@ -16,6 +16,8 @@ std::string SequenceSql(const Json& sequence) {
                      FlagOf(sequence, "cycle") ? "CYCLE" : "NO CYCLE");
 }
 
+int64_t Number(const Json& sequence, const char* key) { return sequence.at(key).get<int64_t>(); }
+
 std::string OwnedBy(const Json& sequence) {
   const auto owner = sequence.find("owned_by");
   if (owner == sequence.end()) return "NONE";
@@ -45,7 +47,11 @@ void WriteSequence(const ObjectChange& change, ScriptWriter& out) {
   } else {
     WriteRename(change, "SEQUENCE", out);
     if (SequenceSql(change.before) != SequenceSql(change.after)) {
-      out.Add(fmt::format("ALTER SEQUENCE {} {}", name, SequenceSql(change.after)));
+      // The target's own place may be outside of narrower bounds; the source's does not travel.
+      const bool narrower = Number(change.after, "minimum") > Number(change.before, "minimum") ||
+                            Number(change.after, "maximum") < Number(change.before, "maximum");
+      out.Add(fmt::format("ALTER SEQUENCE {} {}{}", name, SequenceSql(change.after),
+                          narrower ? " RESTART" : ""));
     }
   }
   const std::string was_owned = change.before.is_null() ? "NONE" : OwnedBy(change.before);
@@ -100,8 +106,10 @@ void WriteExtension(const ObjectChange& change, ScriptWriter& out) {
   if (change.before.is_null()) {
     out.Add(fmt::format("CREATE EXTENSION IF NOT EXISTS {} WITH SCHEMA {} CASCADE", name,
                         QuoteIdentifier(TextOf(change.after, "schema"))));
+    WriteComment(change.before, change.after, "EXTENSION " + name, out);
     return;
   }
+  WriteComment(change.before, change.after, "EXTENSION " + name, out);
   if (Differs(change.before, change.after, "version")) {
     // The versions that are installed on the target are its own.
     out.Try(fmt::format("ALTER EXTENSION {} UPDATE", name));

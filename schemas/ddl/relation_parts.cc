@@ -38,10 +38,12 @@ void AddIndexes(const ObjectChange& change, ScriptWriter& out) {
         out.Add(fmt::format("ALTER INDEX {} ATTACH PARTITION {}", QualifiedPair(index.at("parent")),
                             name));
       }
-      if (Differs(*was, index, "options")) {
-        const std::string options = OptionList(ListOf(index, "options"));
-        out.Add(options.empty() ? fmt::format("ALTER INDEX {} RESET (fillfactor)", name)
-                                : fmt::format("ALTER INDEX {} SET ({})", name, options));
+      WriteOptions(*was, index, "INDEX " + name, out);
+    }
+    if (Differs(was == nullptr ? Json::object() : *was, index, "column_statistics")) {
+      for (const Json& each : ListOf(index, "column_statistics")) {
+        out.Add(fmt::format("ALTER INDEX {} ALTER COLUMN {} SET STATISTICS {}", name,
+                            each.at(0).get<int>(), each.at(1).get<int>()));
       }
     }
     WriteComment(was == nullptr ? Json::object() : *was, index, "INDEX " + name, out);
@@ -99,30 +101,36 @@ void AddProgram(const Json& part, ScriptWriter& out) {
   }
 }
 
+// When a trigger or rule fires; `was` null: it is new.
+void Enable(std::string_view kind, const Json* was, const Json& part, const std::string& table,
+            ScriptWriter& out) {
+  const std::string enabled = TextOf(part, "enabled");
+  const std::string before = was == nullptr ? "O" : TextOf(*was, "enabled");
+  if (enabled.empty() || before == enabled) return;
+  const std::string sql = fmt::format("ALTER TABLE {} {} {} {}", table,
+                                      enabled == "D"   ? "DISABLE"
+                                      : enabled == "R" ? "ENABLE REPLICA"
+                                      : enabled == "A" ? "ENABLE ALWAYS"
+                                                       : "ENABLE",
+                                      kind, QuoteIdentifier(TextOf(part, "name")));
+  if (TextOf(part, "risk").empty()) {
+    out.Add(sql);
+  } else {
+    out.Try(sql);
+  }
+}
+
 void AddTriggers(const ObjectChange& change, ScriptWriter& out) {
   const std::string table = QualifiedName(change.after);
   for (const Json& trigger : ListOf(change.after, "triggers")) {
     const Json* was = FindByOid(ListOf(change.before, "triggers"), trigger);
     const std::string name = QuoteIdentifier(TextOf(trigger, "name"));
-    const std::string enabled = TextOf(trigger, "enabled");
     const bool anew = was == nullptr || Differs(*was, trigger, "definition");
     if (anew) {
       DropNamed("TRIGGER", was == nullptr ? trigger : *was, table, out);
       AddProgram(trigger, out);
     }
-    if (anew ? enabled != "O" : TextOf(*was, "enabled") != enabled) {
-      const std::string sql = fmt::format("ALTER TABLE {} {} TRIGGER {}", table,
-                                          enabled == "D"   ? "DISABLE"
-                                          : enabled == "R" ? "ENABLE REPLICA"
-                                          : enabled == "A" ? "ENABLE ALWAYS"
-                                                           : "ENABLE",
-                                          name);
-      if (TextOf(trigger, "risk").empty()) {
-        out.Add(sql);
-      } else {
-        out.Try(sql);
-      }
-    }
+    Enable("TRIGGER", anew ? nullptr : was, trigger, table, out);
     WriteComment(was == nullptr ? Json::object() : *was, trigger,
                  fmt::format("TRIGGER {} ON {}", name, table), out);
   }
@@ -133,10 +141,12 @@ void AddRules(const ObjectChange& change, ScriptWriter& out) {
   for (const Json& rule : ListOf(change.after, "rules")) {
     const Json* was = FindByOid(ListOf(change.before, "rules"), rule);
     const std::string name = QuoteIdentifier(TextOf(rule, "name"));
-    if (was == nullptr || Differs(*was, rule, "definition")) {
+    const bool anew = was == nullptr || Differs(*was, rule, "definition");
+    if (anew) {
       DropNamed("RULE", was == nullptr ? rule : *was, table, out);
       AddProgram(rule, out);
     }
+    Enable("RULE", anew ? nullptr : was, rule, table, out);
     WriteComment(was == nullptr ? Json::object() : *was, rule,
                  fmt::format("RULE {} ON {}", name, table), out);
   }
@@ -152,9 +162,28 @@ void AddStatistics(const ObjectChange& change, ScriptWriter& out) {
                           "stxnamespace = to_regnamespace({}) AND stxname = {})",
                           QuoteLiteral(QuoteIdentifier(TextOf(statistics, "schema"))),
                           QuoteLiteral(TextOf(statistics, "name"))));
-    } else if (TextOf(*was, "name") != TextOf(statistics, "name")) {
-      out.Add(fmt::format("ALTER STATISTICS {} RENAME TO {}", InSchema(change, *was),
-                          QuoteIdentifier(TextOf(statistics, "name"))));
+    } else {
+      Json at = *was;
+      if (TextOf(at, "schema") != TextOf(statistics, "schema")) {
+        out.Add(fmt::format("ALTER STATISTICS {} SET SCHEMA {}", InSchema(change, at),
+                            QuoteIdentifier(TextOf(statistics, "schema"))));
+        at["schema"] = TextOf(statistics, "schema");
+      }
+      if (TextOf(at, "name") != TextOf(statistics, "name")) {
+        out.Add(fmt::format("ALTER STATISTICS {} RENAME TO {}", InSchema(change, at),
+                            QuoteIdentifier(TextOf(statistics, "name"))));
+      }
+    }
+    const Json& before = was == nullptr ? Json::object() : *was;
+    if (Differs(before, statistics, "target")) {
+      const std::string target = TextOf(statistics, "target");
+      out.Add(fmt::format("ALTER STATISTICS {} SET STATISTICS {}", name,
+                          target.empty() ? "-1" : target));
+    }
+    if (Differs(before, statistics, "owner")) {
+      out.Try(fmt::format("ALTER STATISTICS {} OWNER TO {}", name,
+                          QuoteIdentifier(TextOf(statistics, "owner"))),
+              RoleMissing(TextOf(statistics, "owner")));
     }
     WriteComment(was == nullptr ? Json::object() : *was, statistics, "STATISTICS " + name, out);
   }

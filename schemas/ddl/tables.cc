@@ -12,14 +12,27 @@ bool IsPartition(const Json& table) {
   return table.contains("partition_bound") && !ListOf(table, "parents").empty();
 }
 
+bool IsForeign(const Json& table) { return TextOf(table, "object") == "foreign table"; }
+
+std::string KindOf(const Json& table) { return IsForeign(table) ? "FOREIGN TABLE" : "TABLE"; }
+
 std::string CreateSql(const Json& table) {
   std::string sql =
-      fmt::format("CREATE {}TABLE {}", TextOf(table, "persistence") == "u" ? "UNLOGGED " : "",
-                  QualifiedName(table));
+      fmt::format("CREATE {}{} {}", TextOf(table, "persistence") == "u" ? "UNLOGGED " : "",
+                  KindOf(table), QualifiedName(table));
   const Json& parents = ListOf(table, "parents");
   if (IsPartition(table)) {
     sql += fmt::format(" PARTITION OF {} {}", QualifiedPair(parents.front()),
                        TextOf(table, "partition_bound"));
+  } else if (table.contains("of_type")) {
+    sql += " OF " + TextOf(table, "of_type");
+    std::vector<std::string> columns;
+    for (const Json& column : ListOf(table, "columns")) {
+      const std::string own = ColumnOptionsSql(column);
+      if (own.empty()) continue;
+      columns.push_back(QuoteIdentifier(TextOf(column, "name")) + " WITH OPTIONS" + own);
+    }
+    if (!columns.empty()) sql += fmt::format(" ({})", fmt::join(columns, ", "));
   } else {
     std::vector<std::string> columns;
     for (const Json& column : ListOf(table, "columns")) {
@@ -33,6 +46,9 @@ std::string CreateSql(const Json& table) {
   if (FlagOf(table, "partitioned")) sql += " PARTITION BY " + TextOf(table, "partition_key");
   const std::string options = OptionList(ListOf(table, "options"));
   if (!options.empty()) sql += fmt::format(" WITH ({})", options);
+  if (IsForeign(table)) {
+    sql += " SERVER " + QuoteIdentifier(TextOf(table, "server")) + ForeignOptionsSql(table);
+  }
   return sql;
 }
 
@@ -91,22 +107,20 @@ void WriteParents(const ObjectChange& change, ScriptWriter& out) {
   }
 }
 
-void WriteOptions(const ObjectChange& change, ScriptWriter& out) {
-  if (!Differs(change.before, change.after, "options")) return;
-  const std::string table = QualifiedName(change.after);
-  const Json& after = ListOf(change.after, "options");
-  std::vector<std::string> gone;
-  for (const Json& option : ListOf(change.before, "options")) {
-    const std::string text = option.get<std::string>();
-    const std::string name = text.substr(0, text.find('='));
-    bool kept = false;
-    for (const Json& each : after) kept |= each.get<std::string>().starts_with(name + "=");
-    if (!kept) gone.push_back(name);
-  }
-  if (!gone.empty()) {
-    out.Add(fmt::format("ALTER TABLE {} RESET ({})", table, fmt::join(gone, ", ")));
-  }
-  if (!after.empty()) out.Add(fmt::format("ALTER TABLE {} SET ({})", table, OptionList(after)));
+// Which index CLUSTER goes by.
+void WriteClustering(const ObjectChange& change, ScriptWriter& out) {
+  if (!Differs(change.before, change.after, "clustered_on")) return;
+  const std::string index = TextOf(change.after, "clustered_on");
+  const std::string alter = "ALTER TABLE " + QualifiedName(change.after);
+  out.Add(index.empty() ? alter + " SET WITHOUT CLUSTER"
+                        : fmt::format("{} CLUSTER ON {}", alter, QuoteIdentifier(index)));
+}
+
+void WriteRowType(const ObjectChange& change, ScriptWriter& out) {
+  const std::string type = TextOf(change.after, "of_type");
+  if (TextOf(change.before, "of_type_oid") == TextOf(change.after, "of_type_oid")) return;
+  const std::string alter = "ALTER TABLE " + QualifiedName(change.after);
+  out.Add(type.empty() ? alter + " NOT OF" : fmt::format("{} OF {}", alter, type));
 }
 
 void WriteIdentity(const ObjectChange& change, ScriptWriter& out) {
@@ -139,48 +153,28 @@ void WriteSecurity(const ObjectChange& change, ScriptWriter& out) {
   }
 }
 
-void WriteColumnComments(const Json& table, ScriptWriter& out) {
-  const std::string name = QualifiedName(table);
-  for (const Json& column : ListOf(table, "columns")) {
-    const std::string quoted = QuoteIdentifier(TextOf(column, "name"));
-    WriteComment(Json::object(), column, fmt::format("COLUMN {}.{}", name, quoted), out);
-  }
-}
-
-// Behind the table's own: REVOKE on a table takes away what was granted on its columns.
-void WriteColumnGrants(const ObjectChange& change, ScriptWriter& out) {
-  const bool anew = Differs(change.before, change.after, "grants") ||
-                    Differs(change.before, change.after, "default_grants");
-  const Json none;
-  for (const Json& column : ListOf(change.after, "columns")) {
-    const Json* was = FindByNumber(ListOf(change.before, "columns"), column);
-    if (was == nullptr) was = &none;
-    if (Differs(*was, column, "grants") || (anew && column.contains("grants"))) {
-      WriteGrants(ListOf(*was, "grants"), ListOf(column, "grants"),
-                  "TABLE " + QualifiedName(change.after),
-                  fmt::format("({})", QuoteIdentifier(TextOf(column, "name"))), "", out);
-    }
-  }
-}
-
 // Behind the rows, when there are some.
 void Finish(const ObjectChange& change, ScriptWriter& out) {
   AddConstraints(change, out);
   AddRelationParts(change, out);
-  WriteIdentity(change, out);
-  WriteSecurity(change, out);
-  WriteRights(change, "TABLE " + QualifiedName(change.after), out);
+  if (!IsForeign(change.after)) {
+    WriteIdentity(change, out);
+    WriteClustering(change, out);
+    WriteSecurity(change, out);
+  }
+  WriteRights(change, KindOf(change.after) + " " + QualifiedName(change.after), out);
   WriteColumnGrants(change, out);
 }
 
 }  // namespace
 
 void WriteTable(const ObjectChange& change, ScriptWriter& out) {
-  if (WriteDrop(change, "TABLE", QualifiedName(change.before), out)) return;
+  if (WriteDrop(change, KindOf(change.any()), QualifiedName(change.any()), out)) return;
   if (change.before.is_null()) {
     out.Add(CreateSql(change.after), RelationExists(QualifiedName(change.after)));
     WriteOwnDefaults(change.after, out);
-    WriteColumnComments(change.after, out);
+    WriteColumnDetails(change, out);
+    if (IsForeign(change.after)) WriteForeignColumnOptions(change, out);
     Finish(change, out);
     return;
   }
@@ -189,7 +183,7 @@ void WriteTable(const ObjectChange& change, ScriptWriter& out) {
     Finish(change, out);
     return;
   }
-  WriteRename(change, "TABLE", out);
+  WriteRename(change, KindOf(change.after), out);
   for (const Json& leaf : change.replaced) out.DeleteRows(QualifiedPair(leaf));
   if (TextOf(change.before, "persistence") != TextOf(change.after, "persistence")) {
     out.Add(fmt::format("ALTER TABLE {} SET {}", QualifiedName(change.after),
@@ -198,8 +192,13 @@ void WriteTable(const ObjectChange& change, ScriptWriter& out) {
   DropRelationParts(change, out);
   DropConstraints(change, out);
   WriteColumns(change, out);
-  WriteOptions(change, out);
+  WriteOptions(change.before, change.after, "TABLE " + QualifiedName(change.after), out);
   WriteParents(change, out);
+  WriteRowType(change, out);
+  if (IsForeign(change.after)) {
+    WriteForeignOptions(change, "FOREIGN TABLE " + QualifiedName(change.after), out);
+    WriteForeignColumnOptions(change, out);
+  }
   if (change.phase == DdlPhase::kWhole) Finish(change, out);
 }
 

@@ -22,9 +22,8 @@ bool RunsForTheSink(const Json& part, std::string_view word, const DdlTrust& tru
   if (risk.empty()) return false;
   if (!trust.fires_as_replica) return true;
   // The sink's session is a replica's, for which ordinary triggers and rules do not fire.
-  if (word == "rule") return false;
   const std::string enabled = TextOf(part, "enabled");
-  return word != "trigger" || enabled == "A" || enabled == "R";
+  return (word != "trigger" && word != "rule") || enabled == "A" || enabled == "R";
 }
 
 // Takes such parts out of the state. Tells of those that `known` does not have.
@@ -155,12 +154,43 @@ void WriteWithItsOwner(const ObjectChange& change, const DdlScript& planned, boo
     if (populate) together.push_back("REFRESH MATERIALIZED VIEW " + QualifiedName(state));
   }
   if (!together.empty()) {
-    out.TryUnless(fmt::format("{}", fmt::join(together, ";\n")),
-                  BelongsToAnother(change.before.is_null() ? change.after : change.before),
-                  "on the target it belongs to another role");
+    out.Try(fmt::format("{}", fmt::join(together, ";\n")), {},
+            BelongsToAnother(change.before.is_null() ? change.after : change.before),
+            "on the target it belongs to another role");
   }
   for (const DdlStatement& statement : planned.statements) {
     if (statement.best_effort) out.Try(statement.sql, statement.skip_when);
+  }
+}
+
+void WriteAsItsOwner(const ObjectChange& change, const DdlScript& planned, const DdlTrust& trust,
+                     ScriptWriter& out) {
+  const Json& state = change.any();
+  // Who owned it until now may have to be asked to give it away.
+  const Json& earlier = change.before.is_null() ? change.after : change.before;
+  const bool as_it_is =
+      trust.everybody || (FlagOf(state, "of_superuser") && FlagOf(earlier, "of_superuser"));
+  const std::string risk = TextOf(state, "risk");
+  if (!trust.everybody && change.before.is_null() && !risk.empty()) {
+    out.Warn(
+        fmt::format("it is left out: it would let {} run with the rights of pgflow's role on the "
+                    "target (see ddl_trusts_source)",
+                    risk));
+    return;
+  }
+  for (const DdlStatement& statement : planned.statements) {
+    if (as_it_is) {
+      out.Try(statement.sql, statement.skip_when);
+    } else if (statement.best_effort) {
+      // Owner, privileges and comment, which only the sink may be able to set.
+      const std::string of_another = DefinedObjectIsOfAnother(earlier);
+      out.Try(statement.sql, statement.skip_when, of_another,
+              "on the target it belongs to another role");
+    } else {
+      out.Try(fmt::format("SET LOCAL ROLE {};\n{};\nRESET ROLE",
+                          QuoteIdentifier(TextOf(earlier, "owner")), statement.sql),
+              statement.skip_when);
+    }
   }
 }
 

@@ -16,5 +16,9 @@ bool GoesWithItsOwner(const Json& before, const Json& after, const DdlTrust& tru
 // without rows.
 void WriteWithItsOwner(const ObjectChange& change, const DdlScript& planned, bool populate,
                        ScriptWriter& out);
+// Of objects whose CREATE statement is part of the state: `planned` runs as the role that owns it
+// on the source, unless that is a superuser, or not at all.
+void WriteAsItsOwner(const ObjectChange& change, const DdlScript& planned, const DdlTrust& trust,
+                     ScriptWriter& out);
 
 }  // namespace pgflow::schemas

@@ -154,6 +154,15 @@ void WriteEnum(const ObjectChange& change, ScriptWriter& out) {
 
 void WriteDomain(const ObjectChange& change, ScriptWriter& out) {
   WriteType(change, "DOMAIN", &DomainSql, &AlterDomain, out);
+  if (change.after.is_null()) return;
+  for (const Json& constraint : ListOf(change.after, "constraints")) {
+    const Json* was = FindByOid(ListOf(change.before, "constraints"), constraint);
+    WriteComment(
+        was == nullptr ? Json::object() : *was, constraint,
+        fmt::format("CONSTRAINT {} ON DOMAIN {}", QuoteIdentifier(TextOf(constraint, "name")),
+                    QualifiedName(change.after)),
+        out);
+  }
 }
 
 void WriteComposite(const ObjectChange& change, ScriptWriter& out) {

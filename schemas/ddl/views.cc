@@ -35,6 +35,18 @@ void RenameColumns(const ObjectChange& change, const std::string& kind, ScriptWr
   }
 }
 
+// Of columns, for rows that are inserted through the view.
+void WriteDefaults(const ObjectChange& change, ScriptWriter& out) {
+  for (const Json& column : ListOf(change.after, "columns")) {
+    const Json* was = FindByNumber(ListOf(change.before, "columns"), column);
+    const std::string fallback = TextOf(column, "default");
+    if (fallback == (was == nullptr ? std::string() : TextOf(*was, "default"))) continue;
+    out.Add(fmt::format("ALTER VIEW {} ALTER COLUMN {} {}", QualifiedName(change.after),
+                        QuoteIdentifier(TextOf(column, "name")),
+                        fallback.empty() ? "DROP DEFAULT" : "SET DEFAULT " + fallback));
+  }
+}
+
 }  // namespace
 
 void WriteView(const ObjectChange& change, ScriptWriter& out) {
@@ -42,6 +54,14 @@ void WriteView(const ObjectChange& change, ScriptWriter& out) {
   const std::string kind = materialized ? "MATERIALIZED VIEW" : "VIEW";
   if (WriteDrop(change, kind, QualifiedName(change.before), out)) return;
   const std::string name = QualifiedName(change.after);
+  if (TextOf(change.before, "object") == "table") {
+    // A rule has made an empty table a view.
+    out.Add("DROP TABLE IF EXISTS " + QualifiedName(change.before));
+    const Json none;
+    const ObjectChange anew{
+        .before = none, .after = change.after, .replaced = change.replaced, .tag = change.tag};
+    return WriteView(anew, out);
+  }
   if (change.before.is_null()) {
     out.Add(CreateSql(change.after, false), RelationExists(name));
   } else {
@@ -57,7 +77,10 @@ void WriteView(const ObjectChange& change, ScriptWriter& out) {
     }
   }
   AddRelationParts(change, out);
+  if (!materialized) WriteDefaults(change, out);
+  WriteColumnDetails(change, out);
   WriteRights(change, kind + " " + name, out);
+  WriteColumnGrants(change, out);
 }
 
 }  // namespace pgflow::schemas

@@ -60,10 +60,16 @@ class Builder {
     return set;
   }
 
-  // A parameter to compare the column with: what the column would make of the value.
+  static bool IsDomain(const TargetColumn& target) {
+    return target.base_type != 0 && target.base_type != target.type;
+  }
+
+  // A parameter to compare the column with: what the column would make of the value. Not of a
+  // domain's type: a check that came later as NOT VALID would refuse an old value.
   std::string Compared(bool before, size_t column) {
     const TargetColumn& target = *binding_.columns[column].target;
     const std::string parameter = Parameter(before, column);
+    if (IsDomain(target)) statement.types.back() = target.base_type;
     const bool rounds = target.type_modifier >= 0 && RoundsToModifier(target);
     return rounds ? fmt::format("{}::{}", parameter, target.type_sql) : parameter;
   }
@@ -120,7 +126,8 @@ class Builder {
       const std::string value = Compared(!is_moved, i);
       const bool was_null = !is_moved && WasNull(i);
       const bool has_equals = !target.deterministic && !is_moved && !was_null;
-      (has_equals ? alike : exact).Add(name, value);
+      (has_equals ? alike : exact)
+          .Add(IsDomain(target) ? fmt::format("{}::{}", name, target.base_type_name) : name, value);
       // An index may find the row by these.
       if (is_moved) continue;
       if (was_null) {
@@ -316,13 +323,25 @@ RowStatement BuildRowStatement(const TableBinding& binding, std::string_view sig
 std::string TruncateSql(const std::vector<const TableBinding*>& tables, bool restart_identity,
                         bool cascade) {
   std::string sql = "TRUNCATE TABLE ";
+  std::string oids;
   for (size_t i = 0; i < tables.size(); ++i) {
-    if (i > 0) sql += ", ";
+    if (i > 0) sql += ", ", oids += ",";
     sql += fmt::format("{}{}", tables[i]->target->only(), tables[i]->sql_name);
+    oids += fmt::format("{}", tables[i]->target->oid);
   }
-  if (restart_identity) sql += " RESTART IDENTITY";
-  if (cascade) sql += " CASCADE";
-  return sql;
+  const std::string options =
+      fmt::format("{}{}", restart_identity ? " RESTART IDENTITY" : "", cascade ? " CASCADE" : "");
+  if (tables.size() == 1 || cascade) return sql + options;
+  // The source names partitions, whose foreign keys are their root's here: it goes with them, when
+  // all of its partitions do.
+  return fmt::format(
+      "DO $pgflow$ DECLARE roots text; BEGIN SELECT string_agg(DISTINCT ', ' || "
+      "a.relid::regclass::text, '') INTO roots FROM unnest('{{{0}}}'::oid[]) t CROSS JOIN LATERAL "
+      "pg_partition_ancestors(t) a WHERE a.relid <> t AND EXISTS (SELECT FROM pg_constraint WHERE "
+      "conrelid = a.relid AND contype = 'f') AND NOT EXISTS (SELECT FROM "
+      "pg_partition_tree(a.relid) l WHERE l.isleaf AND l.relid <> ALL ('{{{0}}}'::oid[])); EXECUTE "
+      "{1} || coalesce(roots, '') || {2}; END $pgflow$",
+      oids, schemas::QuoteLiteral(sql), schemas::QuoteLiteral(options));
 }
 
 }  // namespace pgflow::sinks

@@ -25,6 +25,11 @@ absl::Status SchemaChanger::Run(const schemas::DdlScript& script, const std::str
   for (const std::string& warning : script.warnings) base::LogWarning("{}: {}", title, warning);
   if (script.statements.empty()) return absl::OkStatus();
   PGFLOW_RETURN_IF_ERROR(connection_.Execute(kSettings, stop_).status());
+  if (!script.search_path.empty()) {
+    PGFLOW_RETURN_IF_ERROR(
+        connection_.Execute("SET LOCAL search_path = pg_catalog, " + script.search_path, stop_)
+            .status());
+  }
   for (const schemas::DdlStatement& statement : script.statements) {
     PGFLOW_ASSIGN_OR_RETURN(const bool done, Ask(statement.skip_when));
     if (done) {
@@ -39,6 +44,10 @@ absl::Status SchemaChanger::Run(const schemas::DdlScript& script, const std::str
     }
     PGFLOW_RETURN_IF_ERROR(statement.best_effort ? RunBestEffort(statement, title)
                                                  : RunStatement(statement, title));
+  }
+  if (!script.search_path.empty()) {
+    PGFLOW_RETURN_IF_ERROR(
+        connection_.Execute("SET LOCAL search_path = pg_catalog", stop_).status());
   }
   PGFLOW_RETURN_IF_ERROR(connection_.Execute(kReset, stop_).status());
   if (!replica_role_) {

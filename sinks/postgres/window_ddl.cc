@@ -23,8 +23,9 @@ namespace {
 
 // The word of `ddl_objects` for it.
 std::string_view KindOf(std::string_view object) {
-  if (object == "enum" || object == "domain" || object == "composite" || object == "range") {
-    return "type";
+  for (const std::string_view type :
+       {"enum", "domain", "composite", "range", "base type", "shell type"}) {
+    if (object == type) return "type";
   }
   return object == "procedure" || object == "aggregate" ? "function" : object;
 }

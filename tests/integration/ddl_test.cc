@@ -174,6 +174,27 @@ TEST_F(DdlTest, WhatTheTargetRefusesStopsWithItsStatement) {
   Expect(0, "destroy");
 }
 
+TEST_F(DdlTest, WhatTheSnapshotDidNotBringArrivesWithItsNextCommand) {
+  source_.Execute(
+      "CREATE VIEW seen AS SELECT id FROM t; CREATE MATERIALIZED VIEW sums AS SELECT count(*) FROM "
+      "t;"
+      "CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE SEQUENCE numbers;"
+      "CREATE TYPE mood AS ENUM ('sad'); CREATE SCHEMA aside");
+  RunToCurrent();
+  EXPECT_EQ(target_.Value("SELECT to_regclass('seen') IS NULL"), "t");
+  source_.Execute(
+      "ALTER VIEW seen SET SCHEMA aside; REFRESH MATERIALIZED VIEW sums;"
+      "ALTER FUNCTION one() RENAME TO two; ALTER SEQUENCE numbers INCREMENT 5;"
+      "ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'");
+  RunToCurrent();
+  for (const char* found :
+       {"(SELECT count(*) FROM aside.seen) = 1", "(SELECT count FROM sums) = 1", "two() = 1",
+        "(SELECT seqincrement FROM pg_sequence) = 5", "'blue'::mood IS NOT NULL"}) {
+    EXPECT_EQ(target_.Value(fmt::format("SELECT {}", found)), "t") << found;
+  }
+  Expect(0, "destroy");
+}
+
 TEST_F(DdlTest, WithoutEventTriggersColumnsFollow) {
   source_.Execute(
       fmt::format("CREATE ROLE no_triggers LOGIN REPLICATION; GRANT CREATE ON DATABASE {} TO "

@@ -1,3 +1,57 @@
+-- Whether it hangs on something temporary, and goes with the session, of which nobody tells.
+CREATE OR REPLACE FUNCTION pgflow.is_temporary(in_class oid, in_object oid) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  place oid := pg_my_temp_schema();
+BEGIN
+  -- Of relations the catalog says so itself.
+  IF place = 0 OR in_class IN ('pg_class'::regclass, 'pg_namespace'::regclass) THEN
+    RETURN false;
+  END IF;
+  RETURN EXISTS (WITH RECURSIVE need(class, object) AS (
+      SELECT in_class, in_object
+      UNION SELECT d.refclassid, d.refobjid FROM need n
+      JOIN pg_depend d ON d.classid = n.class AND d.objid = n.object
+      WHERE d.refobjid >= 16384 AND d.refclassid IN ('pg_class'::regclass, 'pg_type'::regclass,
+        'pg_proc'::regclass, 'pg_operator'::regclass))
+    SELECT FROM need n WHERE CASE n.class
+      WHEN 'pg_class'::regclass THEN (SELECT relnamespace FROM pg_class WHERE oid = n.object)
+      WHEN 'pg_type'::regclass THEN (SELECT typnamespace FROM pg_type WHERE oid = n.object)
+      WHEN 'pg_proc'::regclass THEN (SELECT pronamespace FROM pg_proc WHERE oid = n.object)
+      ELSE NULL END = place);
+END $$;
+
+-- What a new object needs, and its command has not told of yet. Of a table: an event trigger of
+-- somebody else, that runs before ours, may have changed it already. Of a function: types that are
+-- nothing but names so far, which come with it in a target as well.
+CREATE OR REPLACE FUNCTION pgflow.capture_needed(in_class oid, in_object oid, tag text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  needed record;
+BEGIN
+  IF in_class = 'pg_proc'::regclass THEN
+    INSERT INTO pgflow.object_state (class, object, state)
+    SELECT 'pg_type'::regclass, t.oid, pgflow.state('pg_type'::regclass, t.oid)
+    FROM pg_proc p CROSS JOIN unnest(p.proargtypes::oid[] || p.prorettype) r(oid)
+    JOIN pg_type t ON t.oid = r.oid WHERE p.oid = in_object AND NOT t.typisdefined
+    ON CONFLICT DO NOTHING;
+  END IF;
+  IF in_class <> 'pg_class'::regclass THEN RETURN; END IF;
+  FOR needed IN
+    SELECT 'pg_namespace'::regclass::oid AS class, c.relnamespace AS object, '{}'::text[] AS without
+    FROM pg_class c WHERE c.oid = in_object AND NOT EXISTS (SELECT FROM pgflow.object_state s
+      WHERE s.class = 'pg_namespace'::regclass AND s.object = c.relnamespace)
+    UNION ALL SELECT 'pg_class'::regclass, q.oid, '{owned_by}' FROM pg_attrdef f
+    JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
+      AND d.refclassid = 'pg_class'::regclass
+    JOIN pg_class q ON q.oid = d.refobjid AND q.relkind = 'S'
+    WHERE f.adrelid = in_object AND NOT EXISTS (SELECT FROM pgflow.object_state s
+      WHERE s.class = 'pg_class'::regclass AND s.object = q.oid)
+  LOOP
+    PERFORM pgflow.capture_object(needed.class, needed.object, tag, false, needed.without);
+  END LOOP;
+END $$;
+
 -- Emits the change of one object, when there is one; `without` those parts of its state, which stay
 -- as they were.
 CREATE OR REPLACE FUNCTION pgflow.capture_object(
@@ -42,6 +96,12 @@ BEGIN
       identity_by_us := pgflow.keep_updatable(in_object);
       FOR leaf IN SELECT * FROM pgflow.tree_of(in_object) m WHERE m <> in_object LOOP
         PERFORM pgflow.keep_updatable(leaf);
+        -- A key that came with its root's. Behind the root nothing would tell of it.
+        IF EXISTS (SELECT FROM pgflow.object_state s JOIN pg_class c ON c.oid = s.object
+            WHERE s.class = in_class AND s.object = leaf
+            AND s.state ->> 'identity' <> c.relreplident::text) THEN
+          PERFORM pgflow.capture_object(in_class, leaf, tag, false);
+        END IF;
       END LOOP;
       IF new ->> 'identity' <> (SELECT relreplident FROM pg_class WHERE oid = in_object)::text THEN
         new := pgflow.state(in_class, in_object) - without;
@@ -49,6 +109,10 @@ BEGIN
     END IF;
   END IF;
   SELECT state INTO old FROM pgflow.object_state WHERE class = in_class AND object = in_object;
+  IF old IS NULL THEN
+    IF pgflow.is_temporary(in_class, in_object) THEN RETURN; END IF;
+    PERFORM pgflow.capture_needed(in_class, in_object, tag);
+  END IF;
   new := new || coalesce((SELECT jsonb_object_agg(key, value) FROM jsonb_each(old)
     WHERE key = ANY (without)), '{}');
   IF old IS NOT DISTINCT FROM new AND (rewritten = '{}' OR NOT is_table) AND announced = '{}'
@@ -56,6 +120,8 @@ BEGIN
     RETURN;
   END IF;
   message := jsonb_build_object('tag', tag, 'before', old, 'after', new, 'cascade', is_cascade,
+    'schemas', pgflow.session_schemas(), 'by_superuser', pgflow.is_superuser((
+      SELECT oid FROM pg_roles WHERE rolname = pgflow.session_role())),
     'new_for', to_jsonb(announced), 'published_by', (SELECT to_jsonb(publications)
       FROM pgflow.object_state WHERE class = in_class AND object = in_object));
 
@@ -116,6 +182,20 @@ BEGIN
         WHERE class = 'pg_class'::regclass AND object = leaf));
   END LOOP;
   PERFORM pgflow.emit('ddl', message || '{"phase": "after_rows"}');
+END $$;
+
+-- Emits what ALTER INDEX ... ATTACH PARTITION changes: the index that is attached, while the command
+-- names the one above it.
+CREATE OR REPLACE FUNCTION pgflow.capture_attached(index oid, tag text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  heir oid;
+BEGIN
+  IF tag <> 'ALTER INDEX' THEN RETURN; END IF;
+  FOR heir IN SELECT DISTINCT i.indrelid FROM pg_inherits h
+    JOIN pg_index i ON i.indexrelid = h.inhrelid WHERE h.inhparent = index LOOP
+    PERFORM pgflow.capture_object('pg_class'::regclass, heir, tag, false);
+  END LOOP;
 END $$;
 
 -- Emits what ATTACH and DETACH PARTITION change: the partition, while the command names its parent.

@@ -19,12 +19,19 @@ BEGIN
           WHERE in_class = 'pg_class'::regclass AND inhparent = in_object
           UNION SELECT i.inhrelid FROM pg_inherits i JOIN heir h ON i.inhparent = h.oid)
         SELECT oid FROM heir) heir
+      UNION ALL SELECT 'pg_class'::regclass, c.oid FROM pg_depend d
+      JOIN pg_class c ON c.oid = d.objid AND c.reloftype = in_object
+      WHERE in_class = 'pg_type'::regclass AND d.classid = 'pg_class'::regclass
+      AND d.refclassid = 'pg_type'::regclass AND d.refobjid = in_object
       UNION ALL SELECT 'pg_class'::regclass, oid FROM pg_class
       WHERE in_class = 'pg_namespace'::regclass AND relnamespace = in_object
       UNION ALL SELECT 'pg_type'::regclass, oid FROM pg_type
       WHERE in_class = 'pg_namespace'::regclass AND typnamespace = in_object
       UNION ALL SELECT 'pg_proc'::regclass, oid FROM pg_proc
       WHERE in_class = 'pg_namespace'::regclass AND pronamespace = in_object
+      UNION ALL SELECT d.of_class, d.of_object FROM pgflow.definitions() d
+      WHERE in_class = 'pg_namespace'::regclass AND d.of_namespace = in_object
+      AND d.of_class NOT IN ('pg_type'::regclass, 'pg_proc'::regclass)
     ) o ON o.class = s.class AND o.object = s.object ORDER BY 1, 2
   LOOP
     now := pgflow.state(stored.class, stored.object);

@@ -8,13 +8,15 @@ BEGIN
   CASE class
     WHEN 'pg_class'::regclass THEN
       SELECT relkind INTO kind FROM pg_class WHERE oid = object;
-      IF kind IN ('r', 'p', 'v', 'm') THEN
+      IF kind IN ('r', 'p', 'v', 'm', 'f') THEN
         RETURN (SELECT of_state FROM pgflow.relation_states(ARRAY[object]));
       ELSIF kind = 'S' THEN
         RETURN (SELECT of_state FROM pgflow.sequence_states(ARRAY[object]));
       END IF;
-    WHEN 'pg_type'::regclass THEN RETURN pgflow.type_state(object);
-    WHEN 'pg_proc'::regclass THEN RETURN pgflow.routine_state(object);
+    WHEN 'pg_type'::regclass THEN
+      RETURN coalesce(pgflow.type_state(object), pgflow.definition_state(class, object));
+    WHEN 'pg_proc'::regclass THEN
+      RETURN coalesce(pgflow.routine_state(object), pgflow.definition_state(class, object));
     WHEN 'pg_namespace'::regclass THEN
       RETURN (SELECT jsonb_strip_nulls(jsonb_build_object('object', 'schema', 'name', nspname,
           'owner', pg_get_userbyid(nspowner), 'grants', pgflow.acl(nspacl),
@@ -25,7 +27,8 @@ BEGIN
           'schema', n.nspname, 'version', e.extversion,
           'comment', obj_description(e.oid, 'pg_extension')))
         FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.oid = object);
-    ELSE NULL;
+    WHEN 'pg_default_acl'::regclass THEN RETURN pgflow.default_privileges_state(object);
+    ELSE RETURN pgflow.definition_state(class, object);
   END CASE;
   RETURN NULL;
 END $$;
@@ -35,7 +38,7 @@ CREATE OR REPLACE FUNCTION pgflow.has_state(class oid, object oid) RETURNS boole
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF class = 'pg_class'::regclass THEN
-    RETURN EXISTS (SELECT FROM pg_class WHERE oid = object AND relkind IN ('r', 'p', 'v', 'm', 'S'));
+    RETURN EXISTS (SELECT FROM pg_class WHERE oid = object AND relkind IN ('r', 'p', 'v', 'm', 'S', 'f'));
   END IF;
   RETURN pgflow.state(class, object) IS NOT NULL;
 END $$;

@@ -12,7 +12,7 @@ BEGIN
       AND d.deptype = 'i' AND d.refclassid = 'pg_class'::regclass)), '{}')
   INTO relations, sequences
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S') AND c.relpersistence <> 't'
+  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND c.relpersistence <> 't'
   AND n.nspname !~ '^(pg_|information_schema$|pgflow$)'
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
     AND d.objid = c.oid AND d.deptype = 'e');
@@ -28,6 +28,8 @@ BEGIN
     UNION ALL SELECT 'pg_proc'::regclass, oid, pronamespace FROM pg_proc WHERE prokind <> 'a'
     UNION ALL SELECT 'pg_namespace'::regclass, oid, oid FROM pg_namespace
     UNION ALL SELECT 'pg_extension'::regclass, oid, NULL FROM pg_extension
+    UNION ALL SELECT 'pg_default_acl'::regclass, oid, NULL FROM pg_default_acl
+    UNION ALL SELECT * FROM pgflow.definitions()
   ) o LEFT JOIN pg_namespace n ON n.oid = o.namespace
   WHERE coalesce(n.nspname, '') !~ '^(pg_|information_schema$|pgflow$)'
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = o.class AND d.objid = o.oid

@@ -6,6 +6,7 @@ RETURNS TABLE (of_relation oid, of_columns jsonb)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   names_not_null boolean := current_setting('server_version_num')::int >= 180000;
+  sets_expressions boolean := current_setting('server_version_num')::int >= 170000;
 BEGIN
   RETURN QUERY SELECT a.attrelid, jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
       'number', a.attnum, 'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
@@ -24,10 +25,13 @@ BEGIN
           WHERE l.attrelid = (SELECT relid FROM pg_partition_tree(c.oid) WHERE isleaf LIMIT 1)
           AND l.attname = a.attname AND l.atthasmissing) END,
       'identity', nullif(a.attidentity, ''), 'generated', nullif(a.attgenerated, ''),
+      'settable', CASE WHEN a.attgenerated <> '' AND sets_expressions THEN true END,
       'collation', CASE WHEN a.attcollation <> t.typcollation THEN (
         SELECT format('%I.%I', n.nspname, k.collname) FROM pg_collation k
         JOIN pg_namespace n ON n.oid = k.collnamespace WHERE k.oid = a.attcollation) END,
       'storage', CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage END,
+      'own_storage', CASE WHEN t.typlen = -1 THEN t.typstorage END,
+      'options', CASE WHEN a.attoptions IS NOT NULL THEN to_jsonb(a.attoptions) END,
       'compression', nullif(a.compression, ''), 'statistics', nullif(a.attstattarget, -1)::text,
       'local', a.attislocal,
       'grants', CASE WHEN a.attacl IS NOT NULL THEN nullif(pgflow.acl(a.attacl), '[]') END,
@@ -67,6 +71,18 @@ BEGIN
       'risk', (SELECT pgflow.risk(partexprs::text, c.relowner) FROM pg_partitioned_table
         WHERE partrelid = c.oid));
   END IF;
+  IF c.relkind = 'f' THEN
+    state := state || (SELECT jsonb_build_object('server', s.srvname,
+        'foreign_options', pgflow.foreign_options(f.ftoptions),
+        'column_options', (SELECT jsonb_object_agg(a.attnum, pgflow.foreign_options(a.attfdwoptions))
+          FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+          AND a.attfdwoptions IS NOT NULL))
+      FROM pg_foreign_table f JOIN pg_foreign_server s ON s.oid = f.ftserver WHERE f.ftrelid = c.oid);
+  END IF;
+  IF c.reloftype <> 0 THEN
+    state := state || jsonb_build_object('of_type', format_type(c.reloftype, NULL),
+      'of_type_oid', c.reloftype::text);
+  END IF;
   IF c.relispartition THEN
     state := state || jsonb_build_object('partition_bound', pg_get_expr(c.relpartbound, c.oid));
   END IF;
@@ -101,6 +117,7 @@ BEGIN
     state := state || jsonb_build_object('rules', coalesce((
       SELECT jsonb_agg(jsonb_build_object(
         'oid', w.oid::bigint, 'name', w.rulename, 'definition', pg_get_ruledef(w.oid),
+        'enabled', w.ev_enabled,
         'risk', CASE WHEN NOT pgflow.is_superuser(c.relowner) THEN 'its actions' END,
         'comment', obj_description(w.oid, 'pg_rewrite')) ORDER BY w.rulename)
       FROM pg_rewrite w WHERE w.ev_class = c.oid AND w.rulename <> '_RETURN'), '[]'));
@@ -109,7 +126,8 @@ BEGIN
     state := state || jsonb_build_object('statistics', (
       SELECT jsonb_agg(jsonb_build_object(
         'oid', s.oid::bigint, 'schema', sn.nspname, 'name', s.stxname,
-        'definition', pg_get_statisticsobjdef(s.oid),
+        'definition', pg_get_statisticsobjdef(s.oid), 'owner', pg_get_userbyid(s.stxowner),
+        'target', CASE WHEN s.stxstattarget >= 0 THEN s.stxstattarget::text END,
         'risk', pgflow.risk(to_jsonb(s) ->> 'stxexprs', c.relowner),
         'comment', obj_description(s.oid, 'pg_statistic_ext')) ORDER BY s.stxname)
       FROM pg_statistic_ext s JOIN pg_namespace sn ON sn.oid = s.stxnamespace
@@ -127,7 +145,7 @@ DECLARE
 BEGIN
   FOR found IN SELECT c, c.relkind <> 'r' OR c.relhastriggers OR c.relhasrules OR EXISTS (
         SELECT FROM pg_inherits WHERE inhrelid = c.oid) OR EXISTS (
-        SELECT FROM pg_policy WHERE polrelid = c.oid) OR EXISTS (
+        SELECT FROM pg_policy WHERE polrelid = c.oid) OR c.reloftype <> 0 OR EXISTS (
         SELECT FROM pg_statistic_ext WHERE stxrelid = c.oid) AS has_more,
       jsonb_strip_nulls(jsonb_build_object(
       'object', CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
@@ -137,7 +155,9 @@ BEGIN
       'owner', pg_get_userbyid(c.relowner),
       'grants', CASE WHEN c.relacl IS NULL THEN '[]' ELSE pgflow.acl(c.relacl) END,
       'default_grants', c.relacl IS NULL,
-      'options', CASE WHEN c.reloptions IS NOT NULL THEN to_jsonb(c.reloptions) END,
+      'options', (SELECT to_jsonb(nullif(c.reloptions || CASE WHEN c.reltoastrelid <> 0 THEN (
+          SELECT array_agg('toast.' || o) FROM pg_class t CROSS JOIN unnest(t.reloptions) o
+          WHERE t.oid = c.reltoastrelid) END, '{}'))),
       'comment', (SELECT description FROM pg_description WHERE objoid = c.oid
         AND classoid = 'pg_class'::regclass AND objsubid = 0),
       'row_security', c.relrowsecurity, 'force_row_security', c.relforcerowsecurity,
@@ -145,6 +165,9 @@ BEGIN
       'identity_index', CASE WHEN c.relhasindex THEN (
         SELECT x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
         WHERE i.indrelid = c.oid AND i.indisreplident) END,
+      'clustered_on', CASE WHEN c.relhasindex THEN (
+        SELECT x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+        WHERE i.indrelid = c.oid AND i.indisclustered) END,
       'constraints', coalesce((SELECT jsonb_agg(jsonb_build_object(
           'oid', k.oid::bigint, 'name', k.conname, 'type', k.contype,
           'definition', pg_get_constraintdef(k.oid), 'validated', k.convalidated,
@@ -168,6 +191,9 @@ BEGIN
             ELSE pg_get_indexdef(x.oid) END,
           'risk', pgflow.risk(nullif(concat(i.indexprs, i.indpred), ''), c.relowner),
           'options', CASE WHEN x.reloptions IS NOT NULL THEN to_jsonb(x.reloptions) END,
+          'column_statistics', CASE WHEN i.indexprs IS NOT NULL THEN (
+            SELECT jsonb_agg(jsonb_build_array(a.attnum, a.attstattarget) ORDER BY a.attnum)
+            FROM pg_attribute a WHERE a.attrelid = x.oid AND a.attstattarget >= 0) END,
           'parent', CASE WHEN x.relispartition THEN (
             SELECT jsonb_build_array(pn.nspname, p.relname) FROM pg_inherits h
             JOIN pg_class p ON p.oid = h.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace

@@ -5,8 +5,9 @@ BEGIN
   IF acl IS NULL THEN RETURN '[]'; END IF;
   RETURN (SELECT coalesce(jsonb_agg(jsonb_build_object(
            'role', CASE WHEN a.grantee = 0 THEN 'public' ELSE r.rolname END,
-           'public', a.grantee = 0, 'privilege', a.privilege_type, 'grantable', a.is_grantable)
-         ORDER BY r.rolname, a.privilege_type), '[]')
+           'public', a.grantee = 0, 'privilege', a.privilege_type, 'grantable', a.is_grantable,
+           'by', pg_get_userbyid(a.grantor))
+         ORDER BY r.rolname, a.privilege_type, pg_get_userbyid(a.grantor)), '[]')
     FROM aclexplode(acl) a LEFT JOIN pg_authid r ON r.oid = a.grantee);
 END $$;
 

@@ -33,8 +33,7 @@ BEGIN
         CONTINUE WHEN command.objid IS NULL OR command.schema_name = 'pg_temp';
         -- Of this server alone, and some of them with passwords.
         CONTINUE WHEN command.object_type IN ('publication', 'publication relation',
-          'publication namespace', 'subscription', 'event trigger', 'server', 'user mapping',
-          'foreign-data wrapper');
+          'publication namespace', 'subscription', 'event trigger', 'user mapping');
         first_pass := command.object_type IN ('schema', 'extension', 'type', 'domain', 'sequence');
         CONTINUE WHEN pass = 1 AND NOT first_pass OR pass = 2 AND first_pass
           OR pass = 3 AND command.object_type <> 'sequence';
@@ -47,6 +46,7 @@ BEGIN
             handled := handled || ARRAY(SELECT pgflow.tree_and_heirs(whole.of_object));
           END IF;
           PERFORM pgflow.capture_heirs(whole.of_object, tg_tag);
+          PERFORM pgflow.capture_attached(command.objid, tg_tag);
           PERFORM pgflow.capture_object(whole.of_class, whole.of_object, tg_tag, is_cascade,
             -- The table that owns it may be part of the same command.
             CASE WHEN command.object_type = 'sequence' AND pass = 1 THEN '{owned_by}'::text[]
@@ -77,6 +77,16 @@ BEGIN
       LOOP
         PERFORM pgflow.capture_object(whole.of_class, whole.of_object, tg_tag, false);
       END LOOP;
+      IF tg_tag IN ('REASSIGN OWNED', 'DROP OWNED') OR EXISTS (
+          SELECT FROM pg_event_trigger_ddl_commands() c WHERE c.object_type IN ('LANGUAGE',
+            'FOREIGN SERVER', 'FOREIGN DATA WRAPPER')) THEN
+        FOR whole IN SELECT * FROM pgflow.definitions() LOOP
+          PERFORM pgflow.capture_object(whole.of_class, whole.of_object, tg_tag, false);
+        END LOOP;
+      END IF;
+    END IF;
+    IF tg_tag IN ('ALTER DEFAULT PRIVILEGES', 'REASSIGN OWNED', 'DROP OWNED') THEN
+      PERFORM pgflow.capture_default_privileges(tg_tag);
     END IF;
   EXCEPTION
   WHEN serialization_failure OR deadlock_detected THEN
@@ -99,6 +109,16 @@ CREATE OR REPLACE FUNCTION pgflow.session_search_path() RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN (SELECT current_setting('pgflow.search_path', true));
+END $$;
+
+-- The schemas in that path which are there. What a command runs (functions of an index or a default,
+-- a materialized view's query) looks for names in them.
+CREATE OR REPLACE FUNCTION pgflow.session_schemas() RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN nullif(current_setting('pgflow.schemas', true), '')::jsonb;
+EXCEPTION WHEN invalid_text_representation THEN
+  RETURN NULL;  -- Somebody's own setting.
 END $$;
 
 -- Whose rights a command at the top level has: not a function's here, which are its owner's.
@@ -133,24 +153,21 @@ BEGIN
       false) INTO is_cascade
     FROM pg_event_trigger_dropped_objects() d;
     IF is_cascade THEN INSERT INTO pgflow.command_note (kind) VALUES ('cascade'); END IF;
-    FOR gone IN SELECT * FROM pg_event_trigger_dropped_objects() WHERE NOT is_temporary LOOP
+    -- They are listed from the last that went to the first: what depended on others is at the end.
+    FOR gone IN SELECT * FROM pg_event_trigger_dropped_objects() WITH ORDINALITY
+        WHERE NOT is_temporary ORDER BY ordinality DESC LOOP
       DELETE FROM pgflow.object_state WHERE class = gone.classid AND object = gone.objid
         AND gone.objsubid = 0 RETURNING state, to_jsonb(publications)
         INTO old, brought_by;
       IF FOUND THEN
+        -- What it is of may have another name by now.
+        IF old ? 'address' AND old ->> 'object' <> 'aggregate' THEN
+          old := old || jsonb_build_object('identity', gone.object_identity);
+        END IF;
         IF gone.original AND coalesce(old ->> 'schema', '') <> 'pgflow' THEN
           PERFORM pgflow.emit('ddl', jsonb_build_object('tag', tg_tag, 'before', old,
             'cascade', is_cascade, 'published_by', brought_by));
         END IF;
-        CONTINUE;
-      END IF;
-      IF gone.original AND gone.object_type NOT IN ('index', 'trigger', 'policy', 'rule',
-          'table constraint', 'statistics object', 'table column', 'default value',
-          'domain constraint', 'type', 'sequence', 'publication relation') THEN
-        PERFORM pgflow.emit('ddl', jsonb_build_object('tag', tg_tag, 'statement',
-          format('DROP %s IF EXISTS %s', upper(gone.object_type), gone.object_identity),
-          'object', gone.object_type, 'identity', gone.object_identity,
-          'schema', gone.schema_name, 'top_level', true, 'role', pgflow.session_role()));
         CONTINUE;
       END IF;
       CONTINUE WHEN gone.object_type NOT IN ('index', 'trigger', 'policy', 'rule', 'table constraint',
@@ -203,10 +220,12 @@ BEGIN
     reason & 4 <> 0 AND (stack ~ '\n' OR current_query() ~* '\yusing\y'));
 END $$;
 
--- Notes the session's search_path, which statements that travel as text need. It is a setting, as it
+-- Notes the session's search_path, for what runs with it elsewhere. It is a setting, as it
 -- was one before: whoever could forge it may choose it.
 CREATE OR REPLACE FUNCTION pgflow.capture_start() RETURNS event_trigger
 LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM pg_catalog.set_config('pgflow.search_path', pg_catalog.current_setting('search_path'), true);
+  PERFORM pg_catalog.set_config('pgflow.schemas',
+    pg_catalog.array_to_json(pg_catalog.current_schemas(false))::pg_catalog.text, true);
 END $$;

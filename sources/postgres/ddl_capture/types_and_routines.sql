@@ -25,6 +25,7 @@ BEGIN
       'constraints', CASE WHEN t.typtype = 'd' THEN coalesce((
         SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('oid', k.oid::bigint,
           'name', k.conname, 'definition', pg_get_constraintdef(k.oid),
+          'comment', obj_description(k.oid, 'pg_constraint'),
           'risk', pgflow.risk(k.conbin::text, t.typowner))) ORDER BY k.conname) FROM pg_constraint k
         WHERE k.contypid = t.oid AND k.contype = 'c'), '[]') END,
       'definition', CASE WHEN t.typtype = 'r' THEN (
@@ -45,7 +46,7 @@ BEGIN
       SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c')));
 END $$;
 
--- Nothing for an aggregate: the catalog has no definition of it.
+-- Nothing for an aggregate, which has a state of another kind (definitions.sql).
 CREATE OR REPLACE FUNCTION pgflow.routine_state(routine oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

@@ -100,3 +100,11 @@ SET DateStyle = 'SQL, DMY';
 ALTER TABLE retyped ADD COLUMN on_day date NOT NULL DEFAULT '04/05/2026';
 --- change
 ALTER TABLE retyped ADD COLUMN x float8 DEFAULT random(), ADD COLUMN y float8 GENERATED ALWAYS AS (x * 2) STORED NOT NULL;
+--- change
+CREATE TABLE derived (id int PRIMARY KEY, a int, b int, c text GENERATED ALWAYS AS (a * 2) STORED);
+INSERT INTO derived VALUES (1, 2, 3);
+--- change
+ALTER TABLE derived ALTER COLUMN c TYPE varchar(20);
+INSERT INTO derived VALUES (2, 3, 4);
+--- change
+DROP TABLE derived;

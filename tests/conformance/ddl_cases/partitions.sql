@@ -38,3 +38,25 @@ UPDATE log SET kind = 'a' WHERE id = 500;
 --- change
 DROP TABLE log_1;
 DROP TABLE log;
+--- change
+CREATE TABLE tree (a int, b int) PARTITION BY RANGE (a);
+CREATE TABLE tree_1 PARTITION OF tree FOR VALUES FROM (0) TO (10);
+CREATE TABLE tree_2 PARTITION OF tree FOR VALUES FROM (10) TO (20) PARTITION BY RANGE (a);
+CREATE TABLE tree_21 PARTITION OF tree_2 FOR VALUES FROM (10) TO (15);
+CREATE INDEX ON tree_21 (a);
+CREATE INDEX ON ONLY tree_2 (a);
+ALTER INDEX tree_2_a_idx ATTACH PARTITION tree_21_a_idx;
+CREATE INDEX ON tree (a);
+INSERT INTO tree VALUES (1, 1), (11, 2);
+--- change
+ALTER TABLE tree ADD PRIMARY KEY (a);
+UPDATE tree SET b = 5;
+--- change
+CREATE TABLE refers_to (id int PRIMARY KEY);
+CREATE TABLE spread (id int REFERENCES refers_to) PARTITION BY LIST (id);
+CREATE TABLE spread_1 PARTITION OF spread FOR VALUES IN (1);
+INSERT INTO refers_to VALUES (1);
+INSERT INTO spread VALUES (1);
+--- change
+TRUNCATE refers_to, spread;
+INSERT INTO refers_to VALUES (1), (2);

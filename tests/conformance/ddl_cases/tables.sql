@@ -76,3 +76,21 @@ INSERT INTO heir VALUES (2, 'h', 'E');
 ALTER TABLE base ADD COLUMN r float8 DEFAULT random();
 --- change
 ALTER TABLE base ALTER COLUMN kind TYPE text USING kind || '!';
+--- change
+CREATE TABLE above (id int PRIMARY KEY);
+CREATE TABLE below (v text) INHERITS (above);
+CREATE VIEW both_of_them AS SELECT a.id, b.v FROM above a JOIN below b USING (id);
+CREATE MATERIALIZED VIEW kept AS SELECT id FROM both_of_them;
+CREATE TABLE refers (id int PRIMARY KEY, r int REFERENCES above);
+--- change
+DROP TABLE refers;
+DROP MATERIALIZED VIEW kept;
+DROP VIEW both_of_them;
+DROP TABLE above, below;
+--- change
+CREATE TABLE above (id int PRIMARY KEY);
+CREATE TABLE below (v text) INHERITS (above);
+CREATE VIEW both_of_them AS SELECT a.id, b.v FROM above a JOIN below b USING (id);
+CREATE MATERIALIZED VIEW kept AS SELECT id FROM both_of_them;
+--- change
+DROP TABLE above CASCADE;

@@ -50,3 +50,21 @@ INSERT INTO mails VALUES ('A@b.c', now());
 CREATE EXTENSION hstore SCHEMA kinds;
 ALTER TABLE mails ADD COLUMN tags kinds.hstore DEFAULT 'a=>1';
 UPDATE mails SET address = 'a@B.c';
+--- change
+CREATE TYPE twin AS (a int);
+CREATE TYPE _twin AS ENUM ('x');
+CREATE TABLE of_twins (id int PRIMARY KEY, t twin[], e _twin);
+INSERT INTO of_twins VALUES (1, '{(1)}', 'x');
+--- change
+DROP TABLE of_twins;
+DROP TYPE _twin;
+DROP TYPE twin;
+--- change
+CREATE DOMAIN low AS int;
+CREATE TABLE lows (v low, t text);
+INSERT INTO lows VALUES (55, 'a'), (4, 'b');
+--- change
+ALTER DOMAIN low ADD CONSTRAINT under CHECK (VALUE < 11) NOT VALID;
+--- change
+UPDATE lows SET v = 10 WHERE v = 55;
+DELETE FROM lows WHERE v = 4;
