@@ -132,22 +132,18 @@ absl::Status Malformed(std::string_view why) {
 
 DdlScript Plan(const Json& message, const DdlTrust& trust);
 
-// An expression that is true when the target has it; empty: of this kind nobody asks. A table is
-// not made of its definition alone, because its rows would be missing.
+// A query that is true when the target has it; empty: of this kind nobody asks. A table is not made
+// of its definition alone, because its rows would be missing.
 std::string IsThere(const Json& state) {
   const std::string object = TextOf(state, "object");
-  std::string_view lookup;
   for (const std::string_view kind : {"view", "materialized view", "sequence"}) {
-    if (object == kind) lookup = "to_regclass";
+    if (object == kind) return RelationExists(QualifiedName(state));
   }
   for (const std::string_view kind : {"enum", "domain", "composite", "range"}) {
-    if (object == kind) lookup = "to_regtype";
+    if (object == kind) return TypeExists(state);
   }
   const bool routine = object == "function" || object == "procedure";
-  if (routine) lookup = "to_regprocedure";
-  if (lookup.empty() || (routine && !state.contains("signature"))) return {};
-  return fmt::format("{}({}) IS NOT NULL", lookup,
-                     QuoteLiteral(routine ? TextOf(state, "signature") : QualifiedName(state)));
+  return routine && state.contains("whole_signature") ? RoutineExists(state) : std::string();
 }
 
 // What the first snapshot did not bring is made as it was before the command that changes it now.
@@ -167,7 +163,7 @@ void BringWhatIsMissing(const Json& message, const DdlTrust& trust, DdlScript& s
   }
   if (together.empty()) return;
   ScriptWriter(script).Try(fmt::format("{}", fmt::join(together, ";\n")),
-                           fmt::format("SELECT {} OR {}", was, is));
+                           fmt::format("SELECT ({}) OR ({})", was, is));
 }
 
 DdlScript Plan(const Json& message, const DdlTrust& trust) {

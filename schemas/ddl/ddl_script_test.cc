@@ -211,7 +211,7 @@ TEST(DdlScriptTest, AFunctionArrivesWithItsOwnerOrNotAtAll) {
                         {"name", "f"},
                         {"arguments", "a integer"},
                         {"definition", "CREATE OR REPLACE FUNCTION shop.f(a integer)"},
-                        {"signature", "shop.f(integer)"},
+                        {"whole_signature", "shop.f(integer)"},
                         {"owner", "o'wner"},
                         {"default_grants", true}};
   const auto script = PlanDdl(Message(nullptr, routine, "CREATE FUNCTION").dump());

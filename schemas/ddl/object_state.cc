@@ -82,12 +82,22 @@ std::string RelationExists(const std::string& quoted_name) {
   return fmt::format("SELECT to_regclass({}) IS NOT NULL", QuoteLiteral(quoted_name));
 }
 
-std::string TypeExists(const std::string& quoted_name) {
-  // An array type, whose name the server chose, makes room for it.
+std::string TypeExists(const Json& type) {
+  // Neither one that is only announced, nor an array type, whose name the server chose: it makes
+  // room.
   return fmt::format(
-      "SELECT EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.oid = to_regtype({}) AND NOT EXISTS "
+      "SELECT EXISTS (SELECT FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = "
+      "t.typnamespace WHERE n.nspname = {} AND t.typname = {} AND t.typisdefined AND NOT EXISTS "
       "(SELECT FROM pg_catalog.pg_type e WHERE e.typarray = t.oid))",
-      QuoteLiteral(quoted_name));
+      QuoteLiteral(TextOf(type, "schema")), QuoteLiteral(TextOf(type, "name")));
+}
+
+std::string RoutineExists(const Json& routine, const std::string& more) {
+  return fmt::format(
+      "SELECT EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.proname = {} AND (SELECT identity "
+      "FROM pg_catalog.pg_identify_object('pg_catalog.pg_proc'::regclass, p.oid, 0)) = {}{})",
+      QuoteLiteral(TextOf(routine, "name")), QuoteLiteral(TextOf(routine, "whole_signature")),
+      more);
 }
 
 bool WriteDrop(const ObjectChange& change, std::string_view kind, const std::string& name,

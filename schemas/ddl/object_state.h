@@ -83,7 +83,8 @@ struct ObjectChange {
 
 // A query that says whether the relation, type or routine exists.
 std::string RelationExists(const std::string& quoted_name);
-std::string TypeExists(const std::string& quoted_name);
+std::string TypeExists(const Json& type);
+std::string RoutineExists(const Json& routine, const std::string& more = {});
 std::string RoleMissing(const std::string& role);
 
 // DROP, when that is what happened; true: there is no more to say. `name`: what behind the kind.

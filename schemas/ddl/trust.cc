@@ -83,14 +83,15 @@ bool IsProgram(std::string_view object) {
 // True when the target's object of that name belongs to another role.
 std::string BelongsToAnother(const Json& state) {
   const std::string object = TextOf(state, "object");
-  const bool routine = object == "function" || object == "procedure";
-  if (routine && !state.contains("signature")) return "SELECT true";  // Of an older capture.
+  if (object == "function" || object == "procedure") {
+    if (!state.contains("whole_signature")) return "SELECT true";  // Of an older capture.
+    return RoutineExists(state, fmt::format(" AND pg_catalog.pg_get_userbyid(p.proowner) <> {}",
+                                            QuoteLiteral(TextOf(state, "owner"))));
+  }
   return fmt::format(
-      "SELECT EXISTS (SELECT FROM pg_catalog.{} WHERE oid = {}({}) AND "
-      "pg_catalog.pg_get_userbyid({}) <> {})",
-      routine ? "pg_proc" : "pg_class", routine ? "to_regprocedure" : "to_regclass",
-      QuoteLiteral(routine ? TextOf(state, "signature") : QualifiedName(state)),
-      routine ? "proowner" : "relowner", QuoteLiteral(TextOf(state, "owner")));
+      "SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = to_regclass({}) AND "
+      "pg_catalog.pg_get_userbyid(relowner) <> {})",
+      QuoteLiteral(QualifiedName(state)), QuoteLiteral(TextOf(state, "owner")));
 }
 
 std::string AlterWord(std::string_view object) {

@@ -137,8 +137,8 @@ void WriteType(const ObjectChange& change, const std::string& kind,
                void (*alter)(const ObjectChange&, ScriptWriter&), ScriptWriter& out) {
   if (WriteDrop(change, kind, QualifiedName(change.before), out)) return;
   const std::string name = QualifiedName(change.after);
-  if (change.before.is_null()) {
-    out.Add(create_sql(change.after), TypeExists(name));
+  if (change.before.is_null() || TextOf(change.before, "object") == "shell type") {
+    out.Add(create_sql(change.after), TypeExists(change.after));
   } else {
     WriteRename(change, kind, out);
     alter(change, out);

@@ -163,6 +163,9 @@ BEGIN
         -- What it is of may have another name by now.
         IF old ? 'address' AND old ->> 'object' <> 'aggregate' THEN
           old := old || jsonb_build_object('identity', gone.object_identity);
+        ELSIF old ? 'signature' THEN
+          old := old || jsonb_build_object('whole_signature', gone.object_identity,
+            'arguments', substring(gone.object_identity FROM '\((.*)\)$'));
         END IF;
         IF gone.original AND coalesce(old ->> 'schema', '') <> 'pgflow' THEN
           PERFORM pgflow.emit('ddl', jsonb_build_object('tag', tg_tag, 'before', old,

@@ -55,6 +55,7 @@ BEGIN
       'schema', n.nspname, 'name', p.proname,
       'arguments', pg_get_function_identity_arguments(p.oid),
       'signature', p.oid::regprocedure::text,
+      'whole_signature', (SELECT identity FROM pg_identify_object('pg_proc'::regclass, p.oid, 0)),
       'definition', pg_get_functiondef(p.oid), 'result', pg_get_function_result(p.oid),
       'owner', pg_get_userbyid(p.proowner), 'grants', pgflow.acl(p.proacl),
       'default_grants', p.proacl IS NULL, 'comment', obj_description(p.oid, 'pg_proc')))
