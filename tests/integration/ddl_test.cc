@@ -179,16 +179,16 @@ TEST_F(DdlTest, WhatTheSnapshotDidNotBringArrivesWithItsNextCommand) {
       "CREATE VIEW seen AS SELECT id FROM t; CREATE MATERIALIZED VIEW sums AS SELECT count(*) FROM "
       "t;"
       "CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE SEQUENCE numbers;"
-      "CREATE TYPE mood AS ENUM ('sad'); CREATE SCHEMA aside");
+      "CREATE TYPE mood AS ENUM ('sad')");
   RunToCurrent();
   EXPECT_EQ(target_.Value("SELECT to_regclass('seen') IS NULL"), "t");
   source_.Execute(
-      "ALTER VIEW seen SET SCHEMA aside; REFRESH MATERIALIZED VIEW sums;"
+      "ALTER VIEW seen RENAME TO watched; REFRESH MATERIALIZED VIEW sums;"
       "ALTER FUNCTION one() RENAME TO two; ALTER SEQUENCE numbers INCREMENT 5;"
       "ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'");
   RunToCurrent();
   for (const char* found :
-       {"(SELECT count(*) FROM aside.seen) = 1", "(SELECT count FROM sums) = 1", "two() = 1",
+       {"(SELECT count(*) FROM watched) = 1", "(SELECT count FROM sums) = 1", "two() = 1",
         "(SELECT seqincrement FROM pg_sequence) = 5", "'blue'::mood IS NOT NULL"}) {
     EXPECT_EQ(target_.Value(fmt::format("SELECT {}", found)), "t") << found;
   }
