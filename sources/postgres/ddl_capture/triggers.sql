@@ -167,7 +167,11 @@ BEGIN
           old := old || jsonb_build_object('whole_signature', gone.object_identity,
             'arguments', substring(gone.object_identity FROM '\((.*)\)$'));
         END IF;
-        IF gone.original AND coalesce(old ->> 'schema', '') <> 'pgflow' THEN
+        -- A sequence that goes together with the table it belongs to is gone with that.
+        IF gone.original AND coalesce(old ->> 'schema', '') <> 'pgflow' AND NOT EXISTS (
+            SELECT FROM pg_event_trigger_dropped_objects() t
+            WHERE t.classid = 'pg_class'::regclass AND t.objsubid = 0
+            AND t.schema_name = old #>> '{owned_by,0}' AND t.object_name = old #>> '{owned_by,1}') THEN
           PERFORM pgflow.emit('ddl', jsonb_build_object('tag', tg_tag, 'before', old,
             'cascade', is_cascade, 'published_by', brought_by));
         END IF;

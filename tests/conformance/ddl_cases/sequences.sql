@@ -22,3 +22,11 @@ INSERT INTO renamed (id, v) VALUES (77, 'c');
 DROP TABLE t;
 DROP SEQUENCE tiny;
 ALTER TABLE renamed DROP COLUMN big;
+--- change
+CREATE ROLE leaving_with_sequences;
+CREATE TABLE counted_out (id serial PRIMARY KEY, n bigserial);
+ALTER TABLE counted_out OWNER TO leaving_with_sequences;
+--- change
+DROP OWNED BY leaving_with_sequences;
+--- change
+DROP ROLE leaving_with_sequences;
