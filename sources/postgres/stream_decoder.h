@@ -136,7 +136,7 @@ class StreamDecoder {
   bool skipping_ = false;            // The current transaction is known already, or left out.
   bool started_ = false;             // The current transaction had a change.
   bool span_open_ = false;           // The last span of chunk_ is the current transaction.
-  engine::Chunk open_chunk_;  // Of the stream block that is being received.
+  engine::Chunk open_chunk_;         // Of the stream block that is being received.
   postgres::Xid top_xid_ = 0;
   absl::flat_hash_map<postgres::Xid, OpenTransaction> open_;
 
