@@ -127,8 +127,12 @@ void WriteDefinedObject(const ObjectChange& change, ScriptWriter& out) {
   const std::string target = kind + " " + IdentityOf(change.after);
   const bool filled = TextOf(change.before, "object") == "shell type" && object == "base type";
   if (change.before.is_null() || filled) {
+    // What others name too early is there already, as a name.
+    std::string made;
+    if (object == "base type") made = " AND o.typisdefined";
+    if (object == "operator") made = " AND o.oprcode <> 0";
     out.Add(TextOf(change.after, "definition") + ForeignOptionsSql(change.after),
-            Exists(change.after, object == "base type" ? " AND o.typisdefined" : ""));
+            Exists(change.after, made));
   } else {
     Move(change, kind, out);
     WriteForeignOptions(change, target, out);

@@ -16,8 +16,9 @@ INSERT INTO numbers VALUES (1, '5');
 --- change
 COMMENT ON TYPE number IS 'whole';
 GRANT USAGE ON TYPE number TO pg_monitor;
-ALTER TYPE number RENAME TO whole;
 INSERT INTO numbers VALUES (2, '6');
+--- change
+ALTER TYPE number RENAME TO whole;
 DROP CAST (whole AS int);
 --- change
 CREATE FUNCTION early(cstring) RETURNS later LANGUAGE internal IMMUTABLE STRICT AS 'int4in';
