@@ -118,9 +118,11 @@ WHERE c.oid >= 16384)sql",
     amproc::regprocedure::text) FROM pg_amproc WHERE amprocfamily = c.oid))
 FROM pg_opfamily c WHERE c.oid >= 16384)sql",
     R"sql(SELECT format('wrapper %s owner %s acl %s options %s', fdwname, pg_get_userbyid(fdwowner),
-  fdwacl, fdwoptions) FROM pg_foreign_data_wrapper)sql",
+  ARRAY(SELECT unnest(fdwacl)::text ORDER BY 1), ARRAY(SELECT unnest(fdwoptions) ORDER BY 1))
+FROM pg_foreign_data_wrapper)sql",
     R"sql(SELECT format('server %s owner %s acl %s options %s type %s version %s', srvname,
-  pg_get_userbyid(srvowner), srvacl, srvoptions, srvtype, srvversion) FROM pg_foreign_server)sql",
+  pg_get_userbyid(srvowner), ARRAY(SELECT unnest(srvacl)::text ORDER BY 1),
+  ARRAY(SELECT unnest(srvoptions) ORDER BY 1), srvtype, srvversion) FROM pg_foreign_server)sql",
     R"sql(SELECT format('foreign table %s server %s options %s columns %s', f.ftrelid::regclass,
   (SELECT srvname FROM pg_foreign_server WHERE oid = f.ftserver), f.ftoptions,
   (SELECT array_agg(a.attfdwoptions::text ORDER BY a.attnum) FROM pg_attribute a

@@ -23,7 +23,7 @@ SET enable_mergejoin = off SET jit = off AS $$
   WITH written AS MATERIALIZED (
     SELECT 'pg_class'::regclass::oid AS class, oid, relowner AS owner, relacl AS acl FROM pg_class
     WHERE coalesce(kind IN ('TABLE', 'COLUMN', 'SEQUENCE'), true)
-    AND xmin = subtransaction AND relkind IN ('r', 'p', 'v', 'm', 'S')
+    AND xmin = subtransaction AND relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
     UNION ALL SELECT 'pg_type'::regclass, oid, typowner, typacl FROM pg_type
     WHERE coalesce(kind IN ('TYPE', 'DOMAIN'), true) AND xmin = subtransaction
     UNION ALL SELECT 'pg_proc'::regclass, oid, proowner, proacl FROM pg_proc
@@ -55,7 +55,7 @@ CREATE OR REPLACE FUNCTION pgflow.changed_rights_of(names name[], subtransaction
 RETURNS TABLE (of_class oid, of_object oid)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
   SELECT 'pg_class'::regclass::oid, c.oid FROM pg_class c
-  WHERE c.relname = ANY (names) AND c.relkind IN ('r', 'p', 'v', 'm', 'S')
+  WHERE c.relname = ANY (names) AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
   AND (c.xmin = subtransaction OR EXISTS (SELECT FROM pg_attribute a
     WHERE a.attrelid = c.oid AND a.xmin = subtransaction))
   ORDER BY 1, 2
