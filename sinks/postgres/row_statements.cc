@@ -23,10 +23,6 @@ class Builder {
   }
 
   std::string Parameter(bool before, size_t column) {
-    for (size_t i = 0; i < statement.parameters.size(); ++i) {
-      const RowParameter& known = statement.parameters[i];
-      if (known.before == before && known.column == column) return fmt::format("${}", i + 1);
-    }
     statement.parameters.push_back({before, static_cast<uint32_t>(column)});
     statement.types.push_back(binding_.columns[column].target->type);
     return fmt::format("${}", statement.parameters.size());

@@ -38,6 +38,7 @@ TEST(ConnectValue, ReadsWhatDebeziumWrote) {
       {"{1.5,2}", "{\"1.5\",\"2\"}"},
       {"{2024-02-29}", "{\"2024-02-29\"}"},
       {"{sad}", "{\"sad\"}"},
+      {"$1,234.50", "1234.50"},
   };
   std::ifstream file(PGFLOW_DEBEZIUM_VALUES);
   size_t count = 0;
@@ -45,6 +46,11 @@ TEST(ConnectValue, ReadsWhatDebeziumWrote) {
     const auto json = nlohmann::ordered_json::parse(line);
     if (!json.contains("schema")) continue;
     const std::string literal = json["literal"];
+    const std::string type = json["schema"].value("name", "");
+    if (type.starts_with("io.debezium.data.geometry.") && !type.ends_with(".Point")) {
+      EXPECT_FALSE(ReadConnectType(json["schema"].dump()).ok()) << line;
+      continue;
+    }
     const auto other = others.find(literal);
     EXPECT_EQ(TextOf(json["schema"].dump(), json["value"].dump()),
               other == others.end() ? literal : other->second)
