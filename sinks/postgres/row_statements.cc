@@ -191,29 +191,25 @@ class Builder {
   std::string_view marks_;
 };
 
-std::string UpsertSql(const TableBinding& binding, Builder& builder) {
-  std::string sql = fmt::format("INSERT INTO {} {}", binding.sql_name, builder.Values());
-  if (binding.key_kind != KeyKind::kUnique) return sql;
-  std::string key;
-  std::string set;
-  for (size_t i = 0; i < binding.columns.size(); ++i) {
-    const ColumnBinding& column = binding.columns[i];
-    const std::string name = builder.Quoted(i);
-    if (column.is_key) {
-      key += (key.empty() ? "" : ", ") + name;
-    } else if (column.written && !column.target->identity_always) {
-      set += fmt::format("{}{} = EXCLUDED.{}", set.empty() ? "" : ", ", name, name);
-    }
-  }
-  return fmt::format("{} ON CONFLICT ({}) {}", sql, key,
-                     set.empty() ? "DO NOTHING" : "DO UPDATE SET " + set);
-}
-
 std::string KeyColumns(const TableBinding& binding, const Builder& builder) {
   std::string key;
   for (const uint32_t column : binding.key)
     key += (key.empty() ? "" : ", ") + builder.Quoted(column);
   return key;
+}
+
+std::string UpsertSql(const TableBinding& binding, Builder& builder) {
+  std::string sql = fmt::format("INSERT INTO {} {}", binding.sql_name, builder.Values());
+  if (binding.key_kind != KeyKind::kUnique) return sql;
+  std::string set;
+  for (size_t i = 0; i < binding.columns.size(); ++i) {
+    const ColumnBinding& column = binding.columns[i];
+    const std::string name = builder.Quoted(i);
+    if (column.is_key || !column.written || column.target->identity_always) continue;
+    set += fmt::format("{}{} = EXCLUDED.{}", set.empty() ? "" : ", ", name, name);
+  }
+  return fmt::format("{} ON CONFLICT ({}) {}", sql, KeyColumns(binding, builder),
+                     set.empty() ? "DO NOTHING" : "DO UPDATE SET " + set);
 }
 
 // An UPDATE of the row that has the key, when the INSERT finds one: it touches no row, or that.
