@@ -118,8 +118,9 @@ class Session:
 class Cluster:
     """One PostgreSQL server in `directory`/`name`. Start it with start(), end it with stop()."""
 
-    def __init__(self, directory, name, settings=None):
+    def __init__(self, directory, name, settings=None, binaries=BIN):
         self.name = name
+        self._bin = binaries
         self.port = free_port()
         self.path = os.path.join(directory, name)
         self.log_path = os.path.join(directory, name + ".log")
@@ -149,7 +150,7 @@ class Cluster:
         if identity:
             os.chown(self.path, identity["user"], identity["group"])
         subprocess.run(
-            [BIN + "/initdb", "-D", self.path, "-U", "postgres", "--auth=trust", "-E", "UTF8",
+            [self._bin + "/initdb", "-D", self.path, "-U", "postgres", "--auth=trust", "-E", "UTF8",
              "--locale=C.UTF-8"],
             check=True, cwd="/", stdout=subprocess.DEVNULL, **identity,
         )
@@ -158,7 +159,7 @@ class Cluster:
                 conf.write("%s = '%s'\n" % (key, setting))
         with open(self.log_path, "ab") as log:
             self._process = subprocess.Popen(
-                [BIN + "/postgres", "-D", self.path],
+                [self._bin + "/postgres", "-D", self.path],
                 cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True, **identity,
             )

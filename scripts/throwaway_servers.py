@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 
-from throwaway import free_port
+from throwaway import BIN, free_port
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 JAVA = ["java", "-XX:+UseSerialGC"]
@@ -28,6 +28,15 @@ def archives(name):
     if not os.path.isdir(where):
         raise ServerError("no %s at %s: run scripts/install-servers %s" % (name, where, name))
     return os.path.join(where, "lib")
+
+
+def postgresql16():
+    """The programs of PostgreSQL 16, or Debian's where that was not fetched."""
+    try:
+        programs = os.path.join(archives("postgresql16"), "postgresql", "bin")
+    except ServerError:
+        return BIN
+    return programs
 
 
 def ask(port, method, path, body=None, content_type="application/json"):
