@@ -266,6 +266,7 @@ void FindTableProblems(const CatalogTable& table, std::vector<CatalogProblem>& p
   const std::string name = QuoteTable(table.schema->table);
   if (!table.readable) {
     problems.push_back({.fatal = true,
+                        .unreadable = table.schema->oid,
                         .subject = subject,
                         .text = "the role may not read it",
                         .remedy = fmt::format("GRANT USAGE ON SCHEMA {} TO <role of the url>; "
@@ -274,6 +275,7 @@ void FindTableProblems(const CatalogTable& table, std::vector<CatalogProblem>& p
   }
   if (table.rows_hidden) {
     problems.push_back({.fatal = true,
+                        .unreadable = table.schema->oid,
                         .subject = subject,
                         .text = "its row-level security hides rows from the role",
                         .remedy = "ALTER ROLE <role of the url> BYPASSRLS"});
@@ -413,11 +415,20 @@ void FoldLeaves(const Relations& relations, const PublishedParts& published, Cat
                 [&](const TableDefinition& table) { return folded.contains(table.table); });
 }
 
-absl::Status NothingChosen(const Relations& relations, const Connection& connection) {
-  return base::MakeStatus(absl::StatusCode::kNotFound,
-                          "no table of {} matches tables.include / tables.exclude ({} tables were "
-                          "looked at; patterns are schema.table, and case counts)",
-                          connection.display_name(), relations.size());
+// A database without tables may get some; patterns that name none of many are misspelt.
+CatalogProblem NothingChosen(const Relations& relations, const TableFilter& filter,
+                             const Connection& connection) {
+  const bool misspelt = !relations.empty() && filter.has_patterns();
+  return {.fatal = misspelt,
+          .nothing_chosen = true,
+          .subject = "tables",
+          .text = misspelt
+                      ? fmt::format("no table of {} matches tables.include / tables.exclude ({} "
+                                    "tables were looked at; patterns are schema.table, and case "
+                                    "counts)",
+                                    connection.display_name(), relations.size())
+                      : fmt::format("{} has no table yet", connection.display_name()),
+          .remedy = misspelt ? "change tables.include or tables.exclude" : ""};
 }
 
 }  // namespace
@@ -440,7 +451,10 @@ absl::StatusOr<Catalog> ReadInTransaction(Connection& connection, const TableFil
     oids.push_back(oid);
     if (relation.published) catalog.published.push_back(relation.name);
   }
-  if (chosen.empty()) return NothingChosen(relations, connection);
+  if (chosen.empty()) {
+    catalog.problems.push_back(NothingChosen(relations, filter, connection));
+    return catalog;
+  }
   for (const std::string& pattern : filter.PatternsWithout(names)) {
     catalog.problems.push_back({.fatal = false,
                                 .subject = fmt::format("tables.include '{}'", pattern),

@@ -2,8 +2,7 @@
 //
 // Every function runs queries in the connection's current transaction (in a transaction with an
 // imported snapshot they see the tables as of that snapshot, except for what Postgres reads through
-// its caches: type names and expressions). Errors: those of the connection; kNotFound when no
-// table was chosen.
+// its caches: type names and expressions). Errors: those of the connection.
 #pragma once
 
 #include <cstdint>
@@ -56,6 +55,10 @@ struct CatalogProblem {
   // To publish this table would break the application that writes to it; then `fatal` is set, too.
   postgres::Oid unpublishable = 0;
   bool of_identity = false;  // It matters only where UPDATE or DELETE is published.
+  // The role may not read this table, or not all of its rows; `fatal` is set, too.
+  postgres::Oid unreadable = 0;
+  // No table is chosen: there is none yet, or the patterns name none of them, which is fatal.
+  bool nothing_chosen = false;
   std::string subject;
   std::string text;
   std::string remedy;

@@ -185,9 +185,20 @@ TEST_F(CatalogTest, DefinesTypesInOrderAndFindsWhatBinaryCannotCarry) {
 
 TEST_F(CatalogTest, NamesWhatIsMissing) {
   Run("CREATE TABLE a (x int)");
-  const auto filter = TableFilter::Make({"public.b"}, {});
-  EXPECT_EQ(ReadCatalog(*connection_, *filter, CatalogDepth::kColumns, {}).status().code(),
-            absl::StatusCode::kNotFound);
+  const Catalog misspelt = Read({"public.b"});
+  ASSERT_EQ(misspelt.problems.size(), 1u);
+  EXPECT_TRUE(misspelt.problems[0].fatal && misspelt.problems[0].nothing_chosen);
+  EXPECT_NE(misspelt.problems[0].text.find("tables.include"), std::string::npos);
+}
+
+// Tables may come later.
+TEST_F(CatalogTest, ADatabaseWithoutTablesIsNoMistake) {
+  for (const char* pattern : {"*.*", "public.b"}) {
+    const Catalog empty = Read({pattern});
+    ASSERT_EQ(empty.problems.size(), 1u);
+    EXPECT_TRUE(!empty.problems[0].fatal && empty.problems[0].nothing_chosen);
+    EXPECT_TRUE(empty.tables.empty());
+  }
 }
 
 // A table that is dropped between two of its statements has no columns, and no key.

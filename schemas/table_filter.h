@@ -24,6 +24,8 @@ class TableFilter {
   bool Matches(const TableName& table) const { return Includes(table) && !Excludes(table); }
   bool Includes(const TableName& table) const;
   bool Excludes(const TableName& table) const;
+  // Somebody wrote some; without, every table is chosen.
+  bool has_patterns() const { return !include_.empty() || !exclude_.empty(); }
   // False when no table of that schema can be chosen.
   bool MayChooseIn(std::string_view schema) const;
   // The patterns as regular expressions of PostgreSQL, on schema || E'\x1f' || name.

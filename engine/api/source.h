@@ -58,12 +58,12 @@ struct ChosenTable {
   bool published = false;  // The stream carries its changes.
   bool carried = true;     // And has done so since the table was copied, or was made.
   std::string gap{};       // Why changes of it are missing: only another copy helps.
+  std::string left_out{};  // Why the stream cannot carry it, and what to do; then it is not copied.
 };
 
 // What the user asked this source for; the runtime acts on it.
 struct SourcePlan {
   enum class Mode { kSnapshotAndStream, kSnapshot, kStream };
-
   Mode mode = Mode::kSnapshotAndStream;
   int snapshot_workers = 4;
 };
@@ -74,13 +74,10 @@ struct SourcePlan {
 class Source {
  public:
   virtual ~Source() = default;
-
   // From the configuration; constant.
   virtual SourcePlan plan() const { return {}; }
-
   // Connects and reads who the server is.
   virtual absl::StatusOr<SourceIdentity> Open(std::stop_token stop) = 0;
-
   // Where its log left `timeline` for a later one, when the server was promoted. kNotFound: its log
   // was never on it.
   virtual absl::StatusOr<postgres::Lsn> TimelineEnd(uint32_t timeline, std::stop_token /*stop*/) {
@@ -95,8 +92,7 @@ class Source {
 
   // The tables that Run and OpenSnapshot deal with.
   virtual TableSelection selection() const { return {}; }
-  // The tables of the server that it chooses. kInvalidArgument: a bad pattern; kFailedPrecondition:
-  // some are not in the stream and cannot be added.
+  // The tables of the server that it chooses. kInvalidArgument: a bad pattern.
   virtual absl::StatusOr<std::vector<ChosenTable>> ListTables(const TableSelection& /*selection*/,
                                                               std::stop_token /*stop*/) {
     return std::vector<ChosenTable>();
@@ -108,6 +104,10 @@ class Source {
   }
   // What ListTables said last is copied, or will be: gaps count from there.
   virtual absl::Status KeepTables(std::stop_token /*stop*/) { return absl::OkStatus(); }
+  // Every sink has the tables that were to join.
+  virtual absl::Status SettleTables(std::stop_token /*stop*/) { return absl::OkStatus(); }
+  // ListTables has something new to say since the last call. Any thread.
+  virtual bool TakeNewTables() { return false; }
 
   // A snapshot at a consistent point of the slot's log. The first call after OpenSlot created the
   // slot gets the slot's own snapshot, others a later one.

@@ -21,6 +21,7 @@ void JoiningTables::Hold(const std::vector<schemas::TableName>& tables, bool aga
   for (const schemas::TableName& table : tables) requests_[table] = again;
   published_.reset();
   asked_ = true;
+  busy_ = true;
 }
 
 void JoiningTables::Join(postgres::Lsn published) {
@@ -104,7 +105,17 @@ absl::Status JoiningTables::Step(CheckpointStore& store, BatchBuilder& builder,
                                  StreamPoint position, postgres::Lsn frontier,
                                  std::stop_token stop) {
   if (asked()) PGFLOW_RETURN_IF_ERROR(TakeRequests(store, builder));
-  if (held_.empty()) return absl::OkStatus();
+  if (!held_.empty()) {
+    PGFLOW_RETURN_IF_ERROR(StepHeld(store, builder, position, frontier, std::move(stop)));
+  }
+  base::MutexLock lock(&mutex_);
+  busy_ = asked_.load() || !held_.empty();
+  return absl::OkStatus();
+}
+
+absl::Status JoiningTables::StepHeld(CheckpointStore& store, BatchBuilder& builder,
+                                     StreamPoint position, postgres::Lsn frontier,
+                                     std::stop_token stop) {
   std::optional<postgres::Lsn> published;
   TableJoin* join = nullptr;
   {

@@ -40,6 +40,8 @@ class JoiningTables {
   void Join(postgres::Lsn published);
   // What was asked for is not durable yet.
   bool asked() const { return asked_.load(); }
+  // Some table is held, or about to be; or the checkpoint has not been looked at yet.
+  bool busy() const { return busy_.load(); }
   // Everything before it is durable for the tables that are being brought in; the maximum without
   // such.
   postgres::Lsn frontier() const;
@@ -58,6 +60,8 @@ class JoiningTables {
   void Stop();
 
  private:
+  absl::Status StepHeld(CheckpointStore& store, BatchBuilder& builder, StreamPoint position,
+                        postgres::Lsn frontier, std::stop_token stop);
   absl::Status TakeRequests(CheckpointStore& store, BatchBuilder& builder);
   absl::Status TakeOver(CheckpointStore& store, BatchBuilder& builder, StreamPoint position,
                         std::stop_token stop);
@@ -69,6 +73,7 @@ class JoiningTables {
   const LaneContext& context_;
   const SinkNode& node_;
   std::atomic<bool> asked_{false};
+  std::atomic<bool> busy_{true};
 
   mutable base::Mutex mutex_;
   std::map<schemas::TableName, bool> requests_ ABSL_GUARDED_BY(mutex_);  // Again?

@@ -83,6 +83,9 @@ class Pipeline {
   // Tables that are new to the stream, or to be copied again (pipeline_refresh.cc).
   absl::Status RefreshAtStart(std::stop_token stop);
   void StepRefresh(std::stop_token stop);
+  void BeginWaitingRefresh(std::stop_token stop);
+  bool IsSourceFree();
+  void StepSettled(std::stop_token stop);
   // Gives the tables that the sinks have nothing of yet.
   absl::StatusOr<std::vector<schemas::TableName>> BeginRefresh(RefreshRequest request,
                                                                std::stop_token stop);
@@ -106,8 +109,13 @@ class Pipeline {
   std::optional<RefreshRequest> refresh_;
   std::string refresh_text_;        // What it does.
   bool snapshot_released_ = false;  // The slot's own.
-  bool publishes_ = false;          // It has tables that the stream does not carry.
+  bool publishes_ = false;          // It has tables that the publication lacks.
+  bool restarts_ = false;           // It has tables that the stream leaves out until then.
+  bool found_tables_ = false;       // The source has, and they were not looked at yet.
+  bool settled_ = false;            // The source knows that nothing joins.
   absl::Time next_refresh_;
+  absl::Time next_try_;
+  absl::Time next_settled_;
   StallWatch stall_watch_;
   uint64_t drain_delivered_ = 0;
   absl::Time drain_moved_;  // When it changed.

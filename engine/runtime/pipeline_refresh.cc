@@ -28,9 +28,23 @@ std::string NamesOf(const std::vector<schemas::TableName>& tables) {
 std::vector<schemas::TableName> Fresh(const std::vector<ChosenTable>& chosen) {
   std::vector<schemas::TableName> tables;
   for (const ChosenTable& table : chosen) {
+    if (!table.left_out.empty()) continue;
     if ((!table.published || !table.carried) && table.gap.empty()) tables.push_back(table.table);
   }
   return tables;
+}
+
+// What cannot join, and why, for who asked for it.
+std::string LeftOut(const std::vector<ChosenTable>& chosen) {
+  constexpr size_t kNamedMax = 5;
+  std::vector<std::string> texts;
+  size_t count = 0;
+  for (const ChosenTable& table : chosen) {
+    if (table.left_out.empty() || ++count > kNamedMax) continue;
+    texts.push_back(fmt::format("{} ({})", table.table.ToString(), table.left_out));
+  }
+  if (count > kNamedMax) texts.push_back(fmt::format("{} more", count - kNamedMax));
+  return fmt::format("{}", fmt::join(texts, ", "));
 }
 
 // Tables whose changes are missing and that are not to be copied again.
@@ -63,7 +77,9 @@ absl::Status RefuseGaps(const std::vector<ChosenTable>& chosen,
 absl::StatusOr<std::vector<schemas::TableName>> Matching(const std::vector<ChosenTable>& chosen,
                                                          const std::vector<std::string>& patterns) {
   std::vector<schemas::TableName> names;
-  for (const ChosenTable& table : chosen) names.push_back(table.table);
+  for (const ChosenTable& table : chosen) {
+    if (table.left_out.empty()) names.push_back(table.table);
+  }
   PGFLOW_ASSIGN_OR_RETURN(const schemas::TableFilter filter,
                           schemas::TableFilter::Make(patterns, {}));
   if (const auto without = filter.PatternsWithout(names); !without.empty()) {
@@ -73,7 +89,7 @@ absl::StatusOr<std::vector<schemas::TableName>> Matching(const std::vector<Chose
   std::vector<schemas::TableName> tables;
   if (patterns.empty()) return tables;
   for (const ChosenTable& table : chosen) {
-    if (filter.Matches(table.table)) tables.push_back(table.table);
+    if (table.left_out.empty() && filter.Matches(table.table)) tables.push_back(table.table);
   }
   return tables;
 }
@@ -115,12 +131,22 @@ absl::StatusOr<std::vector<schemas::TableName>> Pipeline::BeginRefresh(RefreshRe
   std::erase_if(fresh, [&](const schemas::TableName& table) {
     return std::ranges::find(again, table) != again.end();
   });
+  found_tables_ = false;
+  if (request.by_itself && fresh.empty()) return fresh;
   std::vector<std::string> text;
   if (!fresh.empty()) text.push_back("joining: " + NamesOf(fresh));
   if (!again.empty()) text.push_back("copied again: " + NamesOf(again));
-  publishes_ = !std::ranges::all_of(chosen, &ChosenTable::published);
+  // What the stream leaves out has to come into it: it begins anew.
+  restarts_ = std::ranges::any_of(chosen, [](const auto& table) {
+    return table.published && (!table.carried || !table.gap.empty());
+  });
+  publishes_ = std::ranges::any_of(
+      chosen, [](const auto& table) { return !table.published && table.left_out.empty(); });
+  if (!text.empty()) base::LogInfo("tables {}", fmt::join(text, "; "));
+  if (const std::string left_out = LeftOut(chosen); !left_out.empty()) {
+    text.push_back("left out: " + left_out);
+  }
   refresh_text_ = fmt::format("{}", fmt::join(text, "; "));
-  if (!text.empty()) base::LogInfo("tables {}", refresh_text_);
   const bool copies = context_->plan.mode != SourcePlan::Mode::kStream;
   for (const auto& lane : lanes_) {
     if (copies) lane->HoldTables(fresh, /*again=*/false);
@@ -133,9 +159,11 @@ absl::StatusOr<std::vector<schemas::TableName>> Pipeline::BeginRefresh(RefreshRe
 // Their changes come from the LSN on that it gives.
 absl::StatusOr<postgres::Lsn> Pipeline::PublishSelection(std::stop_token stop) {
   base::MutexLock lock(&source_mutex_);
-  if (!IsSame(source_->selection(), refresh_->selection) || publishes_) {
+  const bool selects = !IsSame(source_->selection(), refresh_->selection) || publishes_;
+  if (selects || restarts_) {
     StopSource();
-    absl::Status selected = source_->Select(refresh_->selection, stop);
+    absl::Status selected;
+    if (selects) selected = source_->Select(refresh_->selection, stop);
     // Every sink has it durably by now which tables are to be copied.
     if (selected.ok()) selected = source_->KeepTables(stop);
     StartSource();
@@ -153,27 +181,67 @@ void Pipeline::AnswerRefresh(int64_t id, const RefreshAnswer& answer) {
   if (!answered.ok()) base::LogWarning("{}", base::Message(answered));
 }
 
-void Pipeline::StepRefresh(std::stop_token stop) {
-  if (absl::Now() < next_refresh_) return;
-  if (!refresh_.has_value()) {
-    next_refresh_ = absl::Now() + kRefreshInterval;
-    auto request = WaitingRefresh(*state_, options_.name);
-    if (!request.ok()) base::LogWarning("{}", base::Message(request.status()));
-    if (!request.ok() || !request->has_value()) return;
-    base::MutexLock lock(&source_mutex_);
-    const absl::Status begun = BeginRefresh(**request, stop).status();
-    if (absl::IsCancelled(begun)) return;  // The request stays for the next run.
-    if (!begun.ok()) AnswerRefresh((*request)->id, {false, std::string(base::Message(begun))});
-    return;
+// What is asked for, or what the source has found by itself.
+void Pipeline::BeginWaitingRefresh(std::stop_token stop) {
+  found_tables_ |= source_->TakeNewTables();
+  const absl::Time now = absl::Now();
+  if (now < next_refresh_ && (!found_tables_ || now < next_try_)) return;
+  if (!IsSourceFree()) return;
+  next_refresh_ = now + kRefreshInterval;
+  auto request = WaitingRefresh(*state_, options_.name);
+  if (!request.ok()) base::LogWarning("{}", base::Message(request.status()));
+  if (!request.ok()) return;
+  const bool asked = request->has_value();
+  if (!asked && !found_tables_) return;
+  base::MutexLock lock(&source_mutex_);
+  const RefreshRequest found{.selection = source_->selection(), .again = {}, .by_itself = true};
+  const absl::Status begun = BeginRefresh(asked ? **request : found, stop).status();
+  if (absl::IsCancelled(begun)) return;  // The request stays for the next run.
+  if (begun.ok()) return;
+  if (asked) return AnswerRefresh((*request)->id, {false, std::string(base::Message(begun))});
+  // Changed meanwhile, or the server does not answer: found_tables_ stays.
+  base::LogWarning("new tables: {}; trying again", base::Message(begun));
+  next_try_ = now + kRefreshInterval;
+}
+
+// Whoever supervises does not wait for a snapshot that is being opened, which may take as long as
+// somebody's transaction.
+bool Pipeline::IsSourceFree() {
+  if (!source_mutex_.TryLock()) return false;
+  source_mutex_.Unlock();
+  return true;
+}
+
+// By its own name every table is the sinks' now.
+void Pipeline::StepSettled(std::stop_token stop) {
+  if (settled_ || absl::Now() < next_settled_ || !IsSourceFree()) return;
+  for (const auto& lane : lanes_) {
+    if (lane->IsJoining()) return;
   }
+  base::MutexLock lock(&source_mutex_);
+  const absl::Status settled = source_->SettleTables(std::move(stop));
+  settled_ = settled.ok();
+  if (settled.ok()) return;
+  next_settled_ = absl::Now() + kRefreshInterval;
+  base::LogDebug("tables that have joined: {}", base::Message(settled));
+}
+
+void Pipeline::StepRefresh(std::stop_token stop) {
+  if (!refresh_.has_value()) {
+    StepSettled(stop);
+    return BeginWaitingRefresh(std::move(stop));
+  }
+  if (absl::Now() < next_try_) return;
   for (const auto& lane : lanes_) {
     if (!lane->HasHeld()) return;
   }
+  if (!IsSourceFree()) return;
   const absl::StatusOr<postgres::Lsn> published = PublishSelection(stop);
   if (absl::IsCancelled(published.status())) return;  // As above.
-  if (!published.ok() && base::IsRetryable(published.status())) {
+  // Nobody waits for an answer to what was found: it is tried until it can be done.
+  if (!published.ok() && (base::IsRetryable(published.status()) || refresh_->by_itself)) {
     base::LogWarning("refresh: {}; trying again", base::Message(published.status()));
-    next_refresh_ = absl::Now() + kRefreshInterval;
+    next_try_ = absl::Now() + kRefreshInterval;
     return;
   }
   const RefreshRequest request = *std::exchange(refresh_, std::nullopt);
@@ -185,6 +253,7 @@ void Pipeline::StepRefresh(std::stop_token stop) {
     return AnswerRefresh(request.id, {false, std::string(base::Message(published.status()))});
   }
   for (const auto& lane : lanes_) lane->JoinTables(*published);
+  settled_ = false;
   AnswerRefresh(request.id, {true, refresh_text_});
 }
 

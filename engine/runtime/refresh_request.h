@@ -20,6 +20,7 @@ struct RefreshRequest {
   int64_t id = 0;  // Given by PostRefresh.
   TableSelection selection;
   std::vector<std::string> again;  // Globs of tables to be copied anew.
+  bool by_itself = false;          // Nobody asked: the source found tables that are new.
 };
 
 // Durable when it returns; gives the request's id. A newer request of a pipeline replaces the

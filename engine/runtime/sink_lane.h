@@ -45,6 +45,8 @@ class SinkLane {
   void HoldTables(const std::vector<schemas::TableName>& tables, bool again);
   bool HasHeld() const { return !joining_.asked(); }
   void JoinTables(postgres::Lsn published);
+  // Some table is on its way in, or has failed to join; or that is not known yet.
+  bool IsJoining() const { return joining_.busy(); }
   // Of the lane that brings tables in, while there is one.
   std::optional<SinkStatus> joining_status(const SourceView& source) const {
     return joining_.status(source);

@@ -21,8 +21,8 @@ constexpr const char* kSchema =
 Json ToJson(const KnownSource& known) {
   Json tables = Json::array();
   for (const CatalogRelation& table : known.publication.relations) {
-    tables.push_back(
-        {table.oid, table.name.schema, table.name.name, table.paths, table.part, table.gone});
+    tables.push_back({table.oid, table.name.schema, table.name.name, table.paths, table.part,
+                      table.gone, table.joining});
   }
   return {{"publication", known.publication.oid},
           {"version", known.publication.version},
@@ -50,6 +50,7 @@ KnownSource FromJson(const Json& json) {
     entry.at(3).get_to(table.paths);
     entry.at(4).get_to(table.part);
     table.gone = entry.size() > 5 && entry.at(5).get<bool>();
+    table.joining = entry.size() > 6 && entry.at(6).get<bool>();
     table.listed = true;
     known.publication.relations.push_back(std::move(table));
   }
@@ -143,7 +144,13 @@ TableGaps FindGaps(const KnownSource& known, const PublicationContent& now, cons
     const CatalogRelation& table = *relation;
     if (const auto same = by_oid.find(table.oid); same != by_oid.end()) {
       const std::string gap = GapOf(*same->second, table, rules.captured);
-      if (!gap.empty()) gaps.of[table.name] = gap;
+      const bool renamed =
+          (same->second->joining || rules.renamed_unheard) && same->second->name != table.name;
+      if (!gap.empty()) {
+        gaps.of[table.name] = gap;
+      } else if (renamed && !rules.captured && table.listed) {
+        gaps.fresh.insert(table.name);  // It did not join under this name.
+      }
     } else if (!rules.captured && names.contains(table.name)) {
       gaps.of[table.name] =
           "another table has its name now: without replication.ddl a table that is dropped and "
@@ -177,6 +184,23 @@ absl::StatusOr<std::unique_ptr<KnownSourceStore>> KnownSourceStore::Open(
 KnownSource KnownSourceStore::Get() const {
   base::MutexLock lock(&mutex_);
   return known_;
+}
+
+bool KnownSourceStore::knows_tables() const {
+  base::MutexLock lock(&mutex_);
+  return known_.knows_tables();
+}
+
+uint64_t KnownSourceStore::horizon() const {
+  base::MutexLock lock(&mutex_);
+  return known_.publication.horizon;
+}
+
+std::optional<CatalogRelation> KnownSourceStore::Find(postgres::Oid table) const {
+  base::MutexLock lock(&mutex_);
+  const auto& tables = known_.publication.relations;
+  const auto found = std::ranges::find(tables, table, &CatalogRelation::oid);
+  return found == tables.end() ? std::nullopt : std::optional(*found);
 }
 
 absl::Status KnownSourceStore::SetTables(PublicationContent publication) {

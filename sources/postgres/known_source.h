@@ -45,7 +45,8 @@ struct KnownSource {
 struct TableGaps {
   std::string publication;                       // What happened to it as a whole; or nothing.
   std::map<schemas::TableName, std::string> of;  // What happened to these tables.
-  std::set<schemas::TableName> fresh;            // They hold rows from before they were published.
+  // They may hold rows that the sinks do not get from the stream.
+  std::set<schemas::TableName> fresh;
   std::string warning;
 };
 
@@ -53,6 +54,8 @@ struct GapRules {
   const schemas::TableFilter* filter = nullptr;  // Chooses the tables that count.
   bool captured = false;  // The capture tells of tables that are made, dropped, attached, detached.
   bool ours = false;      // pgflow made the publication.
+  // Nobody ran who could have told the sinks of a table's new name.
+  bool renamed_unheard = false;
 };
 
 // What the stream lacks since `known`. Nothing when nothing is known.
@@ -68,6 +71,10 @@ class KnownSourceStore {
   static absl::StatusOr<std::unique_ptr<KnownSourceStore>> Open(const std::string& directory,
                                                                 const std::string& slot);
   KnownSource Get() const;
+  bool knows_tables() const;
+  std::optional<CatalogRelation> Find(postgres::Oid table) const;
+  // What transactions before this one made has been seen.
+  uint64_t horizon() const;
   absl::Status SetTables(PublicationContent publication);
   // The same, of what `change` makes of what is known; false: nothing is changed.
   absl::Status UpdateTables(const std::function<bool(PublicationContent& known)>& change);

@@ -111,6 +111,25 @@ TEST_F(GapTest, ATableThatWasUnlogged) {
   EXPECT_NE(GapOf("a").find("unlogged"), std::string::npos);
 }
 
+// By the name under which the sinks are to get it, and by no other.
+TEST_F(GapTest, ATableThatIsRenamedWhileItJoins) {
+  Named("b").name = {"public", "renamed"};
+  EXPECT_TRUE(Gaps().fresh.empty());
+  known_.publication.relations[1].joining = true;
+  EXPECT_EQ(Gaps().fresh, (std::set<TableName>{{"public", "renamed"}}));
+  EXPECT_TRUE(Gaps(/*captured=*/true).fresh.empty());
+  known_.publication.relations[1].name = {"public", "renamed"};
+  EXPECT_TRUE(Gaps().fresh.empty());
+}
+
+TEST_F(GapTest, ATableThatWasRenamedWhileNobodyRan) {
+  Named("b").name = {"public", "renamed"};
+  const TableGaps gaps =
+      FindGaps(known_, content_, {.filter = &filter_, .ours = true, .renamed_unheard = true});
+  EXPECT_EQ(gaps.fresh, (std::set<TableName>{{"public", "renamed"}}));
+  EXPECT_TRUE(gaps.of.empty());
+}
+
 TEST_F(GapTest, ThePublicationAsAWhole) {
   content_.version = "701";
   EXPECT_NE(Gaps().publication.find("options were changed"), std::string::npos);
@@ -129,6 +148,7 @@ TEST_F(GapTest, IsKeptOnDisk) {
   {
     const auto store = KnownSourceStore::Open(directory, "slot");
     ASSERT_TRUE(store.ok()) << store.status();
+    content_.relations[1].joining = true;
     ASSERT_TRUE((*store)->SetTables(content_).ok());
     ASSERT_TRUE(
         (*store)->SetLog({3, postgres::Lsn(5), postgres::Lsn(4), postgres::Lsn(5), "x"}).ok());
@@ -136,6 +156,9 @@ TEST_F(GapTest, IsKeptOnDisk) {
   const auto store = KnownSourceStore::Open(directory, "slot");
   ASSERT_TRUE(store.ok()) << store.status();
   known_ = (*store)->Get();
+  EXPECT_TRUE((*store)->Find(2)->joining);
+  EXPECT_FALSE((*store)->Find(1)->joining);
+  EXPECT_FALSE((*store)->Find(99).has_value());
   EXPECT_EQ(known_.log.timeline, 3u);
   EXPECT_EQ(known_.log.restart, postgres::Lsn(4));
   EXPECT_EQ(known_.log.sample, "x");

@@ -100,6 +100,7 @@ absl::StatusOr<Lsn> PostgresSource::TimelineEnd(uint32_t timeline, std::stop_tok
 
 absl::StatusOr<engine::SlotState> PostgresSource::OpenSlot(bool create, std::stop_token stop) {
   created_.reset();
+  has_slot_ = true;
   PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
   PGFLOW_ASSIGN_OR_RETURN(const std::optional<SlotRow> row, ReadSlot(*control, slot(), stop));
   if (row.has_value() && !row->usable) {
@@ -118,6 +119,7 @@ absl::StatusOr<engine::SlotState> PostgresSource::OpenSlot(bool create, std::sto
   if (config_.replication.ddl && !captured_ && own_changes_only()) {
     return absl::FailedPreconditionError(kOriginNeedsCapture);
   }
+  PGFLOW_RETURN_IF_ERROR(Advise(*control, create && !row.has_value(), stop));
   if (row.has_value()) {
     PGFLOW_ASSIGN_OR_RETURN(const KnownLog log, LookAtLog(*control, slot(), stop));
     return engine::SlotState{.created = false,
@@ -164,16 +166,22 @@ absl::Status PostgresSource::DropSlot(std::stop_token stop) {
 
 absl::StatusOr<std::unique_ptr<engine::SnapshotSession>> PostgresSource::ImportSnapshot(
     const CreatedSlot& created, std::stop_token stop) {
-  const SnapshotRequest request{.connect = Options("snapshot"),
-                                .filter = filter_,
-                                .publication = publication(),
-                                .range_bytes = config_.snapshot.range_size.bytes,
-                                .binary = config_.binary,
-                                .consistent_point = created.consistent_point,
-                                .exported = created.snapshot};
+  SnapshotRequest request{.connect = Options("snapshot"),
+                          .filter = filter_,
+                          .publication = publication(),
+                          .of_stream = has_slot_,
+                          .left_out = {},
+                          .range_bytes = config_.snapshot.range_size.bytes,
+                          .binary = config_.binary,
+                          .consistent_point = created.consistent_point,
+                          .exported = created.snapshot};
+  for (const LeftOutTable& table : left_out_) {
+    request.left_out.insert(table.oids.begin(), table.oids.end());
+  }
   PGFLOW_ASSIGN_OR_RETURN(std::unique_ptr<PostgresSnapshotSession> session, postgres::AskAgain([&] {
                             return PostgresSnapshotSession::Open(request, stop);
                           }));
+  PGFLOW_RETURN_IF_ERROR(NoteJoined(*session));
   return std::unique_ptr<engine::SnapshotSession>(std::move(session));
 }
 
@@ -199,17 +207,21 @@ absl::StatusOr<std::unique_ptr<engine::SnapshotSession>> PostgresSource::OpenSna
 absl::Status PostgresSource::Run(engine::StreamWriter& out, std::stop_token stop) {
   // What it knows of definitions is of a later place: the writer lost what was before that.
   if (out.tail().end_lsn < streamed_to_) relations_.reset();
+  PGFLOW_ASSIGN_OR_RETURN(KnownSourceStore * known, Known());
+  const bool copies = config_.mode == engine::SourcePlan::Mode::kSnapshotAndStream;
   if (relations_ == nullptr) {
     DdlSource ddl = DdlSource::kNone;
     if (config_.replication.ddl) ddl = captured_ ? DdlSource::kCapture : DdlSource::kRelations;
-    relations_ = std::make_unique<RelationCache>(Options("catalog"), filter_, config_.binary, ddl);
+    relations_ = std::make_unique<RelationCache>(Options("catalog"), filter_, config_.binary, ddl,
+                                                 copies ? known : nullptr, joined_);
   }
-  PGFLOW_ASSIGN_OR_RETURN(KnownSourceStore * known, Known());
   SourceWatch watch({.connect = Options("watch"),
                      .slot = slot(),
                      .publication = publication(),
                      .filter = filter_,
                      .captured = captured_,
+                     .finds_tables = config_.replication.ddl && !captured_,
+                     .new_tables = &new_tables_,
                      .tables_are_known = &tables_are_known_,
                      .walsender_pid = &walsender_pid_,
                      .awaited = &awaited_},
@@ -324,8 +336,13 @@ absl::StatusOr<Lsn> PostgresSource::CurrentLsn(std::stop_token stop) {
 
 absl::StatusOr<engine::SourceCheck> PostgresSource::Check(std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
-  PGFLOW_ASSIGN_OR_RETURN(engine::SourceCheck check,
-                          CheckSource(*control, filter_, slot(), publication(), stop));
+  PGFLOW_ASSIGN_OR_RETURN(KnownSourceStore * known, Known());
+  PGFLOW_ASSIGN_OR_RETURN(
+      engine::SourceCheck check,
+      CheckSource(
+          *control,
+          {.filter = &filter_, .slot = slot(), .publication = publication(), .known = known->Get()},
+          stop));
   if (config_.replication.ddl) {
     PGFLOW_ASSIGN_OR_RETURN(
         engine::Finding finding,

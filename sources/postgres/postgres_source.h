@@ -7,15 +7,21 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "engine/api/source.h"
 #include "postgres/client/connection.h"
 #include "schemas/catalog.h"
+#include "sources/postgres/joined_schemas.h"
 #include "sources/postgres/known_source.h"
+#include "sources/postgres/left_out.h"
+#include "sources/postgres/new_tables.h"
 #include "sources/postgres/relation_cache.h"
 #include "sources/postgres/slot.h"
 #include "sources/postgres/source_config.h"
@@ -39,6 +45,8 @@ class PostgresSource final : public engine::Source {
       const engine::TableSelection& selection, std::stop_token stop) override;
   absl::Status Select(const engine::TableSelection& selection, std::stop_token stop) override;
   absl::Status KeepTables(std::stop_token stop) override;
+  absl::Status SettleTables(std::stop_token stop) override;
+  bool TakeNewTables() override { return new_tables_.Take(); }
   absl::StatusOr<std::unique_ptr<engine::SnapshotSession>> OpenSnapshot(
       std::stop_token stop) override;
   void ReleaseSnapshot() override { created_.reset(); }
@@ -61,11 +69,24 @@ class PostgresSource final : public engine::Source {
   // The session for everything but the snapshot and the stream; connects again when it broke.
   absl::StatusOr<postgres::Connection*> Control(std::stop_token stop);
   // The tables that the filter chooses; an error when the choice cannot work.
-  // Tables that `published` lacks and that must not be published: left out when `began`.
-  static absl::StatusOr<schemas::Catalog> ReadTables(postgres::Connection& connection,
-                                                     const schemas::TableFilter& filter,
-                                                     const std::optional<PublicationRow>& published,
-                                                     bool began, std::stop_token stop);
+  // Tables that `published` lacks and that must not be published, or that are out of the role's
+  // reach: left out when `began`.
+  absl::StatusOr<schemas::Catalog> ReadTables(postgres::Connection& connection,
+                                              const schemas::TableFilter& filter,
+                                              const std::optional<PublicationRow>& published,
+                                              bool began, std::stop_token stop);
+  absl::Status LeaveOutOfReach(postgres::Connection& connection, const PublicationRow& published,
+                               schemas::Catalog& catalog, const std::stop_token& stop);
+  // Says once what the role can do, and what a superuser would have to.
+  absl::Status Advise(postgres::Connection& connection, bool is_first_start,
+                      const std::stop_token& stop);
+  // How the tables that join are copied.
+  absl::Status NoteJoined(const engine::SnapshotSession& session);
+  // Once for each text.
+  void Warn(const std::string& text);
+  // Gives the publication the tables that are to join.
+  absl::Status Publish(postgres::Connection& connection, const schemas::TableFilter& filter,
+                       const std::stop_token& stop);
   // What this source and its slot are known for; opened when it is needed.
   absl::StatusOr<KnownSourceStore*> Known();
   // Of a slot that is about to be made.
@@ -87,8 +108,15 @@ class PostgresSource final : public engine::Source {
   std::optional<CreatedSlot> created_;              // Until its snapshot was taken over.
   std::unique_ptr<RelationCache> relations_;        // The stream's thread only.
   postgres::Lsn streamed_to_;                       // The writer's tail after the last Run.
-  std::vector<postgres::Oid> unpublished_;          // As ListTables said last: what Select adds.
-  std::optional<PublicationContent> listed_;        // What ListTables saw.
+  // As ListTables said last: what is to join the stream, under which name.
+  std::map<postgres::Oid, schemas::TableName> coming_;
+  std::vector<LeftOutTable> left_out_;  // As the tables were read last.
+  std::set<std::string> warned_;
+  bool advised_ = false;
+  NewTables new_tables_;
+  JoinedSchemas joined_;
+  bool has_slot_ = false;                     // There is a stream whose tables a snapshot copies.
+  std::optional<PublicationContent> listed_;  // What ListTables saw.
   std::unique_ptr<KnownSourceStore> known_;
   std::atomic<bool> tables_are_known_{false};  // It knows those of this run.
   bool is_first_session_ = false;              // control_ is the one that identity_ was read from.

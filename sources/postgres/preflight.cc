@@ -4,6 +4,7 @@
 
 #include "base/status.h"
 #include "schemas/catalog.h"
+#include "sources/postgres/left_out.h"
 #include "sources/postgres/slot.h"
 
 namespace pgflow::sources {
@@ -116,6 +117,25 @@ void CheckSlot(const std::optional<SlotRow>& row, const std::string& slot, Sourc
 
 enum class Place { kPrimary, kStandby };
 
+// What is left out while everything else goes on.
+absl::Status CheckReach(Connection& connection, const CheckedSource& source,
+                        const PublicationRow& row, bool standby, schemas::Catalog& catalog,
+                        SourceCheck& check, const std::stop_token& stop) {
+  LeaveOutUnpublishable(row.content, catalog);
+  PGFLOW_ASSIGN_OR_RETURN(const std::vector<LeftOutTable> left_out,
+                          LeaveOut(connection,
+                                   {.publication = source.publication,
+                                    .content = &row.content,
+                                    .standby = standby,
+                                    .carried = CarriedTables(source.known, row.content)},
+                                   catalog, stop));
+  for (const LeftOutTable& table : left_out) {
+    Add(check, Severity::kWarning, fmt::format("table {}", table.table.ToString()),
+        table.why + "; it is left out", table.remedy);
+  }
+  return absl::OkStatus();
+}
+
 void CheckPublication(const std::optional<PublicationRow>& row, const std::string& publication,
                       Place place, bool slot_exists, const schemas::Catalog& catalog,
                       SourceCheck& check) {
@@ -162,9 +182,13 @@ void CheckPublication(const std::optional<PublicationRow>& row, const std::strin
   }
 }
 
-void CheckTables(const schemas::Catalog& catalog, SourceCheck& check) {
+void CheckTables(const schemas::Catalog& catalog, bool began, SourceCheck& check) {
   Add(check, Severity::kOk, "tables", fmt::format("{} chosen", catalog.tables.size()));
   for (const schemas::CatalogProblem& problem : catalog.problems) {
+    if (problem.nothing_chosen && (began || !problem.fatal)) {
+      Add(check, Severity::kOk, problem.subject, problem.text);
+      continue;
+    }
     Add(check, problem.fatal ? Severity::kError : Severity::kWarning, problem.subject, problem.text,
         problem.remedy);
   }
@@ -174,9 +198,9 @@ void CheckTables(const schemas::Catalog& catalog, SourceCheck& check) {
 
 }  // namespace
 
-absl::StatusOr<SourceCheck> CheckSource(Connection& connection, const schemas::TableFilter& filter,
-                                        const std::string& slot, const std::string& publication,
+absl::StatusOr<SourceCheck> CheckSource(Connection& connection, const CheckedSource& source,
                                         std::stop_token stop) {
+  const auto& [filter, slot, publication, known] = source;
   PGFLOW_ASSIGN_OR_RETURN(
       const Result row,
       connection.Execute(
@@ -201,20 +225,23 @@ absl::StatusOr<SourceCheck> CheckSource(Connection& connection, const schemas::T
   CheckLimits(row, slot_row.has_value(), check);
   CheckRole(row, publication_row.has_value(), check);
   CheckSlot(slot_row, slot, check);
-  absl::StatusOr<schemas::Catalog> catalog = schemas::ReadCatalog(
-      connection, filter, schemas::CatalogDepth::kDefinitions, stop,
-      publication_row.has_value() ? publication_row->parts : schemas::PublishedParts());
-  if (catalog.status().code() == absl::StatusCode::kNotFound) {
-    Add(check, Severity::kError, "tables", std::string(base::Message(catalog.status())),
-        "change tables.include or tables.exclude");
-    return check;
+  PGFLOW_ASSIGN_OR_RETURN(
+      schemas::Catalog catalog,
+      schemas::ReadCatalog(
+          connection, *filter, schemas::CatalogDepth::kDefinitions, stop,
+          publication_row.has_value() ? publication_row->parts : schemas::PublishedParts()));
+  const bool standby = row.boolean(0, 10);
+  const bool began = slot_row.has_value();
+  const bool awaits =
+      publication_row.has_value() && !publication_row->ours && publication_row->leaves.empty();
+  if (publication_row.has_value() && (began || awaits)) {
+    PGFLOW_RETURN_IF_ERROR(
+        CheckReach(connection, source, *publication_row, standby, catalog, check, stop));
   }
-  PGFLOW_RETURN_IF_ERROR(catalog.status());
-  if (publication_row.has_value()) LeaveOutIdentityProblems(publication_row->content, *catalog);
-  CheckTables(*catalog, check);
-  CheckPublication(publication_row, publication,
-                   row.boolean(0, 10) ? Place::kStandby : Place::kPrimary, slot_row.has_value(),
-                   *catalog, check);
+  if (publication_row.has_value()) LeaveOutIdentityProblems(publication_row->content, catalog);
+  CheckTables(catalog, began, check);
+  CheckPublication(publication_row, publication, standby ? Place::kStandby : Place::kPrimary, began,
+                   catalog, check);
   return check;
 }
 

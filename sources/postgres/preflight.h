@@ -9,13 +9,18 @@
 #include "engine/api/source.h"
 #include "postgres/client/connection.h"
 #include "schemas/table_filter.h"
+#include "sources/postgres/known_source.h"
 
 namespace pgflow::sources {
 
+struct CheckedSource {
+  const schemas::TableFilter* filter = nullptr;
+  std::string slot;
+  std::string publication;
+  KnownSource known;
+};
+
 absl::StatusOr<engine::SourceCheck> CheckSource(postgres::Connection& connection,
-                                                const schemas::TableFilter& filter,
-                                                const std::string& slot,
-                                                const std::string& publication,
-                                                std::stop_token stop);
+                                                const CheckedSource& source, std::stop_token stop);
 
 }  // namespace pgflow::sources

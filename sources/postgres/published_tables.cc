@@ -65,7 +65,7 @@ absl::StatusOr<PublicationContent> ReadPublicationContent(Connection& connection
                       "CASE WHEN NOT pubupdate THEN 'update' END, "
                       "CASE WHEN NOT pubdelete THEN 'delete' END, "
                       "CASE WHEN NOT pubtruncate THEN 'truncate' END), pubupdate OR pubdelete, "
-                      "pg_snapshot_xmin(pg_current_snapshot())::text "
+                      "pg_snapshot_xmin(pg_current_snapshot())::text, puballtables "
                       "FROM pg_publication WHERE pubname = {}",
                       kPublicationMark, name),
           stop));
@@ -77,6 +77,7 @@ absl::StatusOr<PublicationContent> ReadPublicationContent(Connection& connection
     content.kinds_left_out = options.text(0, 4);
     content.needs_identities = options.boolean(0, 5);
     content.horizon = static_cast<uint64_t>(options.integer(0, 6));
+    content.all_tables = options.boolean(0, 7);
   }
   const bool since_15 = connection.server_version() >= 150000;
   PGFLOW_ASSIGN_OR_RETURN(

@@ -32,6 +32,8 @@ struct CatalogRelation {
   bool since_creation = false;  // It was never outside, unless it was unlogged.
   uint64_t made = 0;            // Number of the transaction that made it; 0: not known.
   bool gone = false;            // As something that is known: a look did not see it any more.
+  // Of one that is known: the sinks are still to get it, under this name and no other.
+  bool joining = false;
 };
 
 struct PublicationContent {
@@ -42,6 +44,7 @@ struct PublicationContent {
   bool ours = false;                       // Made by pgflow, as its comment says.
   std::string kinds_left_out;              // "update, delete": it does not publish these.
   bool needs_identities = true;            // It publishes UPDATE or DELETE.
+  bool all_tables = false;                 // FOR ALL TABLES.
   std::vector<CatalogRelation> relations;  // Permanent ones, published or not.
 };
 

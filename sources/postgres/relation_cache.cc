@@ -51,6 +51,7 @@ const Column* FindByName(const TableSchema* schema, std::string_view name) {
 
 absl::Status RelationCache::Load(const std::string& publication, std::stop_token stop) {
   stop_ = std::move(stop);
+  connection_.reset();  // It listens to the stop token that it was made with.
   publication_ = publication;
   // The server sends transactions in progress once more, from their beginning.
   while (!learnt_.empty()) Settle(learnt_.back().in.top, false);
@@ -81,11 +82,19 @@ absl::Status RelationCache::ReadTables() {
   PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> row,
                           ReadPublication(*connection_, publication_, stop_));
   publication_is_ours_ = row.has_value() && row->ours;
+  publishes_unlisted_ = row.has_value() && row->content.all_tables;
+  published_.clear();
+  if (row.has_value()) {
+    for (const CatalogRelation& relation : row->content.relations) {
+      publishes_unlisted_ |= relation.partitioned && !relation.paths.empty();
+      if (!relation.listed) continue;
+      std::optional<uint64_t>& made = published_[relation.oid];
+      if (relation.since_creation) made = relation.made;
+    }
+  }
   absl::StatusOr<schemas::Catalog> catalog =
       schemas::ReadCatalog(*connection_, filter_, schemas::CatalogDepth::kColumns, stop_,
                            row.has_value() ? row->parts : schemas::PublishedParts());
-  // All chosen tables may have been dropped while their changes are still to come.
-  if (catalog.status().code() == absl::StatusCode::kNotFound) return absl::OkStatus();
   if (!catalog.ok()) {
     connection_.reset();
     return base::Annotate(catalog.status(), "read the catalog");
@@ -109,11 +118,15 @@ bool RelationCache::IsTold(const schemas::TableName& table) const {
 absl::StatusOr<TableSchemaPtr> RelationCache::Resolve(
     const RelationMessage& message, const std::optional<OpenTransactionId>& learnt_in) {
   const auto known = known_.find(message.relation);
-  const TableSchemaPtr before = known == known_.end() ? nullptr : known->second;
+  TableSchemaPtr before = known == known_.end() ? nullptr : known->second;
   if (before != nullptr && Describes(message, *before)) return before;
+  // As its copy is.
+  if (before == nullptr && tells_changes()) before = joined_.Find(message.relation);
   PGFLOW_ASSIGN_OR_RETURN(TableSchemaPtr schema, Learn(message, before));
   if (schema == nullptr) return schema;
-  if (before != nullptr && tells_changes()) PGFLOW_RETURN_IF_ERROR(NoteChange(*before, *schema));
+  if (before != nullptr && tells_changes() && !Describes(message, *before)) {
+    PGFLOW_RETURN_IF_ERROR(NoteChange(*before, *schema));
+  }
   known_[message.relation] = schema;
   if (learnt_in.has_value()) learnt_.push_back({*learnt_in, message.relation, before, schema});
   return schema;
@@ -132,9 +145,17 @@ absl::StatusOr<TableSchemaPtr> RelationCache::Learn(const RelationMessage& messa
                   NameOf(message).ToString());
     return TableSchemaPtr();
   }
+  PGFLOW_ASSIGN_OR_RETURN(const bool copied, IsCopied(message, before != nullptr));
+  if (!copied) {
+    base::LogInfo("table {} is published now; its changes come when its rows have been copied",
+                  NameOf(message).ToString());
+    return TableSchemaPtr();
+  }
+  entry = catalog_.find(message.relation);
   // The table may have changed again, or be gone, since the change that is being read.
-  if (!in_catalog || !Describes(message, *entry->second.schema)) {
-    return Build(message, in_catalog ? entry->second.schema.get() : nullptr, before.get());
+  if (entry == catalog_.end() || !Describes(message, *entry->second.schema)) {
+    const TableSchema* now = entry == catalog_.end() ? nullptr : entry->second.schema.get();
+    return Build(message, now, before.get());
   }
   PGFLOW_RETURN_IF_ERROR(CheckFormat(NameOf(message).ToString(), entry->second.binary_obstacle));
   auto copy = std::make_shared<TableSchema>(*entry->second.schema);
@@ -213,6 +234,38 @@ bool RelationCache::WantsDdl(const schemas::DdlSubject& subject) const {
 // root and are gone by now.
 bool RelationCache::IsChosen(const RelationMessage& message) const {
   return publication_is_ours_ || filter_.Matches(NameOf(message));
+}
+
+absl::StatusOr<bool> RelationCache::IsCopied(const RelationMessage& message, bool was_delivered) {
+  const bool told = ddl_ == DdlSource::kCapture;
+  if (copied_ == nullptr || !copied_->knows_tables() || (told && publication_is_ours_)) return true;
+  const Oid oid = message.relation;
+  const uint64_t horizon = copied_->horizon();  // Before Find: what was seen since is known.
+  const std::optional<CatalogRelation> known = copied_->Find(oid);
+  if (known.has_value()) {
+    if (told || known->name == NameOf(message)) return true;
+    if (!known->joining && !(was_delivered && tells_changes())) return true;
+    // The sinks hear of its new name. While it joins, some have it by the old one and others, which
+    // copied later, have nothing of it: it joins once more, by the new one.
+    const auto rename = [&](PublicationContent& content) {
+      for (CatalogRelation& table : content.relations) {
+        if (table.oid == oid) table.name = known->joining ? schemas::TableName() : NameOf(message);
+      }
+      return true;
+    };
+    PGFLOW_RETURN_IF_ERROR(copied_->UpdateTables(rename));
+    if (known->joining) known_.erase(oid);
+    return !known->joining;
+  }
+  if (was_delivered) return true;
+  if (!published_.contains(oid)) PGFLOW_RETURN_IF_ERROR(ReadTables());
+  if (const auto published = published_.find(oid); published != published_.end()) {
+    // An unlogged table is not published, and was there when somebody looked.
+    const std::optional<uint64_t>& made = published->second;
+    return made.has_value() && (*made == 0 || *made >= horizon);
+  }
+  // It is gone again: a partition that came and went, or one that never joined.
+  return publishes_unlisted_ || !publication_is_ours_;
 }
 
 absl::Status RelationCache::CheckFormat(const std::string& table, const std::string& obstacle) {

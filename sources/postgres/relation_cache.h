@@ -15,6 +15,8 @@
 
 #include "postgres/client/connection.h"
 #include "schemas/catalog.h"
+#include "sources/postgres/joined_schemas.h"
+#include "sources/postgres/known_source.h"
 #include "sources/postgres/source_config.h"
 #include "sources/postgres/stream_decoder.h"
 
@@ -25,9 +27,16 @@ enum class DdlSource { kNone, kCapture, kRelations };
 
 class RelationCache final : public RelationLookup {
  public:
+  // `copied` knows the tables that the sinks have, or get, copies of. Null: nothing is copied. Both
+  // it and `joined` must outlive the cache.
   RelationCache(postgres::ConnectOptions options, schemas::TableFilter filter, BinaryMode binary,
-                DdlSource ddl)
-      : options_(std::move(options)), filter_(std::move(filter)), binary_(binary), ddl_(ddl) {}
+                DdlSource ddl, KnownSourceStore* copied, const JoinedSchemas& joined)
+      : options_(std::move(options)),
+        filter_(std::move(filter)),
+        binary_(binary),
+        ddl_(ddl),
+        copied_(copied),
+        joined_(joined) {}
 
   // Before each replication session: reads the catalog and decides on the format. "stop" counts
   // until the next call.
@@ -72,6 +81,10 @@ class RelationCache final : public RelationLookup {
                                                 const schemas::TableSchema* now,
                                                 const schemas::TableSchema* before);
   bool IsChosen(const postgres::RelationMessage& message) const;
+  // The sinks have the rows that the table had before, or there were none. What is published by
+  // somebody else, or was renamed before it joined, has to be copied first: until then its changes
+  // are left out.
+  absl::StatusOr<bool> IsCopied(const postgres::RelationMessage& message, bool was_delivered);
   bool IsTold(const schemas::TableName& table) const;
   absl::Status CheckFormat(const std::string& table, const std::string& obstacle);
 
@@ -79,12 +92,17 @@ class RelationCache final : public RelationLookup {
   const schemas::TableFilter filter_;
   const BinaryMode binary_;
   const DdlSource ddl_;
+  KnownSourceStore* const copied_;
+  const JoinedSchemas& joined_;
   std::stop_token stop_;
   std::unique_ptr<postgres::Connection> connection_;
   std::string change_;
   std::string publication_;
   std::string secret_;
   bool publication_is_ours_ = false;
+  bool publishes_unlisted_ = false;  // Tables of which the catalog's list may know nothing.
+  // The transaction that made the table, where it was never outside since.
+  std::map<postgres::Oid, std::optional<uint64_t>> published_;
   bool wants_binary_ = true;
   bool requires_text_ = false;
   std::map<postgres::Oid, schemas::CatalogTable> catalog_;

@@ -86,7 +86,10 @@ absl::Status PostgresSnapshotSession::Plan(Connection& connection, const std::st
   PGFLOW_ASSIGN_OR_RETURN(const PublicationContent publication,
                           ReadPublicationContent(connection, request_.publication, stop));
   LeaveOutIdentityProblems(publication, catalog);
-  if (publication.oid != 0) LeaveOutUnpublishable(publication, catalog);
+  if (publication.oid != 0) {
+    LeaveOutUnpublishable(publication, catalog);
+    if (request_.of_stream) Narrow(publication, catalog);
+  }
   for (const schemas::CatalogProblem& problem : catalog.problems) {
     if (problem.fatal) {
       return base::MakeStatus(absl::StatusCode::kFailedPrecondition, "{}: {}; {}", problem.subject,
@@ -99,6 +102,23 @@ absl::Status PostgresSnapshotSession::Plan(Connection& connection, const std::st
   for (const schemas::CatalogTable& table : catalog.tables) PlanTable(table, ranges, block_bytes);
   NoteFilteredColumns();
   return absl::OkStatus();
+}
+
+// What came since the tables were looked at joins later. With the stream at work nobody asks
+// whether there are any.
+void PostgresSnapshotSession::Narrow(const PublicationContent& publication,
+                                     schemas::Catalog& catalog) const {
+  std::set<postgres::Oid> carried;
+  for (const CatalogRelation& relation : publication.relations) {
+    if (relation.listed && !request_.left_out.contains(relation.oid)) carried.insert(relation.oid);
+  }
+  std::erase_if(catalog.tables, [&](const schemas::CatalogTable& table) {
+    return !carried.contains(table.schema->oid);
+  });
+  std::erase_if(catalog.problems, [&](const schemas::CatalogProblem& problem) {
+    return problem.nothing_chosen ||
+           (problem.unreadable != 0 && !carried.contains(problem.unreadable));
+  });
 }
 
 namespace {

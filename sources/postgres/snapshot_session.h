@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -20,6 +21,7 @@
 #include "engine/api/snapshot.h"
 #include "postgres/client/connection.h"
 #include "schemas/catalog.h"
+#include "sources/postgres/published_tables.h"
 #include "sources/postgres/source_config.h"
 
 namespace pgflow::sources {
@@ -28,6 +30,8 @@ struct SnapshotRequest {
   postgres::ConnectOptions connect;
   schemas::TableFilter filter;
   std::string publication;  // Whose rows and columns are read.
+  bool of_stream = false;   // And whose tables, without these:
+  std::set<postgres::Oid> left_out{};
   uint64_t range_bytes = 0;
   BinaryMode binary = BinaryMode::kAuto;
   postgres::Lsn consistent_point;
@@ -79,6 +83,8 @@ class PostgresSnapshotSession final : public engine::SnapshotSession {
 
   absl::StatusOr<Guard> OpenGuard(const std::string& exported, const std::stop_token& stop) const;
   absl::Status Plan(postgres::Connection& connection, const std::stop_token& stop);
+  // Of the chosen tables, those that the stream carries.
+  void Narrow(const PublicationContent& publication, schemas::Catalog& catalog) const;
   void PlanTable(const schemas::CatalogTable& table, bool ranges, uint64_t block_bytes);
   void NoteFilteredColumns();
   // The body of the watching thread: owns `guards` from then on.

@@ -29,7 +29,8 @@ config::ConfigSpec<ReplicationOptions> ReplicationSpec() {
       "made, row filters, column lists, publish_via_partition_root and publish are followed.");
   spec.Field("ddl", &ReplicationOptions::ddl,
              "Replicate DDL: event triggers on the source (a superuser makes them) capture what "
-             "each command changed. New tables that match `tables` join the pipeline.");
+             "each command changed. New tables that match `tables` join the pipeline. Without the "
+             "triggers only new tables that the role owns, and changed columns, follow.");
   spec.Field("origin", &ReplicationOptions::origin,
              "any: every change. none: only changes that carry no replication origin, so not what "
              "another replication applied to the source; two databases then replicate into each "

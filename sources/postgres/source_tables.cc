@@ -10,14 +10,19 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "postgres/types/sql_state.h"
 #include "sources/postgres/ddl_capture.h"
 #include "sources/postgres/postgres_source.h"
+#include "sources/postgres/role_advice.h"
 #include "sources/postgres/slot.h"
 
 namespace pgflow::sources {
 namespace {
 
 using postgres::Connection;
+
+constexpr size_t kNamedMax = 10;
+constexpr int kSelectAttempts = 3;
 
 absl::Status MissingFromPublication(const std::string& publication,
                                     const std::vector<schemas::TableName>& missing, bool standby) {
@@ -39,21 +44,80 @@ absl::Status MissingFromPublication(const std::string& publication,
 absl::StatusOr<schemas::Catalog> PostgresSource::ReadTables(
     Connection& connection, const schemas::TableFilter& filter,
     const std::optional<PublicationRow>& published, bool began, std::stop_token stop) {
+  left_out_.clear();
   PGFLOW_ASSIGN_OR_RETURN(
       schemas::Catalog catalog,
-      schemas::ReadCatalog(connection, filter, schemas::CatalogDepth::kColumns, std::move(stop),
+      schemas::ReadCatalog(connection, filter, schemas::CatalogDepth::kColumns, stop,
                            published.has_value() ? published->parts : schemas::PublishedParts()));
   if (published.has_value()) LeaveOutIdentityProblems(published->content, catalog);
-  if (began && published.has_value()) LeaveOutUnpublishable(published->content, catalog);
+  // One that the user made and that is empty yet is to be filled later.
+  const bool awaits = published.has_value() && !published->ours && published->leaves.empty();
+  if (published.has_value() && (began || awaits)) {
+    LeaveOutUnpublishable(published->content, catalog);
+    PGFLOW_RETURN_IF_ERROR(LeaveOutOfReach(connection, *published, catalog, stop));
+  }
   for (const schemas::CatalogProblem& problem : catalog.problems) {
+    if (problem.nothing_chosen && (!problem.fatal || began)) {
+      if (!warned_.insert(problem.text).second) continue;
+      base::LogInfo("{}; those that come {}", problem.text,
+                    config_.replication.ddl ? "join by themselves"
+                                            : "join at the next start or with `pgflow refresh`, "
+                                              "and with --handle-ddl=true (replication.ddl) by "
+                                              "themselves");
+      continue;
+    }
     if (problem.fatal) {
       return base::MakeStatus(absl::StatusCode::kFailedPrecondition, "{}: {}; {}", problem.subject,
                               problem.text, problem.remedy);
     }
-    base::LogWarning("{}: {}{}{}", problem.subject, problem.text,
-                     problem.remedy.empty() ? "" : "; ", problem.remedy);
+    Warn(fmt::format("{}: {}{}{}", problem.subject, problem.text,
+                     problem.remedy.empty() ? "" : "; ", problem.remedy));
   }
   return catalog;
+}
+
+absl::Status PostgresSource::Advise(Connection& connection, bool is_first_start,
+                                    const std::stop_token& stop) {
+  const bool ddl = config_.replication.ddl;
+  if (captured_ || !(ddl || is_first_start) || std::exchange(advised_, true)) {
+    return absl::OkStatus();
+  }
+  PGFLOW_ASSIGN_OR_RETURN(const PublicationContent content,
+                          ReadPublicationContent(connection, publication(), stop));
+  if (!content.ours && !ddl) return absl::OkStatus();
+  PGFLOW_ASSIGN_OR_RETURN(
+      const std::vector<std::string> lines,
+      AdviseRole(connection,
+                 {.pipeline = pipeline_, .publication = publication(), .config = &config_}, stop));
+  for (const std::string& line : lines) base::LogInfo("{}", line);
+  return absl::OkStatus();
+}
+
+void PostgresSource::Warn(const std::string& text) {
+  if (warned_.insert(text).second) base::LogWarning("{}", text);
+}
+
+absl::Status PostgresSource::LeaveOutOfReach(Connection& connection,
+                                             const PublicationRow& published,
+                                             schemas::Catalog& catalog,
+                                             const std::stop_token& stop) {
+  PGFLOW_ASSIGN_OR_RETURN(KnownSourceStore * known, Known());
+  Reach reach{.publication = publication(), .content = &published.content};
+  PGFLOW_ASSIGN_OR_RETURN(reach.standby, IsStandby(connection, stop));
+  reach.carried = CarriedTables(known->Get(), published.content);
+  PGFLOW_ASSIGN_OR_RETURN(left_out_, LeaveOut(connection, reach, catalog, stop));
+  size_t named = 0;
+  for (const LeftOutTable& table : left_out_) {
+    if (named == kNamedMax) {
+      Warn(fmt::format("{} more tables are left out likewise: `pgflow check` names them",
+                       left_out_.size() - named));
+      break;
+    }
+    ++named;
+    Warn(fmt::format("table {} is left out: {}; {}", table.table.ToString(), table.why,
+                     table.remedy));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status PostgresSource::PreparePublication(Connection& connection, bool create,
@@ -93,7 +157,7 @@ absl::Status PostgresSource::PreparePublication(Connection& connection, bool cre
   if (existing->ours && !slot_exists && create && !standby) {
     return SetPublicationTables(connection, publication(), *existing, *catalog, stop);
   }
-  if (missing.empty() || (existing->ours && !standby)) return absl::OkStatus();
+  if (missing.empty() || slot_exists || (existing->ours && !standby)) return absl::OkStatus();
   return MissingFromPublication(publication(), missing, standby);
 }
 
@@ -113,26 +177,35 @@ absl::StatusOr<std::vector<engine::ChosenTable>> PostgresSource::ListTables(
   PGFLOW_ASSIGN_OR_RETURN(
       const std::vector<schemas::TableName> missing,
       StillMissing(*control, publication(), MissingTables(*row, catalog), stop));
-  PGFLOW_ASSIGN_OR_RETURN(const bool standby, IsStandby(*control, stop));
-  if (!missing.empty() && (!row->ours || standby)) {
-    return MissingFromPublication(publication(), missing, standby);
-  }
   PGFLOW_ASSIGN_OR_RETURN(KnownSourceStore * known, Known());
-  const TableGaps gaps = FindGaps(known->Get(), row->content,
-                                  {.filter = &filter, .captured = captured_, .ours = row->ours});
+  const TableGaps gaps =
+      FindGaps(known->Get(), row->content,
+               {.filter = &filter,
+                .captured = captured_,
+                .ours = row->ours,
+                .renamed_unheard = config_.replication.ddl && !tables_are_known_.load()});
   if (!gaps.warning.empty()) base::LogWarning("publication {}: {}", publication(), gaps.warning);
   listed_ = row->content;
-  unpublished_.clear();
+  coming_.clear();
   std::vector<engine::ChosenTable> tables;
   for (const schemas::CatalogTable& table : catalog.tables) {
     const schemas::TableName& name = table.schema->table;
     const bool is_published = std::ranges::find(missing, name) == missing.end();
-    if (!is_published) unpublished_.push_back(table.schema->oid);
+    const bool is_carried = is_published && !gaps.fresh.contains(name);
+    if (!is_carried) {
+      coming_.emplace(table.schema->oid, name);
+      joined_.Put(table.schema);
+    }
     const auto gap = gaps.of.find(name);
     tables.push_back({.table = name,
                       .published = is_published,
-                      .carried = is_published && !gaps.fresh.contains(name),
+                      .carried = is_carried,
                       .gap = gap == gaps.of.end() ? gaps.publication : gap->second});
+  }
+  for (const LeftOutTable& table : left_out_) {
+    tables.push_back({.table = table.table,
+                      .carried = false,
+                      .left_out = fmt::format("{}; {}", table.why, table.remedy)});
   }
   return tables;
 }
@@ -159,18 +232,32 @@ absl::Status PostgresSource::KeepTables(std::stop_token stop) {
     if (table.listed) seen.emplace(table.oid, std::move(table));
   }
   keep.relations.clear();
+  PGFLOW_ASSIGN_OR_RETURN(KnownSourceStore * known, Known());
+  const bool copies = config_.mode == engine::SourcePlan::Mode::kSnapshotAndStream;
+  std::set<postgres::Oid> left_out;
+  for (const LeftOutTable& table : left_out_) left_out.insert(table.oids.begin(), table.oids.end());
+  KnownSource known_before = known->Get();
+  std::map<postgres::Oid, schemas::TableName> joining;
+  for (const CatalogRelation& table : known_before.publication.relations) {
+    if (table.joining) joining.emplace(table.oid, table.name);
+  }
   std::set<schemas::TableName> names;
   for (CatalogRelation& table : now.relations) {
     // As it was when its copy, if any, was decided on: what happens from then on is a gap.
     const auto entry = seen.find(table.oid);
-    const bool added = std::ranges::find(unpublished_, table.oid) != unpublished_.end();
+    const auto coming = coming_.find(table.oid);
+    const bool added = coming != coming_.end() && coming->second == table.name;
     if (entry == seen.end() && !added && !table.since_creation && !captured_) continue;
-    names.insert(table.name);
-    keep.relations.push_back(entry == seen.end() ? std::move(table) : entry->second);
+    if (left_out.contains(table.oid)) continue;
+    CatalogRelation kept = entry == seen.end() ? std::move(table) : entry->second;
+    const auto before = joining.find(kept.oid);
+    kept.joining = copies && !captured_ && (coming != coming_.end() || before != joining.end());
+    if (kept.joining && coming == coming_.end()) kept.name = before->second;
+    names.insert(kept.name);
+    keep.relations.push_back(std::move(kept));
   }
   // A table that is gone may be made again.
-  PGFLOW_ASSIGN_OR_RETURN(KnownSourceStore * known, Known());
-  for (CatalogRelation& table : known->Get().publication.relations) {
+  for (CatalogRelation& table : known_before.publication.relations) {
     if (names.contains(table.name) || !filter_.Matches(table.name)) continue;
     if (seen.contains(table.oid)) continue;
     keep.relations.push_back(std::move(table));
@@ -180,28 +267,90 @@ absl::Status PostgresSource::KeepTables(std::stop_token stop) {
   return absl::OkStatus();
 }
 
+absl::Status PostgresSource::NoteJoined(const engine::SnapshotSession& session) {
+  PGFLOW_ASSIGN_OR_RETURN(KnownSourceStore * known, Known());
+  std::map<postgres::Oid, schemas::TableName> joining;
+  for (const CatalogRelation& table : known->Get().publication.relations) {
+    if (table.joining) joining.emplace(table.oid, table.name);
+  }
+  std::set<postgres::Oid> renamed;
+  for (const engine::SnapshotTable& table : session.tables()) {
+    const auto name = joining.find(table.schema->oid);
+    if (name == joining.end()) continue;
+    if (name->second == table.schema->table) {
+      joined_.Put(table.schema);
+    } else {
+      renamed.insert(table.schema->oid);
+    }
+  }
+  if (renamed.empty()) return absl::OkStatus();
+  // Whoever copies from this snapshot gets nothing of them: they join once more.
+  return known->UpdateTables([&](PublicationContent& content) {
+    for (CatalogRelation& table : content.relations) {
+      if (renamed.contains(table.oid)) table.name = schemas::TableName();
+    }
+    return true;
+  });
+}
+
+absl::Status PostgresSource::SettleTables(std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(KnownSourceStore * known, Known());
+  const auto is_joining = [](const CatalogRelation& table) { return table.joining; };
+  if (std::ranges::none_of(known->Get().publication.relations, is_joining)) {
+    return absl::OkStatus();
+  }
+  PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
+  PGFLOW_ASSIGN_OR_RETURN(const PublicationContent now, ReadCarried(*control, stop));
+  std::map<postgres::Oid, schemas::TableName> names;
+  for (const CatalogRelation& table : now.relations) names.emplace(table.oid, table.name);
+  return known->UpdateTables([&](PublicationContent& content) {
+    for (CatalogRelation& table : content.relations) {
+      // By another name it joins once more.
+      const auto name = names.find(table.oid);
+      table.joining &= name != names.end() && name->second != table.name;
+    }
+    return true;
+  });
+}
+
 absl::Status PostgresSource::Select(const engine::TableSelection& selection, std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(schemas::TableFilter filter,
                           schemas::TableFilter::Make(selection.include, selection.exclude));
   PGFLOW_ASSIGN_OR_RETURN(Connection * control, Control(stop));
-  PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> row,
-                          ReadPublication(*control, publication(), stop));
-  if (row.has_value() && row->ours) {
-    PGFLOW_ASSIGN_OR_RETURN(schemas::Catalog catalog,
-                            ReadTables(*control, filter, row, /*began=*/true, stop));
-    // One that was made since ListTables is nobody's to copy yet: it joins with the next refresh.
-    for (const schemas::CatalogTable& table : catalog.tables) {
-      if (std::ranges::find(unpublished_, table.schema->oid) != unpublished_.end()) continue;
-      std::erase(catalog.published, table.schema->table);
-    }
-    PGFLOW_RETURN_IF_ERROR(ChangePublicationTables(*control, publication(), catalog, filter, stop));
+  for (int attempt = 1;; ++attempt) {
+    const absl::Status published = Publish(*control, filter, stop);
+    if (published.ok()) break;
+    // A table was dropped, or is another one's, since it was looked at.
+    const std::string state = postgres::SqlStateOf(published);
+    const bool changed = state == "42P01" || state == "42501" || state == "3F000";
+    if (!changed || attempt == kSelectAttempts) return published;
   }
+  const bool was_captured = captured_;
   PGFLOW_RETURN_IF_ERROR(
       PrepareCapture(*control, filter, /*create=*/true, /*slot_exists=*/true, stop));
+  const bool same = config_.tables.include == selection.include &&
+                    config_.tables.exclude == selection.exclude && was_captured == captured_;
   config_.tables = {selection.include, selection.exclude};
   filter_ = std::move(filter);
-  relations_.reset();
+  // What it knows of other tables is what their next change is compared with.
+  if (!same) relations_.reset();
   return absl::OkStatus();
+}
+
+absl::Status PostgresSource::Publish(Connection& connection, const schemas::TableFilter& filter,
+                                     const std::stop_token& stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> row,
+                          ReadPublication(connection, publication(), stop));
+  if (!row.has_value() || !row->ours) return absl::OkStatus();
+  PGFLOW_ASSIGN_OR_RETURN(schemas::Catalog catalog,
+                          ReadTables(connection, filter, row, /*began=*/true, stop));
+  // One that was made, or got its name, since ListTables is nobody's to copy yet.
+  for (const schemas::CatalogTable& table : catalog.tables) {
+    const auto coming = coming_.find(table.schema->oid);
+    if (coming != coming_.end() && coming->second == table.schema->table) continue;
+    std::erase(catalog.published, table.schema->table);
+  }
+  return ChangePublicationTables(connection, publication(), catalog, filter, stop);
 }
 
 absl::Status PostgresSource::PrepareCapture(Connection& connection,
@@ -222,13 +371,7 @@ absl::Status PostgresSource::PrepareCapture(Connection& connection,
   }
   PGFLOW_ASSIGN_OR_RETURN(const bool may_make, MayMakeCapture(connection, stop));
   if (!may_make) {
-    PGFLOW_RETURN_IF_ERROR(CaptureObstacle(state));
-    base::LogWarning(
-        "no privilege to create event triggers on {}: only columns that are added, dropped, "
-        "renamed or retyped are replicated, when the first row with them comes. Let a superuser "
-        "run `pgflow init` once for all DDL",
-        connection.display_name());
-    return absl::OkStatus();
+    return CaptureObstacle(state);
   }
   captured_ = true;
   if (state == CaptureState::kOtherSelection) {

@@ -24,10 +24,6 @@ constexpr size_t kNamedTablesMax = 5;
 // A look at very many tables takes longer, and comes less often.
 constexpr int kRestFactor = 20;
 
-constexpr const char* kAddedLater =
-    "it was added to the publication, or was unlogged before, and may hold rows from then, which "
-    "are not on the target";
-
 }  // namespace
 
 std::string ExplainGap(const std::string& publication,
@@ -90,13 +86,17 @@ void SourceWatch::Watch(const std::stop_token& stop) {
       base::LogDebug("look at the source: {}", base::Message(looked));
       connection.reset();
     }
-    rest = std::max(kInterval, (absl::Now() - start) * kRestFactor);
+    rest =
+        std::max(looks_often_ ? kTablesInterval : kInterval, (absl::Now() - start) * kRestFactor);
   }
 }
 
 absl::Status SourceWatch::Look(Connection& connection, const std::stop_token& stop) {
   PGFLOW_RETURN_IF_ERROR(LookAtWaiters(connection, stop));
-  PGFLOW_RETURN_IF_ERROR(LookAtPlace(connection, stop));
+  if (absl::Now() >= next_place_) {
+    next_place_ = absl::Now() + kInterval;
+    PGFLOW_RETURN_IF_ERROR(LookAtPlace(connection, stop));
+  }
   return LookAtTables(connection, stop);
 }
 
@@ -139,13 +139,13 @@ absl::Status SourceWatch::LookAtPlace(Connection& connection, const std::stop_to
 absl::Status SourceWatch::LookAtTables(Connection& connection, const std::stop_token& stop) {
   PGFLOW_ASSIGN_OR_RETURN(const PublicationContent now,
                           ReadPublicationContent(connection, options_.publication, stop));
+  looks_often_ = options_.finds_tables || !now.ours;
   const KnownSource known = known_.Get();
   if (!options_.tables_are_known->load() || !known.knows_tables()) return absl::OkStatus();
   const TableGaps gaps = FindGaps(
       known, now, {.filter = &options_.filter, .captured = options_.captured, .ours = now.ours});
   std::map<std::string, std::vector<schemas::TableName>> by_gap;
   for (const auto& [table, gap] : gaps.of) by_gap[gap].push_back(table);
-  for (const schemas::TableName& table : gaps.fresh) by_gap[kAddedLater].push_back(table);
   if (!gaps.publication.empty()) {
     by_gap.clear();
     std::vector<schemas::TableName>& tables = by_gap[gaps.publication];
@@ -158,24 +158,60 @@ absl::Status SourceWatch::LookAtTables(Connection& connection, const std::stop_t
   if (!gaps.warning.empty()) {
     base::LogWarning("publication {}: {}", options_.publication, gaps.warning);
   }
-  return Keep(now);
+  PGFLOW_RETURN_IF_ERROR(NoteNewTables(connection, now, gaps, stop));
+  return Keep(now, gaps);
+}
+
+// Those that the stream does not carry and could, with what decides on it.
+absl::Status SourceWatch::NoteNewTables(Connection& connection, const PublicationContent& now,
+                                        const TableGaps& gaps, const std::stop_token& stop) {
+  std::vector<postgres::Oid> tables;
+  for (const CatalogRelation* table : ChosenOf(now, options_.filter)) {
+    const bool unpublished = !table->listed && options_.finds_tables &&
+                             table->name.schema != "pgflow" && !known_.Find(table->oid).has_value();
+    if (unpublished || gaps.fresh.contains(table->name)) tables.push_back(table->oid);
+  }
+  std::set<std::string> noted;
+  if (!tables.empty()) {
+    PGFLOW_ASSIGN_OR_RETURN(
+        const postgres::Result rows,
+        connection.Execute(
+            fmt::format(
+                "SELECT concat_ws(' ', c.oid, c.relnamespace, c.relname, c.relreplident, "
+                "p.pubowner, pg_has_role(p.pubowner, 'USAGE'), p.oid IS NOT NULL AND "
+                "EXISTS (SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid "
+                "AND r.prrelid = c.oid), pg_has_role(c.relowner, 'USAGE'), "
+                "has_table_privilege(c.oid, 'SELECT'), "
+                "has_schema_privilege(c.relnamespace, 'USAGE'), row_security_active(c.oid), "
+                "EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid "
+                "AND (i.indisprimary OR i.indisreplident))) "
+                "FROM pg_class c LEFT JOIN pg_publication p ON p.pubname = {} "
+                "WHERE c.oid = ANY ('{{{}}}'::oid[])",
+                connection.QuoteLiteral(options_.publication), fmt::join(tables, ",")),
+            stop));
+    for (int row = 0; row < rows.row_count(); ++row) noted.insert(rows.text(row, 0));
+  }
+  options_.new_tables->Note(std::move(noted));
+  return absl::OkStatus();
 }
 
 // Tables that came, with all they hold in the stream, and what has changed without harm.
-absl::Status SourceWatch::Keep(const PublicationContent& now) {
+absl::Status SourceWatch::Keep(const PublicationContent& now, const TableGaps& gaps) {
   return known_.UpdateTables([&](PublicationContent& known) {
     std::map<postgres::Oid, CatalogRelation*> by_oid;
     for (CatalogRelation& table : known.relations) by_oid.emplace(table.oid, &table);
     bool changed = now.version != known.version;
     std::vector<CatalogRelation> added;
     for (const CatalogRelation* table : ChosenOf(now, options_.filter)) {
-      if (!table->listed) continue;
+      if (!table->listed || gaps.fresh.contains(table->name)) continue;
       const auto entry = by_oid.find(table->oid);
       if (entry == by_oid.end()) {
         added.push_back(*table);
       } else if (entry->second->name != table->name || entry->second->paths != table->paths ||
                  entry->second->part != table->part) {
+        const bool joining = entry->second->joining;
         *entry->second = *table;
+        entry->second->joining = joining;
         changed = true;
       }
     }

@@ -18,6 +18,7 @@
 #include "postgres/client/connection.h"
 #include "schemas/table_filter.h"
 #include "sources/postgres/known_source.h"
+#include "sources/postgres/new_tables.h"
 
 namespace pgflow::sources {
 
@@ -27,6 +28,9 @@ struct SourceWatchOptions {
   std::string publication;
   schemas::TableFilter filter;
   bool captured = false;
+  // Tables that the publication lacks are to come into it; nothing but the catalog tells of them.
+  bool finds_tables = false;
+  NewTables* new_tables = nullptr;
   // The store's tables are those of this run. Before, gaps are not the stream's business yet.
   const std::atomic<bool>* tables_are_known = nullptr;
   const std::atomic<int>* walsender_pid = nullptr;
@@ -36,6 +40,8 @@ struct SourceWatchOptions {
 class SourceWatch {
  public:
   static constexpr absl::Duration kInterval = absl::Seconds(2);
+  // Of tables that are to join, or that somebody else may publish.
+  static constexpr absl::Duration kTablesInterval = absl::Milliseconds(250);
   static constexpr absl::Duration kSampleInterval = absl::Seconds(10);
 
   SourceWatch(SourceWatchOptions options, KnownSourceStore& known)
@@ -55,11 +61,15 @@ class SourceWatch {
   absl::Status LookAtWaiters(postgres::Connection& connection, const std::stop_token& stop) const;
   absl::Status LookAtTables(postgres::Connection& connection, const std::stop_token& stop);
   absl::Status LookAtPlace(postgres::Connection& connection, const std::stop_token& stop);
-  absl::Status Keep(const PublicationContent& now);
+  absl::Status NoteNewTables(postgres::Connection& connection, const PublicationContent& now,
+                             const TableGaps& gaps, const std::stop_token& stop);
+  absl::Status Keep(const PublicationContent& now, const TableGaps& gaps);
 
   const SourceWatchOptions options_;
   KnownSourceStore& known_;
   postgres::Lsn restart_;  // As the last look saw it.
+  absl::Time next_place_ = absl::InfinitePast();
+  bool looks_often_ = false;
   absl::Time next_sample_ = absl::InfinitePast();
 
   std::atomic<bool> found_{false};
