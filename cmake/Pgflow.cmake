@@ -70,10 +70,12 @@ if(NOT CMAKE_DISABLE_PRECOMPILE_HEADERS)
 endif()
 
 # pgflow_library(NAME engine_api SRCS a.cc HDRS a.h DEPS pgflow::base
-#                PRIVATE_DEPS PostgreSQL::PostgreSQL)
-# DEPS are visible to those who link it, PRIVATE_DEPS are not.
+#                PRIVATE_DEPS PostgreSQL::PostgreSQL APART a.cc)
+# DEPS are visible to those who link it, PRIVATE_DEPS are not. APART: files that the preset `test`
+# cannot compile together with others of the target, which have local names like theirs.
 function(pgflow_library)
-  cmake_parse_arguments(ARG "" "NAME" "SRCS;HDRS;DEPS;PRIVATE_DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "NAME" "SRCS;HDRS;DEPS;PRIVATE_DEPS;APART" ${ARGN})
+  set_source_files_properties(${ARG_APART} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   set(target pgflow_${ARG_NAME})
   if(ARG_SRCS)
     add_library(${target} STATIC ${ARG_SRCS})
@@ -95,9 +97,10 @@ endfunction()
 
 # pgflow_test(NAME engine_api_test SRCS a_test.cc DEPS pgflow::engine_api LABEL unit TIMEOUT 60
 #             THREADS)
-# THREADS: several of them meet in it, so that it runs with TSan, too.
+# THREADS: several of them meet in it, so that it runs with TSan, too. APART: as of a library.
 function(pgflow_test)
-  cmake_parse_arguments(ARG "THREADS" "NAME;LABEL;TIMEOUT" "SRCS;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "THREADS" "NAME;LABEL;TIMEOUT" "SRCS;DEPS;APART" ${ARGN})
+  set_source_files_properties(${ARG_APART} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   if(NOT ARG_LABEL)
     set(ARG_LABEL unit)
   endif()
@@ -118,7 +121,9 @@ function(pgflow_test)
     list(APPEND ARG_LABEL threads)
   endif()
   add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME})
-  set_tests_properties(${ARG_NAME} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT})
+  # Those that may take long begin first: none of them is left alone at the end.
+  set_tests_properties(${ARG_NAME} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT}
+                                              COST ${ARG_TIMEOUT})
   if(PGFLOW_SANITIZE STREQUAL "thread")
     set_property(TEST ${ARG_NAME} APPEND PROPERTY ENVIRONMENT
                  "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan.supp")
