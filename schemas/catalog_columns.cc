@@ -122,6 +122,41 @@ absl::Status ReadUniqueIndexes(Connection& connection, const std::string& oids,
   return absl::OkStatus();
 }
 
+// Of columns: a label of a whole table masks no value. Partitions have their root's where they have
+// none of their own.
+absl::Status ReadMaskLabels(Connection& connection, const std::string& oids,
+                            std::map<Oid, TableParts>& tables, const std::stop_token& stop) {
+  for (auto& [oid, table] : tables) {
+    for (Column& column : table.schema->columns) column.mask_label.emplace();
+  }
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result rows,
+      connection.Execute(
+          fmt::format(
+              "WITH RECURSIVE labelled AS ("
+              "SELECT l.objoid AS relation, a.attname, l.label, 0 AS depth "
+              "FROM pg_seclabel l JOIN pg_attribute a ON a.attrelid = l.objoid "
+              "AND a.attnum = l.objsubid "
+              "WHERE l.classoid = 'pg_class'::regclass AND l.provider = 'anon' "
+              "UNION ALL SELECT i.inhrelid, r.attname, r.label, r.depth + 1 FROM labelled r "
+              "JOIN pg_inherits i ON i.inhparent = r.relation "
+              "JOIN pg_class c ON c.oid = i.inhrelid AND c.relispartition) "
+              "SELECT a.attrelid, a.attnum, r.label FROM labelled r "
+              "JOIN pg_attribute a ON a.attrelid = r.relation AND a.attname = r.attname "
+              "WHERE a.attrelid = ANY ('{}'::oid[]) AND NOT a.attisdropped "
+              "ORDER BY r.depth DESC",
+              oids),
+          stop));
+  for (int row = 0; row < rows.row_count(); ++row) {
+    std::vector<Column>& columns =
+        tables.at(static_cast<Oid>(rows.integer(row, 0))).schema->columns;
+    const auto column = std::ranges::find(columns, static_cast<int16_t>(rows.integer(row, 1)),
+                                          &Column::attribute_number);
+    if (column != columns.end()) column->mask_label = rows.text(row, 2);
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status ReadColumns(Connection& connection, const std::string& oids, CatalogDepth depth,
@@ -191,6 +226,7 @@ absl::Status ReadKeys(Connection& connection, const std::string& oids, CatalogDe
   }
   for (auto& [oid, table] : tables) MarkPrimaryKey(table);
   PGFLOW_RETURN_IF_ERROR(ReadUniqueIndexes(connection, oids, tables, stop));
+  PGFLOW_RETURN_IF_ERROR(ReadMaskLabels(connection, oids, tables, stop));
   if (depth < CatalogDepth::kDefinitions) return absl::OkStatus();
   PGFLOW_ASSIGN_OR_RETURN(
       const Result indexes,

@@ -45,6 +45,9 @@ struct Column {
   // In one, its NULLs count as well: they are not distinct there, or an expression or a predicate
   // looks at them.
   bool unique_nulls = false;
+  // What a security label of the provider anon (postgresql_anonymizer) says of it, where the
+  // catalog was read; empty: it has none.
+  std::optional<std::string> mask_label{};
   // format_type(type, NULL): schema-qualified unless it is in pg_catalog. May be empty in tests.
   std::string type_name;
   // The built-in type whose binary form the values have, where that is not `type` itself: the base

@@ -303,6 +303,7 @@ absl::StatusOr<TableSchemaPtr> RelationCache::Build(const RelationMessage& messa
       column.unique_nulls = same->unique_nulls;
       column.not_null = same->not_null;
       column.default_sql = same->default_sql;
+      column.mask_label = same->mask_label;
     }
     types.insert(from.type);
     schema->columns.push_back(std::move(column));

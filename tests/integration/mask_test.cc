@@ -189,5 +189,66 @@ TEST_F(MaskTest, StrictStopsAtANewColumn) {
   EXPECT_EQ(target_.Value("SELECT count(*) FROM users u WHERE u::text LIKE '%7654321%'"), "0");
 }
 
+// As postgresql_anonymizer's users have them. The extension is not needed to read them.
+TEST_F(MaskTest, SecurityLabelsAreRules) {
+  const auto label = [this](const char* table, const char* column, const char* text) {
+    source_.Execute(
+        fmt::format("SET allow_system_table_mods = on; INSERT INTO pg_seclabel SELECT attrelid, "
+                    "'pg_class'::regclass, attnum, 'anon', $label${}$label$ FROM pg_attribute "
+                    "WHERE attrelid = '{}'::regclass AND attname = '{}'",
+                    text, table, column));
+  };
+  source_.Execute(
+      "CREATE TABLE parts (id int PRIMARY KEY, secret text, t text) PARTITION BY RANGE (id);"
+      "CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (100);"
+      "CREATE TABLE parts_2 (t text, id int PRIMARY KEY, secret text);"
+      "ALTER TABLE parts ATTACH PARTITION parts_2 FOR VALUES FROM (100) TO (200);"
+      "INSERT INTO parts SELECT i, 'secret ' || i, 'row ' || i FROM generate_series(1, 150) i");
+  label("users", "name", "MASKED WITH FUNCTION anon.fake_last_name()");
+  label("users", "profile", "MASKED WITH VALUE NULL");
+  label("users", "note", "MASKED WITH FUNCTION anon.partial(note, 2, $$*$$, 0)");
+  label("users", "born", "NOT MASKED");
+  label("users", "email", "MASKED WITH FUNCTION anon.my_own(email)");
+  label("logins", "at", "MASKED WITH FUNCTION anon.dnoise(at, '1 day'::interval)");
+  label("parts", "secret", "MASKED WITH VALUE $$hidden$$");
+  label("parts_2", "secret", "MASKED WITH VALUE $$hidden in 2$$");
+  const std::string mask =
+      "\ntransformers:\n  - mask: {key: the secret of this test, "
+      "security_labels: true, rules: [";
+  pipeline_.more = mask + "]}\n";
+  const std::string check = Expect(3, "check");
+  EXPECT_NE(check.find("my_own"), std::string::npos) << check;
+  pipeline_.more = mask + "{table: public.*, column: email, with: email}]}\n";
+  Expect(0, "check");
+  RunToCurrent();
+  const auto expect_masked = [this] {
+    EXPECT_EQ(target_.Value("SELECT count(*) FROM users WHERE email LIKE '%host.net' OR name LIKE "
+                            "'Name %' OR profile IS NOT NULL OR born <> '1970-01-01' "
+                            "OR note <> left(note, 2) || repeat('*', 3198)"),
+              "0");
+    EXPECT_EQ(target_.Value("SELECT string_agg(DISTINCT secret, ', ') FROM parts"),
+              "hidden, hidden in 2");
+    EXPECT_EQ(target_.Value("SELECT count(*) FROM parts WHERE t = 'row ' || id"),
+              source_.Value("SELECT count(*) FROM parts"));
+    ExpectEqual({"plain", "orders"});
+  };
+  expect_masked();
+  source_.Execute(
+      "INSERT INTO users SELECT i, 'user' || i || '@host.net', 'Name ' || i, '1970-01-01',"
+      "  gen_random_uuid(), jsonb_build_object('ssn', i), repeat(md5(i::text), 100)"
+      "  FROM generate_series(501, 600) i;"
+      "UPDATE users SET name = 'Name x' WHERE id % 7 = 0;"
+      "INSERT INTO parts SELECT i, 'secret ' || i, 'row ' || i FROM generate_series(151, 160) i;"
+      "UPDATE parts SET secret = 'secret again' WHERE id % 5 = 0;"
+      // The catalog of today does not know the column.
+      "ALTER TABLE plain ADD COLUMN gone text");
+  target_.Execute("ALTER TABLE plain ADD COLUMN gone text");
+  source_.Execute("UPDATE plain SET gone = 'secret'; ALTER TABLE plain DROP COLUMN gone");
+  RunToCurrent();
+  EXPECT_EQ(target_.Value("SELECT count(gone) FROM plain"), "0");
+  target_.Execute("ALTER TABLE plain DROP COLUMN gone");
+  expect_masked();
+}
+
 }  // namespace
 }  // namespace pgflow::tests

@@ -187,6 +187,13 @@ config::ConfigSpec<MaskConfig> MaskSpec() {
   spec.Field("strict", &MaskConfig::strict,
              "Every column of the tables that rules name needs a rule (`with: keep` is one); a "
              "column without stops the pipeline, also one that is added later.");
+  spec.Field("security_labels", &MaskConfig::security_labels,
+             "What the source's SECURITY LABELs of the provider anon say of columns (as users of "
+             "postgresql_anonymizer write them: MASKED WITH FUNCTION or VALUE, NOT MASKED) are "
+             "rules, behind those that are written here. A partition has its root's. They are read "
+             "with the table's definition: after SECURITY LABEL, start pgflow again. A label that "
+             "no kind stands for stops the pipeline. Columns of which the catalog knows nothing "
+             "(gone by now, or computed before the mask) become NULL.");
   config::ConfigSpec<MaskRule> rule;
   AddRule(rule);
   rule.Remember(&MaskRule::place);

@@ -107,6 +107,7 @@ struct MaskRule {
 struct MaskConfig : MaskRule {
   config::Secret key;
   bool strict = false;
+  bool security_labels = false;
   std::vector<MaskRule> rules;
 };
 

@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "schemas/glob.h"
 #include "transformers/mask/kind_facts.h"
+#include "transformers/mask/security_labels.h"
 
 namespace pgflow::transformers {
 
@@ -85,9 +86,11 @@ absl::Status CheckTemplates(const TableSchema& schema, const RowMasks& masks) {
 absl::StatusOr<std::unique_ptr<engine::Transformer>> MaskTransformer::Make(MaskConfig config) {
   std::vector<MaskRule> rules = std::move(config.rules);
   const bool single = !config.table.empty() || !config.column.empty();
-  if (single == !rules.empty()) {
+  const bool labels_alone = !single && rules.empty() && config.security_labels;
+  if (single == !rules.empty() && !labels_alone) {
     return base::MakeStatus(absl::StatusCode::kInvalidArgument,
-                            "mask needs either `table`, `column` and `with`, or `rules`");
+                            "mask needs either `table`, `column` and `with`, or `rules`, or "
+                            "`security_labels`");
   }
   if (!single && (config.random || config.when.has_value() || config.with != MaskKind::kUnset)) {
     return base::MakeStatus(absl::StatusCode::kInvalidArgument,
@@ -99,20 +102,60 @@ absl::StatusOr<std::unique_ptr<engine::Transformer>> MaskTransformer::Make(MaskC
     const absl::Status good = Complete(rule, config);
     if (!good.ok()) return config::AddWrittenAt(good, "rule", rule.place);
   }
-  return std::make_unique<MaskTransformer>(std::move(rules), std::move(config.key), config.strict);
+  return std::make_unique<MaskTransformer>(std::move(rules), std::move(config));
 }
 
-std::vector<const MaskRule*> MaskTransformer::RulesOf(const std::string& table,
-                                                      const std::string& column) const {
-  std::vector<const MaskRule*> found;
+absl::StatusOr<std::optional<MaskRule>> MaskTransformer::LabelRule(
+    const std::string& table, const schemas::Column& column) const {
+  std::optional<MaskRule> rule;
+  if (!column.mask_label.has_value()) {
+    // A label may have been there: nothing may be shown by mistake.
+    if (column.identity) {
+      return absl::FailedPreconditionError(
+          "the catalog does not know it (any more), and so nobody knows whether a security label "
+          "masks it; as a part of the key it cannot become NULL: write a rule for it");
+    }
+    rule.emplace().with = MaskKind::kNull;
+    return rule;
+  }
+  if (column.mask_label->empty()) return rule;
+  PGFLOW_ASSIGN_OR_RETURN(rule, RuleOfLabel(*column.mask_label));
+  rule->table = table;
+  rule->column = column.name;
+  PGFLOW_RETURN_IF_ERROR(base::Annotate(
+      Complete(*rule, config_), fmt::format("the security label '{}'", *column.mask_label)));
+  return rule;
+}
+
+absl::StatusOr<std::vector<MaskRule>> MaskTransformer::RulesOf(
+    const TableSchema& schema, const schemas::Column& column) const {
+  const std::string table = schema.table.ToString();
+  std::vector<MaskRule> found;
   for (const MaskRule& rule : rules_) {
-    if (!schemas::MatchesGlob(rule.table, table) || !schemas::MatchesGlob(rule.column, column)) {
+    if (!schemas::MatchesGlob(rule.table, table) ||
+        !schemas::MatchesGlob(rule.column, column.name)) {
       continue;
     }
-    found.push_back(&rule);
-    if (!rule.when.has_value()) break;
+    found.push_back(rule);
+    if (!rule.when.has_value()) return found;
   }
+  if (!config_.security_labels || schema.rows != schemas::RowKind::kTable) return found;
+  absl::StatusOr<std::optional<MaskRule>> label = LabelRule(table, column);
+  if (!label.ok()) {
+    return base::Annotate(label.status(),
+                          fmt::format("mask: table {}, column '{}'", table, column.name));
+  }
+  if (label->has_value()) found.push_back(**std::move(label));
   return found;
+}
+
+bool MaskTransformer::IsConcerned(const TableSchema& schema) const {
+  const std::string table = schema.table.ToString();
+  const auto names = [&](const MaskRule& rule) { return schemas::MatchesGlob(rule.table, table); };
+  if (std::ranges::any_of(rules_, names)) return true;
+  return config_.security_labels && schema.rows == schemas::RowKind::kTable &&
+         std::ranges::any_of(schema.columns,
+                             [](const auto& column) { return column.mask_label != ""; });
 }
 
 // A misspelt name would let its values pass.
@@ -134,19 +177,20 @@ std::vector<engine::Finding> MaskTransformer::Duplicates(const TableSchema& sche
   std::vector<engine::Finding> findings;
   for (const schemas::Column& column : schema.columns) {
     if (column.unique_index.empty()) continue;
-    const std::vector<const MaskRule*> rules = RulesOf(schema.table.ToString(), column.name);
-    for (const MaskRule* rule : rules) {
+    const absl::StatusOr<std::vector<MaskRule>> rules = RulesOf(schema, column);
+    if (!rules.ok()) continue;
+    for (const MaskRule& rule : *rules) {
       // Beside another rule's values, a permutation's are not unique.
-      const bool alone = rules.size() == 1 || rule->with != MaskKind::kPermute;
-      if (rule->allow_duplicates || (KeepsUnique(*rule) && alone)) continue;
-      if (rule->with == MaskKind::kNull && !column.unique_nulls) continue;
+      const bool alone = rules->size() == 1 || rule.with != MaskKind::kPermute;
+      if (rule.allow_duplicates || (KeepsUnique(rule) && alone)) continue;
+      if (rule.with == MaskKind::kNull && !column.unique_nulls) continue;
       findings.push_back(
           {engine::Finding::Severity::kError,
            fmt::format("table {}, column {}", schema.table.ToString(), column.name),
            fmt::format("its values count in the unique index {}, and {} may make different ones "
                        "equal: a target with such an index refuses the rows{}",
-                       column.unique_index, MaskKindName(rule->with),
-                       config::WrittenAt("rule", rule->place)),
+                       column.unique_index, MaskKindName(rule.with),
+                       config::WrittenAt("rule", rule.place)),
            "use permute, uuid, email, url, hash, aes_siv or a longer string or user_name; or "
            "allow_duplicates: true, where the target has no such index"});
     }
@@ -158,7 +202,8 @@ absl::StatusOr<RowMasks::Alternative> MaskTransformer::MakeAlternative(const Mas
                                                                        const TableSchema& schema,
                                                                        size_t column) const {
   RowMasks::Alternative made;
-  PGFLOW_ASSIGN_OR_RETURN(made.mask, MakeColumnMask(rule, key_, schema, schema.columns[column]));
+  PGFLOW_ASSIGN_OR_RETURN(made.mask,
+                          MakeColumnMask(rule, config_.key, schema, schema.columns[column]));
   if (rule.with == MaskKind::kTemplate) {
     PGFLOW_ASSIGN_OR_RETURN(made.made, TemplateMask::Make(*rule.value, schema, column));
   }
@@ -175,8 +220,9 @@ absl::Status MaskTransformer::AddColumn(const TableSchema& schema, size_t column
                                         RowMasks& masks) const {
   const std::string table = schema.table.ToString();
   const std::string& name = schema.columns[column].name;
-  const std::vector<const MaskRule*> rules = RulesOf(table, name);
-  if (strict_ && (rules.empty() || rules.back()->when.has_value())) {
+  PGFLOW_ASSIGN_OR_RETURN(const std::vector<MaskRule> rules,
+                          RulesOf(schema, schema.columns[column]));
+  if (config_.strict && (rules.empty() || rules.back().when.has_value())) {
     return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
                             "mask: column '{}' of table {} has no rule{}, and the mask is "
                             "strict; add one (`with: keep` lets its values pass)",
@@ -184,9 +230,9 @@ absl::Status MaskTransformer::AddColumn(const TableSchema& schema, size_t column
   }
   masks.masks.push_back(nullptr);
   RowMasks::Column by_row{.column = column, .alternatives = {}, .by_identity = true};
-  for (const MaskRule* rule : rules) {
-    absl::StatusOr<RowMasks::Alternative> made = MakeAlternative(*rule, schema, column);
-    if (!made.ok()) return config::AddWrittenAt(made.status(), "rule", rule->place);
+  for (const MaskRule& rule : rules) {
+    absl::StatusOr<RowMasks::Alternative> made = MakeAlternative(rule, schema, column);
+    if (!made.ok()) return config::AddWrittenAt(made.status(), "rule", rule.place);
     masks.touched |= made->mask != nullptr || made->made.has_value();
     if (made->made.has_value()) masks.made[column] = true;
     if (made->when.has_value()) {
@@ -196,7 +242,7 @@ absl::Status MaskTransformer::AddColumn(const TableSchema& schema, size_t column
     by_row.alternatives.push_back(*std::move(made));
   }
   if (rules.empty()) return absl::OkStatus();
-  if (rules.front()->when.has_value()) {
+  if (rules.front().when.has_value()) {
     masks.by_row.push_back(std::move(by_row));
     return absl::OkStatus();
   }
@@ -208,11 +254,8 @@ absl::Status MaskTransformer::AddColumn(const TableSchema& schema, size_t column
 
 absl::StatusOr<RowMasks> MaskTransformer::Derive(const TableSchema& schema) const {
   RowMasks masks;
-  const std::string table = schema.table.ToString();
-  const bool named = std::ranges::any_of(
-      rules_, [&](const MaskRule& rule) { return schemas::MatchesGlob(rule.table, table); });
-  if (!named) return masks;
-  PGFLOW_RETURN_IF_ERROR(CheckNamedColumns(table, schema));
+  if (!IsConcerned(schema)) return masks;
+  PGFLOW_RETURN_IF_ERROR(CheckNamedColumns(schema.table.ToString(), schema));
   masks.masks.reserve(schema.columns.size());
   masks.made.resize(schema.columns.size());
   for (size_t i = 0; i < schema.columns.size(); ++i) {

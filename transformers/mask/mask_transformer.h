@@ -12,6 +12,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,8 +28,9 @@ class MaskTransformer final : public engine::Transformer {
  public:
   static absl::StatusOr<std::unique_ptr<engine::Transformer>> Make(MaskConfig config);
 
-  MaskTransformer(std::vector<MaskRule> rules, config::Secret key, bool strict)
-      : rules_(std::move(rules)), key_(std::move(key)), strict_(strict) {}
+  // Of `config` counts what is no rule.
+  MaskTransformer(std::vector<MaskRule> rules, MaskConfig config)
+      : rules_(std::move(rules)), config_(std::move(config)) {}
 
   absl::StatusOr<schemas::TableSchemaPtr> TransformSchema(
       const schemas::TableSchemaPtr& schema) override;
@@ -40,7 +42,12 @@ class MaskTransformer final : public engine::Transformer {
   using PlanPtr = engine::SchemaCache<RowMasks>::PlanPtr;
 
   // Those that a column's values may meet: up to the first without a condition.
-  std::vector<const MaskRule*> RulesOf(const std::string& table, const std::string& column) const;
+  absl::StatusOr<std::vector<MaskRule>> RulesOf(const schemas::TableSchema& schema,
+                                                const schemas::Column& column) const;
+  // What its label says; nothing without one.
+  absl::StatusOr<std::optional<MaskRule>> LabelRule(const std::string& table,
+                                                    const schemas::Column& column) const;
+  bool IsConcerned(const schemas::TableSchema& schema) const;
   absl::StatusOr<RowMasks> Derive(const schemas::TableSchema& schema) const;
   absl::StatusOr<RowMasks::Alternative> MakeAlternative(const MaskRule& rule,
                                                         const schemas::TableSchema& schema,
@@ -52,8 +59,7 @@ class MaskTransformer final : public engine::Transformer {
   absl::StatusOr<PlanPtr> PlanOf(const schemas::TableSchemaPtr& schema);
 
   const std::vector<MaskRule> rules_;
-  const config::Secret key_;
-  const bool strict_;
+  const MaskConfig config_;
   engine::SchemaCache<RowMasks> plans_;
 };
 

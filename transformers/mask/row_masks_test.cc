@@ -191,6 +191,10 @@ TEST_F(RowMasksTest, RandomDrawsAnew) {
     seen.insert(out[0]);
   }
   EXPECT_EQ(seen.size(), 200U);
+  const std::vector<std::string> batch =
+      Stream(**made, "begin\n insert people 1 DE a s\n insert people 1 DE a s\n commit");
+  ASSERT_EQ(batch.size(), 2U);
+  EXPECT_NE(batch[0], batch[1]);
   EXPECT_THAT(Stream(**made, "begin\n insert people 1 DE ann null\n commit"),
               ElementsAre("insert public.people 1 DE ann null"));
 
