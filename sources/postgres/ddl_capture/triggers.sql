@@ -153,9 +153,14 @@ BEGIN
       false) INTO is_cascade
     FROM pg_event_trigger_dropped_objects() d;
     IF is_cascade THEN INSERT INTO pgflow.command_note (kind) VALUES ('cascade'); END IF;
-    -- They are listed from the last that went to the first: what depended on others is at the end.
-    FOR gone IN SELECT * FROM pg_event_trigger_dropped_objects() WITH ORDINALITY
-        WHERE NOT is_temporary ORDER BY ordinality DESC LOOP
+    -- They are listed from the last that went to the first: what depended on others is at the end. A
+    -- table of which a part did stands where that part does.
+    FOR gone IN SELECT * FROM pg_event_trigger_dropped_objects() WITH ORDINALITY d
+        WHERE NOT is_temporary ORDER BY max(ordinality) OVER (PARTITION BY CASE
+          WHEN object_type = 'table'
+            OR normal AND object_type IN ('table column', 'table constraint', 'default value')
+          THEN address_names[1:2]::text ELSE classid || ' ' || objid || ' ' || objsubid END) DESC,
+        ordinality DESC LOOP
       DELETE FROM pgflow.object_state WHERE class = gone.classid AND object = gone.objid
         AND gone.objsubid = 0 RETURNING state, to_jsonb(publications)
         INTO old, brought_by;

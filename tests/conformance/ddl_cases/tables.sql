@@ -82,8 +82,9 @@ CREATE TABLE below (v text) INHERITS (above);
 CREATE VIEW both_of_them AS SELECT a.id, b.v FROM above a JOIN below b USING (id);
 CREATE MATERIALIZED VIEW kept AS SELECT id FROM both_of_them;
 CREATE TABLE refers (id int PRIMARY KEY, r int REFERENCES above);
+CREATE TABLE holds (id int PRIMARY KEY, what refers);
 --- change
-DROP TABLE refers;
+DROP TABLE refers, holds;
 DROP MATERIALIZED VIEW kept;
 DROP VIEW both_of_them;
 DROP TABLE above, below;
