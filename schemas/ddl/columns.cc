@@ -195,6 +195,22 @@ class ColumnsWriter {
     }
   }
 
+  // Of an identity column's sequence, which is as its table is until somebody says otherwise.
+  void WriteSequencePersistence(const Json& was, const Json& column) {
+    const auto of = [](const Json& each) {
+      const auto sequence = each.find("sequence");
+      return sequence == each.end() ? "" : TextOf(*sequence, "persistence");
+    };
+    if (!column.contains("identity") || of(was) == of(column)) return;
+    const std::string own = of(column);
+    const bool logged = (own.empty() ? TextOf(change_.after, "persistence") : own) == "p";
+    // Its name may be another one here.
+    out_.Try(fmt::format("DO $do$ BEGIN EXECUTE 'ALTER SEQUENCE ' || "
+                         "pg_catalog.pg_get_serial_sequence({}, {}) || ' SET {}'; END $do$",
+                         QuoteLiteral(table_), QuoteLiteral(TextOf(column, "name")),
+                         logged ? "LOGGED" : "UNLOGGED"));
+  }
+
   void AlterDetails(const Json& was, const Json& column) {
     if (TextOf(was, "storage") != TextOf(column, "storage")) {
       static constexpr std::string_view kNames[] = {"PLAIN", "EXTERNAL", "EXTENDED", "MAIN"};
@@ -216,6 +232,7 @@ class ColumnsWriter {
       const std::string value = TextOf(column, "statistics");
       Set(column, "SET STATISTICS " + (value.empty() ? "-1" : value));
     }
+    WriteSequencePersistence(was, column);
     WriteOptions(was, column, fmt::format("TABLE {} ALTER COLUMN {}", table_, Name(column)), out_);
     WriteComment(was, column, fmt::format("COLUMN {}.{}", table_, Name(column)), out_);
   }

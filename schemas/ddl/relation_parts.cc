@@ -120,6 +120,20 @@ void Enable(std::string_view kind, const Json* was, const Json& part, const std:
   }
 }
 
+// CREATE OR REPLACE TRIGGER on a partitioned table takes the place of what partitions have of that
+// name. (The statement itself is not known before version 14.)
+void ReplaceTriggersOfPartitions(const Json& trigger, const std::string& table, ScriptWriter& out) {
+  const std::string own = fmt::format(
+      "FROM pg_catalog.pg_partition_tree({}) p JOIN pg_catalog.pg_trigger t ON t.tgrelid = p.relid "
+      "WHERE p.level > 0 AND t.tgname = {} AND t.tgparentid = 0 AND NOT t.tgisinternal",
+      QuoteLiteral(table), QuoteLiteral(TextOf(trigger, "name")));
+  out.Add(fmt::format("DO $do$ DECLARE own record; BEGIN FOR own IN SELECT t.tgname, p.relid {} "
+                      "LOOP EXECUTE pg_catalog.format('DROP TRIGGER %I ON %s', own.tgname, "
+                      "own.relid); END LOOP; END $do$",
+                      own),
+          fmt::format("SELECT NOT EXISTS (SELECT {})", own));
+}
+
 void AddTriggers(const ObjectChange& change, ScriptWriter& out) {
   const std::string table = QualifiedName(change.after);
   for (const Json& trigger : ListOf(change.after, "triggers")) {
@@ -128,6 +142,7 @@ void AddTriggers(const ObjectChange& change, ScriptWriter& out) {
     const bool anew = was == nullptr || Differs(*was, trigger, "definition");
     if (anew) {
       DropNamed("TRIGGER", was == nullptr ? trigger : *was, table, out);
+      if (FlagOf(change.after, "partitioned")) ReplaceTriggersOfPartitions(trigger, table, out);
       AddProgram(trigger, out);
     }
     Enable("TRIGGER", anew ? nullptr : was, trigger, table, out);

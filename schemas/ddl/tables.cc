@@ -153,6 +153,17 @@ void WriteSecurity(const ObjectChange& change, ScriptWriter& out) {
   }
 }
 
+// An unlogged table is new to the publication when it becomes a logged one, and not to the target.
+void WriteThatItIsLogged(const ObjectChange& change, ScriptWriter& out) {
+  if (change.tag != "ALTER TABLE" || TextOf(change.after, "persistence") != "p") return;
+  if (IsForeign(change.after) || FlagOf(change.after, "partitioned")) return;
+  const std::string table = QualifiedName(change.after);
+  out.Add(fmt::format("ALTER TABLE {} SET LOGGED", table),
+          fmt::format("SELECT relpersistence <> 'u' FROM pg_catalog.pg_class WHERE oid = "
+                      "to_regclass({})",
+                      QuoteLiteral(table)));
+}
+
 // Behind the rows, when there are some.
 void Finish(const ObjectChange& change, ScriptWriter& out) {
   AddConstraints(change, out);
@@ -172,6 +183,7 @@ void WriteTable(const ObjectChange& change, ScriptWriter& out) {
   if (WriteDrop(change, KindOf(change.any()), QualifiedName(change.any()), out)) return;
   if (change.before.is_null()) {
     out.Add(CreateSql(change.after), RelationExists(QualifiedName(change.after)));
+    WriteThatItIsLogged(change, out);
     WriteOwnDefaults(change.after, out);
     WriteColumnDetails(change, out);
     if (IsForeign(change.after)) WriteForeignColumnOptions(change, out);

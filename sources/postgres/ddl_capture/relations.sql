@@ -37,8 +37,10 @@ BEGIN
       'grants', CASE WHEN a.attacl IS NOT NULL THEN nullif(pgflow.acl(a.attacl), '[]') END,
       'comment', e.description,
       'sequence', CASE WHEN a.attidentity <> '' THEN (
-        SELECT to_jsonb(s) - 'seqrelid' - 'seqtypid' FROM pg_depend x
-        JOIN pg_sequence s ON s.seqrelid = x.objid
+        SELECT to_jsonb(s) - 'seqrelid' - 'seqtypid' || CASE WHEN q.relpersistence = c.relpersistence
+          THEN '{}' ELSE jsonb_build_object('persistence', q.relpersistence) END
+        FROM pg_depend x JOIN pg_sequence s ON s.seqrelid = x.objid
+        JOIN pg_class q ON q.oid = x.objid
         WHERE x.classid = 'pg_class'::regclass AND x.refclassid = 'pg_class'::regclass
         AND x.refobjid = a.attrelid AND x.refobjsubid = a.attnum AND x.deptype = 'i') END
     )) ORDER BY a.attnum)
@@ -185,8 +187,10 @@ BEGIN
         AND NOT (k.contype = 'f' AND k.conparentid <> 0)), '[]'),
       'indexes', coalesce(CASE WHEN c.relhasindex THEN (SELECT jsonb_agg(jsonb_build_object(
           'oid', x.oid::bigint, 'name', x.relname,
-          -- That of a partitioned table reads ON ONLY also when all partitions have it.
-          'definition', CASE WHEN x.relkind = 'I' AND i.indisvalid
+          -- That of a partitioned table reads ON ONLY also when partitions have it: all of them, or
+          -- those that the command did not find with an index of theirs, which is not whole.
+          'definition', CASE WHEN x.relkind = 'I' AND (i.indisvalid OR EXISTS (
+              SELECT FROM pg_inherits WHERE inhparent = x.oid))
             THEN regexp_replace(pg_get_indexdef(x.oid), ' ON ONLY ', ' ON ')
             ELSE pg_get_indexdef(x.oid) END,
           'risk', pgflow.risk(nullif(concat(i.indexprs, i.indpred), ''), c.relowner),

@@ -49,6 +49,24 @@ ALTER INDEX tree_2_a_idx ATTACH PARTITION tree_21_a_idx;
 CREATE INDEX ON tree (a);
 INSERT INTO tree VALUES (1, 1), (11, 2);
 --- change
+-- One of its partitions has no such index, so that of the whole is not whole.
+CREATE TABLE tree_22 PARTITION OF tree_2 FOR VALUES FROM (15) TO (20);
+CREATE INDEX tree_21_b ON tree_21 (b);
+CREATE INDEX tree_2_b ON ONLY tree_2 (b);
+ALTER INDEX tree_2_b ATTACH PARTITION tree_21_b;
+CREATE INDEX tree_b ON tree (b);
+--- change
+CREATE FUNCTION noticed() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE FUNCTION noticed_too() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER notice AFTER INSERT ON tree_2 FOR EACH ROW EXECUTE FUNCTION noticed();
+--- change
+DO $$ BEGIN
+  IF current_setting('server_version_num')::int >= 140000 THEN
+    EXECUTE 'CREATE OR REPLACE TRIGGER notice AFTER INSERT ON tree FOR EACH ROW EXECUTE FUNCTION noticed_too()';
+  END IF;
+END $$;
+INSERT INTO tree VALUES (16, 6);
+--- change
 ALTER TABLE tree ADD PRIMARY KEY (a);
 UPDATE tree SET b = 5;
 --- change
