@@ -32,8 +32,7 @@ class DdlConformanceTest : public SharedServerTest, public testing::WithParamInt
   void SetUp() override;
   void TearDown() override { Expect(0, "destroy"); }
   std::string Difference() const {
-    return DifferenceOf(source_, target_) + DifferenceOf(target_, source_) +
-           DefinitionDifference(source_, target_);
+    return DifferenceOfBoth(source_, target_) + DefinitionDifference(source_, target_);
   }
   std::string WhatTheSourceHas() const;
 };

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "tests/conformance/table_contents.h"
+
 namespace pgflow::tests {
 namespace {
 
@@ -154,15 +156,13 @@ std::string NamespaceColumn(std::string_view query) {
 
 std::vector<std::string> DefinitionsOf(const Database& database) {
   std::vector<std::string> lines;
+  Onlooker onlooker(database, "SET search_path = ''");
   for (const char* query : kQueries) {
     std::string sql = query;
     if (const size_t at = sql.find("{0}"); at != std::string::npos) {
       sql.replace(at, 3, fmt::format(fmt::runtime(kOfUsers), NamespaceColumn(sql)));
     }
-    const auto rows = database.server->Query("SET search_path = '';" + sql, database.name);
-    EXPECT_TRUE(rows.ok()) << sql << "\n" << rows.status();
-    if (!rows.ok()) continue;
-    for (const engine::TextRow& row : *rows) lines.push_back(row[0].value_or("NULL"));
+    for (auto& row : onlooker.Rows(sql)) lines.push_back(std::move(row.first));
   }
   std::ranges::sort(lines);
   return lines;

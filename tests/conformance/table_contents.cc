@@ -44,27 +44,7 @@ void Append(const std::string& what, const std::vector<std::string>& rows,
   }
 }
 
-}  // namespace
-
-std::map<std::string, std::vector<std::string>> ContentsOf(const Database& database) {
-  std::map<std::string, std::vector<std::string>> contents;
-  const auto queries = database.server->Query(std::string(kSession) + kQueries, database.name);
-  EXPECT_TRUE(queries.ok()) << queries.status();
-  if (!queries.ok()) return contents;
-  for (const engine::TextRow& query : *queries) {
-    const auto rows = database.server->Query(kSession + *query[1], database.name);
-    EXPECT_TRUE(rows.ok()) << *query[1] << "\n" << rows.status();
-    std::vector<std::string>& lines = contents[*query[0]];
-    if (!rows.ok()) continue;
-    for (const engine::TextRow& row : *rows) lines.push_back(row[0].value_or("NULL"));
-    std::ranges::sort(lines);
-  }
-  return contents;
-}
-
-std::string DifferenceOf(const Database& source, const Database& target) {
-  const auto there = ContentsOf(source);
-  const auto here = ContentsOf(target);
+std::string Compare(const Contents& there, const Contents& here) {
   std::string difference;
   for (const auto& [table, rows] : there) {
     const auto found = here.find(table);
@@ -76,6 +56,57 @@ std::string DifferenceOf(const Database& source, const Database& target) {
       Append("source", rows, found->second, difference);
       Append("target", found->second, rows, difference);
     }
+  }
+  return difference;
+}
+
+}  // namespace
+
+Onlooker::Onlooker(const Database& database, const std::string& settings) {
+  auto connection = database.server->Connect(database.name);
+  EXPECT_TRUE(connection.ok()) << connection.status();
+  if (!connection.ok()) return;
+  connection_ = *std::move(connection);
+  Rows(settings);
+}
+
+std::vector<std::pair<std::string, std::string>> Onlooker::Rows(const std::string& sql) {
+  std::vector<std::pair<std::string, std::string>> rows;
+  if (connection_ == nullptr) return rows;
+  const auto result = connection_->Execute(sql);
+  EXPECT_TRUE(result.ok()) << sql << "\n" << result.status();
+  if (!result.ok()) return rows;
+  const auto value = [&](int row, int column) {
+    if (column >= result->column_count()) return std::string();
+    return std::string(result->is_null(row, column) ? "NULL" : result->text(row, column));
+  };
+  for (int row = 0; row < result->row_count(); ++row) {
+    rows.emplace_back(value(row, 0), value(row, 1));
+  }
+  return rows;
+}
+
+Contents ContentsOf(const Database& database) {
+  Contents contents;
+  Onlooker onlooker(database, kSession);
+  for (const auto& [table, query] : onlooker.Rows(kQueries)) {
+    std::vector<std::string>& lines = contents[table];
+    for (auto& row : onlooker.Rows(query)) lines.push_back(std::move(row.first));
+    std::ranges::sort(lines);
+  }
+  return contents;
+}
+
+std::string DifferenceOf(const Database& source, const Database& target) {
+  return Compare(ContentsOf(source), ContentsOf(target));
+}
+
+std::string DifferenceOfBoth(const Database& source, const Database& target) {
+  const Contents there = ContentsOf(source);
+  const Contents here = ContentsOf(target);
+  std::string difference = Compare(there, here);
+  for (const auto& [table, rows] : here) {
+    if (!there.contains(table)) difference += fmt::format("{}: not in the source\n", table);
   }
   return difference;
 }

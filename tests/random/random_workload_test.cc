@@ -65,8 +65,8 @@ void RandomWorkloadTest::RunSeed(uint64_t seed) {
   workload.Stop();
   process->Kill9();
   RunToCurrent();
-  const std::string difference = DifferenceOf(source_, target_) + DifferenceOf(target_, source_) +
-                                 DefinitionDifference(source_, target_);
+  const std::string difference =
+      DifferenceOfBoth(source_, target_) + DefinitionDifference(source_, target_);
   std::printf("seed %llu: %lld transactions, %lld DDL commands\n",
               static_cast<unsigned long long>(seed), static_cast<long long>(workload.committed()),
               static_cast<long long>(workload.ddl()));

@@ -22,8 +22,9 @@ INSERT INTO renamed (id, v) VALUES (77, 'c');
 DROP TABLE t;
 DROP SEQUENCE tiny;
 ALTER TABLE renamed DROP COLUMN big;
---- change
+-- Earlier than its first use: the log may tell of a commit a moment before other sessions see it.
 CREATE ROLE leaving_with_sequences;
+--- change
 CREATE TABLE counted_out (id serial PRIMARY KEY, n bigserial);
 ALTER TABLE counted_out OWNER TO leaving_with_sequences;
 --- change
