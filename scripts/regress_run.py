@@ -115,20 +115,24 @@ class Regress:
                     "<> 'pgflow_end' LOOP EXECUTE format('ALTER TABLE %s REPLICA IDENTITY FULL', "
                     "t); END LOOP; END $$")
 
-    def run(self, name):
+    def run(self, name, files=None):
+        """One file with those that it needs; or several, one behind the other, under that name."""
         started = time.monotonic()
         for cluster in (self._source, self._target):
             self._make_database(cluster)
-        files = [*NEEDS.get(name, ()), name]
+        if files is None:
+            files = [*NEEDS.get(name, ()), name]
         self._mirror_roles(files)
         self._start_pgflow(name)
         try:
             word, lines = self._run_files(files)
         finally:
-            self._stop_pgflow()
+            code = self._stop_pgflow()
             with open(os.path.join(self._options.out, name + ".log"), "wb") as log, \
                     open(self._log_path(name), "rb") as all_lines:
                 log.write(all_lines.read())
+        if code != 0 and word == "equal":
+            word, lines = "stopped", ["in the end: %s: %s" % (code, self._tail(20).strip())]
         return Verdict(name, word, lines, time.monotonic() - started)
 
     def _run_files(self, files):
@@ -236,14 +240,19 @@ class Regress:
         return None
 
     def _stop_pgflow(self):
-        if self._pgflow is not None and self._pgflow.poll() is None:
+        """Gives its exit code; None: it had to be killed."""
+        if self._pgflow is None:
+            return None
+        code = None
+        if self._pgflow.poll() is None:
             self._pgflow.send_signal(signal.SIGTERM)
-            try:
-                self._pgflow.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                self._pgflow.kill()
-                self._pgflow.wait()
+        try:
+            code = self._pgflow.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self._pgflow.kill()
+            self._pgflow.wait()
         self._pgflow = None
+        return code
 
 
 def record(version, verdicts):
@@ -277,6 +286,8 @@ def main():
     parser.add_argument("--out", help="where verdicts, differences and outputs are written")
     parser.add_argument("--no-trust", action="store_true",
                         help="without ddl_trusts_source: programs of ordinary users stay out")
+    parser.add_argument("--together", action="store_true",
+                        help="the files one behind the other in one database, compared in the end")
     parser.add_argument("--record", action="store_true",
                         help="write the verdicts to tests/conformance/regress_results.txt")
     options = parser.parse_args()
@@ -289,8 +300,9 @@ def main():
     verdicts = []
     try:
         regress.start()
-        for name in options.files or schedule(options.regress):
-            verdicts.append(regress.run(name))
+        names = options.files or schedule(options.regress)
+        for name in ["together"] if options.together else names:
+            verdicts.append(regress.run(name, names if options.together else None))
             report(verdicts[-1], known, options.out)
     except KeyboardInterrupt:
         return 130

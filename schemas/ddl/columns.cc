@@ -205,10 +205,11 @@ class ColumnsWriter {
     const std::string own = of(column);
     const bool logged = (own.empty() ? TextOf(change_.after, "persistence") : own) == "p";
     // Its name may be another one here.
-    out_.Try(fmt::format("DO $do$ BEGIN EXECUTE 'ALTER SEQUENCE ' || "
-                         "pg_catalog.pg_get_serial_sequence({}, {}) || ' SET {}'; END $do$",
-                         QuoteLiteral(table_), QuoteLiteral(TextOf(column, "name")),
-                         logged ? "LOGGED" : "UNLOGGED"));
+    out_.Try(
+        fmt::format("DO $do$ BEGIN EXECUTE 'ALTER SEQUENCE ' || "
+                    "pg_catalog.pg_get_serial_sequence({}, {}) || ' SET {}'; END $do$",
+                    QuoteLiteral(table_), QuoteLiteral(TextOf(column, "name")),
+                    logged ? "LOGGED" : "UNLOGGED"));
   }
 
   void AlterDetails(const Json& was, const Json& column) {

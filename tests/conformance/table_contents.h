@@ -28,9 +28,10 @@ using Contents = std::map<std::string, std::vector<std::string>>;
 // form and, for types that mean the same in every database, its binary form too.
 Contents ContentsOf(const Database& database);
 
-// Where two databases differ, a line each; empty when they do not. The target may have tables of its
-// own; with `Both`, not.
+// Where two databases differ, a line each; empty when they do not. The target may have tables of
+// its own.
 std::string DifferenceOf(const Database& source, const Database& target);
+// The target may have none.
 std::string DifferenceOfBoth(const Database& source, const Database& target);
 
 }  // namespace pgflow::tests
