@@ -255,13 +255,19 @@ class Regress:
         return code
 
 
-def record(version, verdicts):
-    """Replaces what RESULTS has of this version."""
-    with open(RESULTS) as lines:
-        others = [line for line in lines if not line.startswith("%d " % version)]
+def record(version, verdicts, order):
+    """Puts them in the place of what RESULTS has of these files of this version."""
+    with open(RESULTS) as text:
+        lines = text.readlines()
+    words = {}
+    for line in lines:
+        if line.startswith("%d " % version):
+            _, name, words[name] = line.split()
+    words.update((v.name, v.word) for v in verdicts)
     with open(RESULTS, "w") as out:
-        out.writelines(others)
-        out.writelines("%d %s %s\n" % (version, v.name, v.word) for v in verdicts)
+        out.writelines(line for line in lines if not line.startswith("%d " % version))
+        out.writelines("%d %s %s\n" % (version, name, words[name])
+                       for name in order if name in words)
 
 
 def report(verdict, known, out):
@@ -309,7 +315,7 @@ def main():
     finally:
         regress.close()
     if options.record:
-        record(options.version, verdicts)
+        record(options.version, verdicts, schedule(options.regress))
     equal = sum(v.equal for v in verdicts)
     unexplained = [v.name for v in verdicts if not v.equal and v.name not in known]
     print("test-regress: PostgreSQL %d: %d of %d files equal%s" % (

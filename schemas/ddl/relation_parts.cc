@@ -151,6 +151,13 @@ void AddTriggers(const ObjectChange& change, ScriptWriter& out) {
   }
 }
 
+void EnableInheritedTriggers(const ObjectChange& change, ScriptWriter& out) {
+  for (const Json& trigger : ListOf(change.after, "inherited_triggers")) {
+    Enable("TRIGGER", FindByName(ListOf(change.before, "inherited_triggers"), TextOf(trigger, "name")),
+           trigger, "ONLY " + QualifiedName(change.after), out);
+  }
+}
+
 void AddRules(const ObjectChange& change, ScriptWriter& out) {
   const std::string table = QualifiedName(change.after);
   for (const Json& rule : ListOf(change.after, "rules")) {
@@ -231,6 +238,7 @@ void AddRelationParts(const ObjectChange& change, ScriptWriter& out) {
   AddStatistics(change, out);
   AddRules(change, out);
   AddTriggers(change, out);
+  EnableInheritedTriggers(change, out);
   AddPolicies(change, out);
 }
 

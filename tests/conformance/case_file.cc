@@ -26,6 +26,8 @@ void ReadNeeds(const std::string& needs, CaseFile& result, const std::string& fi
     if (part == "server" || part == "extension") continue;
     if (part == "text") {
       result.text = true;
+    } else if (part == "alone") {
+      result.alone = true;
     } else if (part.find_first_not_of("0123456789") == std::string::npos) {
       result.server_min = std::stoi(part);
     } else {

@@ -4,13 +4,14 @@
 //   --- needs: server 14, extension hstore
 //   --- needs: text              some of its types have no binary form, so that the whole stream
 //                                is text
+//   --- needs: alone             no other case in its database
 //   --- both        on both databases, before anything else
 //   --- schema      on the source: tables that pgflow creates on the target
 //   --- rows        on the source: copied by the snapshot in one run, streamed in another
 //   --- change      on the source, after that; each such section is one transaction
 //
 // Sections may be left out; `rows` and `change` may be repeated. Cases share a database: an object
-// has the same name in no two of them.
+// has the same name in no two of them. (Those of ddl_cases/ have a schema each.)
 #pragma once
 
 #include <string>
@@ -24,6 +25,7 @@ struct CaseFile {
   int server_min = 13;
   std::vector<std::string> extensions;
   bool text = false;
+  bool alone = false;
   std::string both;
   std::string schema;
   std::vector<std::string> rows;

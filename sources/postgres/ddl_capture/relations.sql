@@ -101,7 +101,12 @@ BEGIN
           AND NOT (pgflow.is_superuser(c.relowner) AND pgflow.is_superuser(f.proowner))),
         'comment', obj_description(g.oid, 'pg_trigger'))
         ORDER BY g.tgname)
-      FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgparentid = 0), '[]'));
+      FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgparentid = 0), '[]'),
+      -- A partition has its root's triggers, and may switch them off.
+      'inherited_triggers', (
+      SELECT jsonb_agg(jsonb_build_object('oid', g.oid::bigint, 'name', g.tgname,
+        'enabled', g.tgenabled) ORDER BY g.tgname)
+      FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgparentid <> 0));
   END IF;
   IF EXISTS (SELECT FROM pg_policy WHERE polrelid = c.oid) THEN
     state := state || jsonb_build_object('policies', (

@@ -67,6 +67,9 @@ DO $$ BEGIN
 END $$;
 INSERT INTO tree VALUES (16, 6);
 --- change
+ALTER TABLE ONLY tree_2 DISABLE TRIGGER notice;
+ALTER TABLE tree_21 ENABLE ALWAYS TRIGGER notice;
+--- change
 ALTER TABLE tree ADD PRIMARY KEY (a);
 UPDATE tree SET b = 5;
 --- change

@@ -26,7 +26,7 @@ CREATE OR REPLACE FUNCTION tax(value numeric, rate numeric DEFAULT 0.2) RETURNS 
   LANGUAGE sql IMMUTABLE STRICT AS 'SELECT round(value * rate, 2)';
 ALTER FUNCTION tax(int) RENAME TO small_tax;
 COMMENT ON FUNCTION small_tax(int) IS 'a; b';
-ALTER TABLE orders ADD COLUMN tax numeric GENERATED ALWAYS AS (public.tax(amount, 0.1)) STORED;
+ALTER TABLE orders ADD COLUMN tax numeric GENERATED ALWAYS AS (tax(amount, 0.1)) STORED;
 INSERT INTO orders (id, amount) VALUES (100, 10);
 --- change
 CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$

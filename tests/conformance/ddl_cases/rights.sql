@@ -1,4 +1,5 @@
 -- Owners, privileges and comments; roles are the cluster's own.
+--- needs: alone
 --- change
 CREATE TABLE guarded (id int PRIMARY KEY, secret text);
 CREATE SEQUENCE numbers;

@@ -1,5 +1,6 @@
 -- Rows in the log of types that are all gone by now, so that no table of today asks for the text
 -- format: a dropped enum's array, and a table of privileges that came with its rows.
+--- needs: alone
 --- change
 CREATE TYPE color AS ENUM ('red', 'green');
 CREATE TABLE gone (id int PRIMARY KEY, c color[]);

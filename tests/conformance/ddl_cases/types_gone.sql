@@ -1,5 +1,6 @@
 -- Rows in the log of tables and types that are gone by now, or that are not committed yet where the
 -- source sends transactions before their end; CREATE TABLE AS with a type that has no binary form.
+--- needs: alone
 --- change
 CREATE TYPE color AS ENUM ('red', 'green');
 CREATE TYPE spot AS (c color, n int);
