@@ -136,17 +136,18 @@ class Regress:
         return Verdict(name, word, lines, time.monotonic() - started)
 
     def _run_files(self, files):
-        for each in files:
-            self._psql(self._source, each)
+        cut = ["%s.sql did not end within %d s" % (each, FILE_TIMEOUT_S)
+               for each in files if not self._psql(self._source, each)]
         stopped = self._catch_up()
         if stopped:
             return stopped
         lines = definition_differences(self._source, self._target, DATABASE)
         with self._source.session(DATABASE) as ours, self._target.session(DATABASE) as theirs:
             lines += row_differences(ours, theirs)
-        return ("differs" if lines else "equal"), lines
+        return ("differs" if lines or cut else "equal"), cut + lines
 
     def _psql(self, cluster, name, database=DATABASE):
+        """False: it took too long, and was ended."""
         build = os.path.join(self._directory, "results")
         os.makedirs(build + "/results", exist_ok=True)
         for path in (build, build + "/results"):
@@ -162,6 +163,8 @@ class Regress:
                             stdout=out, stderr=out, timeout=FILE_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 out.write(b"\nended: it took too long\n")
+                return False
+        return True
 
     def _make_database(self, cluster):
         with cluster.session() as session:

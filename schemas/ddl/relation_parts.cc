@@ -21,13 +21,28 @@ bool WentIntoConstraint(const ObjectChange& change, const Json& index) {
   return false;
 }
 
+// Those of partitions under a new one that is not whole.
+void AttachIndexes(const Json& index, ScriptWriter& out) {
+  for (const Json& part : ListOf(index, "attached")) {
+    const std::string name = QualifiedName(part);
+    out.Add(TextOf(part, "definition"), RelationExists(name));
+    out.Add(
+        fmt::format("ALTER INDEX {} ATTACH PARTITION {}", QualifiedPair(part.at("parent")), name),
+        fmt::format("SELECT relispartition FROM pg_catalog.pg_class WHERE oid = to_regclass({})",
+                    QuoteLiteral(name)));
+  }
+}
+
 void AddIndexes(const ObjectChange& change, ScriptWriter& out) {
   for (const Json& index : ListOf(change.after, "indexes")) {
     const Json* was = FindPart(ListOf(change.before, "indexes"), index);
     const std::string name = InSchema(change, index);
     if (was == nullptr) {
       // One that hangs on the index of a parent came with that, or by ATTACH.
-      if (!IsAttached(index)) out.Add(TextOf(index, "definition"), RelationExists(name));
+      if (!IsAttached(index)) {
+        out.Add(TextOf(index, "definition"), RelationExists(name));
+        AttachIndexes(index, out);
+      }
     } else {
       if (TextOf(*was, "name") != TextOf(index, "name")) {
         out.Add(fmt::format("ALTER INDEX {} RENAME TO {}", InSchema(change, *was),
@@ -153,7 +168,8 @@ void AddTriggers(const ObjectChange& change, ScriptWriter& out) {
 
 void EnableInheritedTriggers(const ObjectChange& change, ScriptWriter& out) {
   for (const Json& trigger : ListOf(change.after, "inherited_triggers")) {
-    Enable("TRIGGER", FindByName(ListOf(change.before, "inherited_triggers"), TextOf(trigger, "name")),
+    Enable("TRIGGER",
+           FindByName(ListOf(change.before, "inherited_triggers"), TextOf(trigger, "name")),
            trigger, "ONLY " + QualifiedName(change.after), out);
   }
 }

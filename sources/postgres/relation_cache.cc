@@ -140,6 +140,12 @@ absl::StatusOr<TableSchemaPtr> RelationCache::Learn(const RelationMessage& messa
     entry = catalog_.find(message.relation);
   }
   const bool in_catalog = entry != catalog_.end();
+  if (NameOf(message).schema == "pg_catalog") {
+    // Moved there by somebody who may change the server's own tables.
+    base::LogInfo("table {} is the server's own; its changes are left out",
+                  NameOf(message).ToString());
+    return TableSchemaPtr();
+  }
   if (!in_catalog && before == nullptr && !IsChosen(message)) {
     base::LogInfo("table {} is published but not chosen; its changes are left out",
                   NameOf(message).ToString());

@@ -143,6 +143,16 @@ BEGIN
   RETURN jsonb_strip_nulls(state);
 END $$;
 
+-- That of a partitioned table reads ON ONLY also when all partitions have it.
+CREATE OR REPLACE FUNCTION pgflow.index_definition(index oid) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (SELECT CASE WHEN x.relkind = 'I' AND i.indisvalid
+      THEN regexp_replace(pg_get_indexdef(x.oid), ' ON ONLY ', ' ON ')
+      ELSE pg_get_indexdef(x.oid) END
+    FROM pg_class x JOIN pg_index i ON i.indexrelid = x.oid WHERE x.oid = index);
+END $$;
+
 -- Of tables, views and materialized views with all that hangs on them.
 CREATE OR REPLACE FUNCTION pgflow.relation_states(relations oid[])
 RETURNS TABLE (of_object oid, of_state jsonb)
@@ -192,12 +202,21 @@ BEGIN
         AND NOT (k.contype = 'f' AND k.conparentid <> 0)), '[]'),
       'indexes', coalesce(CASE WHEN c.relhasindex THEN (SELECT jsonb_agg(jsonb_build_object(
           'oid', x.oid::bigint, 'name', x.relname,
-          -- That of a partitioned table reads ON ONLY also when partitions have it: all of them, or
-          -- those that the command did not find with an index of theirs, which is not whole.
-          'definition', CASE WHEN x.relkind = 'I' AND (i.indisvalid OR EXISTS (
-              SELECT FROM pg_inherits WHERE inhparent = x.oid))
-            THEN regexp_replace(pg_get_indexdef(x.oid), ' ON ONLY ', ' ON ')
-            ELSE pg_get_indexdef(x.oid) END,
+          'definition', pgflow.index_definition(x.oid),
+          -- CREATE INDEX finds an index of a partition which is not whole, and neither is its own.
+          'attached', CASE WHEN x.relkind = 'I' AND NOT i.indisvalid THEN (
+            WITH RECURSIVE below(index, parent, level) AS (
+              SELECT inhrelid, inhparent, 1 FROM pg_inherits WHERE inhparent = x.oid
+              UNION ALL SELECT h.inhrelid, h.inhparent, b.level + 1
+              FROM below b JOIN pg_inherits h ON h.inhparent = b.index)
+            SELECT jsonb_agg(jsonb_build_object('schema', bn.nspname, 'name', bx.relname,
+              'definition', pgflow.index_definition(bx.oid),
+              'parent', (SELECT jsonb_build_array(pn.nspname, p.relname) FROM pg_class p
+                JOIN pg_namespace pn ON pn.oid = p.relnamespace WHERE p.oid = b.parent))
+              ORDER BY b.level, bx.relname)
+            FROM below b JOIN pg_class bx ON bx.oid = b.index
+            JOIN pg_namespace bn ON bn.oid = bx.relnamespace
+            JOIN pg_index bi ON bi.indexrelid = bx.oid AND (bi.indisvalid OR bx.relkind = 'I')) END,
           'risk', pgflow.risk(nullif(concat(i.indexprs, i.indpred), ''), c.relowner),
           'options', CASE WHEN x.reloptions IS NOT NULL THEN to_jsonb(x.reloptions) END,
           'column_statistics', CASE WHEN i.indexprs IS NOT NULL THEN (

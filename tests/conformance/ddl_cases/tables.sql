@@ -85,6 +85,7 @@ CREATE TABLE refers (id int PRIMARY KEY, r int REFERENCES above);
 CREATE TABLE holds (id int PRIMARY KEY, what refers);
 --- change
 DROP TABLE refers, holds;
+CREATE TABLE old_system_table (id int PRIMARY KEY);
 DROP MATERIALIZED VIEW kept;
 DROP VIEW both_of_them;
 DROP TABLE above, below;
@@ -93,5 +94,10 @@ CREATE TABLE above (id int PRIMARY KEY);
 CREATE TABLE below (v text) INHERITS (above);
 CREATE VIEW both_of_them AS SELECT a.id, b.v FROM above a JOIN below b USING (id);
 CREATE MATERIALIZED VIEW kept AS SELECT id FROM both_of_them;
+--- change
+SET allow_system_table_mods = on;
+ALTER TABLE old_system_table SET SCHEMA pg_catalog;
+INSERT INTO pg_catalog.old_system_table VALUES (1);
+DROP TABLE pg_catalog.old_system_table;
 --- change
 DROP TABLE above CASCADE;
