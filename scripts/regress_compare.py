@@ -1,6 +1,7 @@
 """What differs between two databases: definitions, as pg_dump writes them, and rows."""
 
 import collections
+import re
 import subprocess
 
 from throwaway import SqlError
@@ -9,6 +10,8 @@ from throwaway import SqlError
 IGNORED = ("SET ", "SELECT pg_catalog.set_config", "\\restrict", "\\unrestrict",
            "CREATE EVENT TRIGGER pgflow_", "ALTER EVENT TRIGGER pgflow_",
            "COMMENT ON EVENT TRIGGER pgflow_", "   EXECUTE FUNCTION pgflow.")
+# Privileges on what came with the server.
+OF_THE_CATALOG = re.compile(r"(GRANT|REVOKE) .* ON \w+ (pg_catalog|information_schema)\.")
 TABLES = """
 SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -25,7 +28,8 @@ def definitions(cluster, database):
     if done.returncode != 0:
         return ["pg_dump: " + done.stderr.decode(errors="replace")]
     lines = [line for line in done.stdout.decode(errors="replace").split("\n")
-             if not line.startswith("--") and not line.startswith(IGNORED)]
+             if not line.startswith("--") and not line.startswith(IGNORED)
+             and not OF_THE_CATALOG.match(line)]
     return [block.strip() for block in "\n".join(lines).split("\n\n") if block.strip()]
 
 

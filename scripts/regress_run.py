@@ -48,6 +48,7 @@ NEEDS = {
     "select_views": ["create_view"],
 }
 FILE_TIMEOUT_S, CATCH_UP_TIMEOUT_S = 180, 120
+NO_TESTS = 77  # The exit code; tests/conformance/CMakeLists.txt takes it for skipped.
 # Roles belong to the server, and are nobody's to replicate: the target has them from the start.
 ROLES = re.compile(
     r"^\s*((?:CREATE (?:ROLE|USER|GROUP)(?! MAPPING)\b[^;]*|ALTER (?:ROLE|USER|GROUP)"
@@ -147,24 +148,40 @@ class Regress:
         return ("differs" if lines or cut else "equal"), cut + lines
 
     def _psql(self, cluster, name, database=DATABASE):
-        """False: it took too long, and was ended."""
+        """False: it took too long, and was ended. A command that ends the server is passed over."""
         build = os.path.join(self._directory, "results")
         os.makedirs(build + "/results", exist_ok=True)
         for path in (build, build + "/results"):
             os.chmod(path, 0o777)
         environment = {**SESSION, "PG_ABS_SRCDIR": self._options.regress, "PG_DLSUFFIX": ".so",
                        "PG_LIBDIR": self._options.regress, "PG_ABS_BUILDDIR": build}
+        script = os.path.join(self._options.regress, "sql", name + ".sql")
         output = os.path.join(self._options.out, name + ".out")
+        deadline = time.monotonic() + FILE_TIMEOUT_S
         with open(output, "wb") as out:
-            try:
-                cluster.run("psql", "-X", "-a", "-q", "-f",
-                            os.path.join(self._options.regress, "sql", name + ".sql"),
-                            database=database, env=environment, check=False, cwd=build,
-                            stdout=out, stderr=out, timeout=FILE_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                out.write(b"\nended: it took too long\n")
-                return False
+            while script:
+                try:
+                    cluster.run("psql", "-X", "-a", "-q", "-f", script, database=database,
+                                env=environment, check=False, cwd=build, stdout=out, stderr=out,
+                                timeout=max(deadline - time.monotonic(), 1))
+                except subprocess.TimeoutExpired:
+                    out.write(b"\nended: it took too long\n")
+                    return False
+                script = self._behind_a_crash(cluster, script, output)
         return True
+
+    def _behind_a_crash(self, cluster, script, output):
+        """A script of what stands behind the line at which psql lost its server; None: it did not."""
+        with open(output, errors="replace") as lines:
+            lost = re.search(r":(\d+): error: connection to server was lost\s*$", lines.read())
+        if not lost:
+            return None
+        cluster.wait_until_up()
+        rest = os.path.join(self._directory, "rest_%d.sql" % time.monotonic_ns())
+        with open(script, errors="surrogateescape") as whole, \
+                open(rest, "w", errors="surrogateescape") as out:
+            out.writelines(whole.readlines()[int(lost.group(1)):])
+        return rest
 
     def _make_database(self, cluster):
         with cluster.session() as session:
@@ -286,11 +303,30 @@ def report(verdict, known, out):
         table.write(line + "\n")
 
 
+def find_tests(options):
+    """Fills in the version and the directory of the tests, and takes clients as new as those."""
+    told = options.version is not None
+    if not told:
+        words = subprocess.run([BIN + "/postgres", "--version"], check=True, capture_output=True,
+                               text=True).stdout.split()
+        options.version = int(words[2].split(".")[0])
+    where = subprocess.run(
+        [os.path.join(REPOSITORY, "scripts", "install-regress"), "--where", str(options.version)],
+        capture_output=True, text=True)
+    options.regress = where.stdout.strip()
+    if where.returncode != 0 or not os.path.isdir(options.regress):
+        print("test-regress: no tests of PostgreSQL %d here: %s" % (
+            options.version, where.stderr.strip() or "run scripts/install-regress"))
+        sys.exit(1 if told or "PGFLOW_PG_BIN" not in os.environ else NO_TESTS)
+    client = os.path.join(options.regress, "client", "bin")
+    if os.path.isdir(client):
+        os.environ["PATH"] = client + os.pathsep + os.environ["PATH"]
+
+
 def main():
     parser = argparse.ArgumentParser(prog="scripts/test-regress")
     parser.add_argument("files", nargs="*", help="names without .sql; none: the whole schedule")
-    parser.add_argument("--version", type=int, required=True)
-    parser.add_argument("--regress", required=True, help="where the tests are")
+    parser.add_argument("--version", type=int, help="of the tests; otherwise the servers'")
     parser.add_argument("--pgflow", required=True, help="the program")
     parser.add_argument("--out", help="where verdicts, differences and outputs are written")
     parser.add_argument("--no-trust", action="store_true",
@@ -300,6 +336,7 @@ def main():
     parser.add_argument("--record", action="store_true",
                         help="write the verdicts to tests/conformance/regress_results.txt")
     options = parser.parse_args()
+    find_tests(options)
     options.out = os.path.abspath(
         options.out or os.path.join(REPOSITORY, "build", "regress-%d" % options.version))
     options.pgflow = os.path.abspath(options.pgflow)
@@ -310,6 +347,9 @@ def main():
     try:
         regress.start()
         names = options.files or schedule(options.regress)
+        if options.together:  # Not every version has each.
+            names = [name for name in names if os.path.exists(
+                os.path.join(options.regress, "sql", name + ".sql"))]
         for name in ["together"] if options.together else names:
             verdicts.append(regress.run(name, names if options.together else None))
             report(verdicts[-1], known, options.out)

@@ -163,10 +163,10 @@ class Cluster:
                 cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True, **identity,
             )
-        self._wait_until_up()
+        self.wait_until_up()
         return self
 
-    def _wait_until_up(self):
+    def wait_until_up(self):
         deadline = time.monotonic() + 60
         while True:
             try:

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "schemas/ddl/object_state.h"
@@ -14,6 +16,11 @@ bool SameType(const Json& a, const Json& b) {
 std::string CollateSql(const Json& column) {
   const std::string collation = TextOf(column, "collation");
   return collation.empty() ? collation : " COLLATE " + collation;
+}
+
+// NOT NULL for rows to come alone.
+bool IsNotValid(const Json& column) {
+  return TextOf(column, "not_null_definition").find(" NOT VALID") != std::string::npos;
 }
 
 // Of the sequence behind an identity column, each with `verb` in front of it.
@@ -41,8 +48,10 @@ class ColumnsWriter {
     for (const Json& column : before_) {
       if (!FlagOf(column, "local")) continue;
       if (FindByNumber(after_, column) != nullptr) continue;
-      out_.Add(fmt::format("{}DROP COLUMN IF EXISTS {}{}", alter_, Name(column),
-                           change_.cascade ? " CASCADE" : ""));
+      const bool only = std::ranges::any_of(
+          change_.kept_by_heirs, [&](const Json& kept) { return kept == TextOf(column, "name"); });
+      out_.Add(fmt::format("ALTER TABLE {}{} DROP COLUMN IF EXISTS {}{}", only ? "ONLY " : "",
+                           table_, Name(column), change_.cascade ? " CASCADE" : ""));
     }
   }
 
@@ -102,6 +111,7 @@ class ColumnsWriter {
       Json bare = column;
       bare.erase("not_null");
       bare.erase("not_null_name");
+      bare.erase("not_null_definition");
       out_.Add(column.contains("generated")
                    ? fmt::format("{}ADD COLUMN IF NOT EXISTS {}", alter_, ColumnSql(bare))
                    : std::move(sql));
@@ -123,10 +133,7 @@ class ColumnsWriter {
     // An identity column has to be NOT NULL, and has no default.
     const bool loses_identity = was.contains("identity") && !column.contains("identity");
     if (loses_identity) AlterIdentity(was, column);
-    if (FlagOf(was, "not_null") != FlagOf(column, "not_null")) {
-      Set(column, FlagOf(column, "not_null") ? "SET NOT NULL" : "DROP NOT NULL");
-    }
-    RenameNotNull(was, column);
+    AlterNotNull(was, column);
     if (TextOf(was, "generated") != TextOf(column, "generated")) {
       Set(column, "DROP EXPRESSION IF EXISTS");
     } else if (column.contains("generated")) {
@@ -143,16 +150,48 @@ class ColumnsWriter {
     AlterDetails(was, column);
   }
 
-  // From version 18 a NOT NULL constraint has a name.
+  void AlterNotNull(const Json& was, const Json& column) {
+    const std::string definition = TextOf(column, "not_null_definition");
+    const std::string before = TextOf(was, "not_null_definition");
+    const std::string name = QuoteIdentifier(TextOf(column, "not_null_name"));
+    if (FlagOf(was, "not_null") != FlagOf(column, "not_null")) {
+      if (!definition.empty()) {
+        // Servers before version 18 cannot say it.
+        out_.Try(fmt::format("{}ADD CONSTRAINT {} {}", alter_, name, definition));
+      } else {
+        Set(column, FlagOf(column, "not_null") ? "SET NOT NULL" : "DROP NOT NULL");
+      }
+    } else if (before != definition && FlagOf(column, "local")) {
+      const auto says = [](const std::string& text, const char* word) {
+        return text.find(word) != std::string::npos;
+      };
+      if (says(before, " NOT VALID") && !says(definition, " NOT VALID")) {
+        out_.Add(fmt::format("{}VALIDATE CONSTRAINT {}", alter_, name));
+      }
+      if (says(before, " NO INHERIT") != says(definition, " NO INHERIT")) {
+        out_.Add(fmt::format("{}ALTER CONSTRAINT {} {}", alter_, name,
+                             says(before, " NO INHERIT") ? "INHERIT" : "NO INHERIT"));
+      }
+    }
+    RenameNotNull(was, column);
+  }
+
+  // From version 18 a NOT NULL constraint has a name. What the target called it may be another one.
   void RenameNotNull(const Json& was, const Json& column) {
-    const std::string before = TextOf(was, "not_null_name");
-    const std::string after = TextOf(column, "not_null_name");
-    if (before == after || before.empty() || after.empty()) return;
-    out_.Try(fmt::format("{}RENAME CONSTRAINT {} TO {}", alter_, QuoteIdentifier(before),
-                         QuoteIdentifier(after)),
-             fmt::format("SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conrelid = "
-                         "to_regclass({}) AND conname = {})",
-                         QuoteLiteral(table_), QuoteLiteral(before)));
+    const std::string name = TextOf(column, "not_null_name");
+    if (name.empty() || TextOf(was, "not_null_name") == name) return;
+    const std::string other = fmt::format(
+        "FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid "
+        "AND k.conkey = ARRAY[a.attnum] WHERE k.conrelid = to_regclass({}) AND k.contype = 'n' AND "
+        "a.attname = {} AND k.conname <> {}",
+        QuoteLiteral(table_), QuoteLiteral(TextOf(column, "name")), QuoteLiteral(name));
+    // Names are within a literal: they may hold what ends a dollar quote.
+    out_.Try("DO " + QuoteLiteral(fmt::format(
+                         "BEGIN EXECUTE (SELECT pg_catalog.format('ALTER TABLE %s RENAME "
+                         "CONSTRAINT %I TO %I', k.conrelid::regclass, k.conname, {}::text) {}); "
+                         "END",
+                         QuoteLiteral(name), other)),
+             fmt::format("SELECT NOT EXISTS (SELECT {})", other));
   }
 
   void AlterType(const Json& was, const Json& column) {
@@ -205,11 +244,11 @@ class ColumnsWriter {
     const std::string own = of(column);
     const bool logged = (own.empty() ? TextOf(change_.after, "persistence") : own) == "p";
     // Its name may be another one here.
-    out_.Try(
-        fmt::format("DO $do$ BEGIN EXECUTE 'ALTER SEQUENCE ' || "
-                    "pg_catalog.pg_get_serial_sequence({}, {}) || ' SET {}'; END $do$",
-                    QuoteLiteral(table_), QuoteLiteral(TextOf(column, "name")),
-                    logged ? "LOGGED" : "UNLOGGED"));
+    out_.Try("DO " +
+             QuoteLiteral(fmt::format("BEGIN EXECUTE 'ALTER SEQUENCE ' || "
+                                      "pg_catalog.pg_get_serial_sequence({}, {}) || ' SET {}'; END",
+                                      QuoteLiteral(table_), QuoteLiteral(TextOf(column, "name")),
+                                      logged ? "LOGGED" : "UNLOGGED")));
   }
 
   void AlterDetails(const Json& was, const Json& column) {
@@ -233,9 +272,23 @@ class ColumnsWriter {
       const std::string value = TextOf(column, "statistics");
       Set(column, "SET STATISTICS " + (value.empty() ? "-1" : value));
     }
+    if (!was.contains("name") && IsNotValid(column)) {
+      out_.Try(fmt::format("{}ADD CONSTRAINT {} {}", alter_,
+                           QuoteIdentifier(TextOf(column, "not_null_name")),
+                           TextOf(column, "not_null_definition")));
+    }
     WriteSequencePersistence(was, column);
     WriteOptions(was, column, fmt::format("TABLE {} ALTER COLUMN {}", table_, Name(column)), out_);
     WriteComment(was, column, fmt::format("COLUMN {}.{}", table_, Name(column)), out_);
+    const auto of_not_null = [](const Json& each) {
+      return Json{{"comment", TextOf(each, "not_null_comment")}};
+    };
+    if (column.contains("not_null_name")) {
+      WriteComment(of_not_null(was), of_not_null(column),
+                   fmt::format("CONSTRAINT {} ON {}",
+                               QuoteIdentifier(TextOf(column, "not_null_name")), table_),
+                   out_);
+    }
   }
 
   const ObjectChange& change_;
@@ -275,8 +328,12 @@ std::string ColumnOptionsSql(const Json& column) {
   }
   if (column.contains("identity")) sql += " " + IdentitySql(column);
   const std::string name = TextOf(column, "not_null_name");
+  if (IsNotValid(column)) return sql;  // ALTER TABLE alone can say it.
   if (!name.empty()) sql += " CONSTRAINT " + QuoteIdentifier(name);
   if (FlagOf(column, "not_null")) sql += " NOT NULL";
+  if (TextOf(column, "not_null_definition").find(" NO INHERIT") != std::string::npos) {
+    sql += " NO INHERIT";
+  }
   return sql;
 }
 

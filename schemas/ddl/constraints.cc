@@ -20,6 +20,10 @@ std::string DeferSql(const Json& constraint) {
   return deferred ? "DEFERRABLE INITIALLY DEFERRED" : "DEFERRABLE INITIALLY IMMEDIATE";
 }
 
+bool IsEnforced(const Json& constraint) {
+  return TextOf(constraint, "definition").find(" NOT ENFORCED") == std::string::npos;
+}
+
 std::string ConstraintExists(const std::string& table, const std::string& name) {
   return fmt::format(
       "SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conrelid = to_regclass({}) AND "
@@ -49,9 +53,26 @@ void Add(const ObjectChange& change, const Json& constraint, ScriptWriter& out) 
     skip += fmt::format(" OR to_regclass({}) IS NULL",
                         QuoteLiteral(QualifiedPair(constraint.at("references"))));
   }
-  out.Add(
-      fmt::format("ALTER TABLE {} ADD CONSTRAINT {} {}", table, QuoteIdentifier(name), definition),
-      skip);
+  // With ONLY there, partitions have no index for it yet.
+  out.Add(fmt::format("ALTER TABLE {}{} ADD CONSTRAINT {} {}",
+                      FlagOf(constraint, "only") ? "ONLY " : "", table, QuoteIdentifier(name),
+                      definition),
+          skip);
+}
+
+// What ALTER INDEX ... ATTACH PARTITION did to the constraint of a partition.
+void Attach(const ObjectChange& change, const Json& was, const Json& constraint,
+            ScriptWriter& out) {
+  if (was.contains("parent_index") || !constraint.contains("parent_index") ||
+      Differs(change.before, change.after, "partition_bound")) {
+    return;
+  }
+  const std::string index =
+      QuoteTable({TextOf(change.after, "schema"), TextOf(constraint, "name")});
+  out.Add(fmt::format("ALTER INDEX {} ATTACH PARTITION {}",
+                      QualifiedPair(constraint.at("parent_index")), index),
+          fmt::format("SELECT relispartition FROM pg_catalog.pg_class WHERE oid = to_regclass({})",
+                      QuoteLiteral(index)));
 }
 
 }  // namespace
@@ -87,6 +108,7 @@ void AddConstraints(const ObjectChange& change, ScriptWriter& out) {
       if (!FlagOf(constraint, "inherited")) fresh.push_back(&constraint);
       continue;
     }
+    Attach(change, *was, constraint, out);
     if (FlagOf(constraint, "inherited")) continue;
     if (TextOf(*was, "name") != TextOf(constraint, "name")) {
       out.Add(fmt::format("ALTER TABLE {} RENAME CONSTRAINT {} TO {}", table,
@@ -96,7 +118,12 @@ void AddConstraints(const ObjectChange& change, ScriptWriter& out) {
       out.Add(
           fmt::format("ALTER TABLE {} ALTER CONSTRAINT {} {}", table, name, DeferSql(constraint)));
     }
-    if (!FlagOf(*was, "validated") && FlagOf(constraint, "validated")) {
+    if (IsForeignKey(constraint) && IsEnforced(*was) != IsEnforced(constraint)) {
+      // It is checked on the way.
+      out.Add(fmt::format("ALTER TABLE {} ALTER CONSTRAINT {} {}", table, name,
+                          IsEnforced(constraint) ? "ENFORCED" : "NOT ENFORCED"));
+    } else if (!FlagOf(*was, "validated") && FlagOf(constraint, "validated") && IsEnforced(*was)) {
+      // One that becomes enforced has been merged with a parent's, which does the same here.
       out.Add(fmt::format("ALTER TABLE {} VALIDATE CONSTRAINT {}", table, name));
     }
   }
@@ -110,6 +137,12 @@ void AddConstraints(const ObjectChange& change, ScriptWriter& out) {
         was == nullptr ? Json::object() : *was, constraint,
         fmt::format("CONSTRAINT {} ON {}", QuoteIdentifier(TextOf(constraint, "name")), table),
         out);
+    const auto of_index = [](const Json* each) {
+      return Json{{"comment", each == nullptr ? "" : TextOf(*each, "index_comment")}};
+    };
+    WriteComment(
+        of_index(was), of_index(&constraint),
+        "INDEX " + QuoteTable({TextOf(change.after, "schema"), TextOf(constraint, "name")}), out);
   }
 }
 

@@ -198,6 +198,7 @@ DdlScript Plan(const Json& message, const DdlTrust& trust) {
   const ObjectChange change{.before = before,
                             .after = after,
                             .replaced = ListOf(message, "replaced"),
+                            .kept_by_heirs = ListOf(message, "kept_by_heirs"),
                             .tag = script.tag,
                             .cascade = FlagOf(message, "cascade"),
                             .phase = phase == "before_rows"  ? DdlPhase::kBeforeRows

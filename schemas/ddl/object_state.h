@@ -74,6 +74,8 @@ struct ObjectChange {
   const Json& after;
   // Tables all of whose rows follow: [schema, name] each.
   const Json& replaced;
+  // Names of columns that are dropped here, and that heirs keep.
+  const Json& kept_by_heirs;
   std::string tag;
   bool cascade = false;
   DdlPhase phase = DdlPhase::kWhole;

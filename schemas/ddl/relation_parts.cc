@@ -142,10 +142,12 @@ void ReplaceTriggersOfPartitions(const Json& trigger, const std::string& table, 
       "FROM pg_catalog.pg_partition_tree({}) p JOIN pg_catalog.pg_trigger t ON t.tgrelid = p.relid "
       "WHERE p.level > 0 AND t.tgname = {} AND t.tgparentid = 0 AND NOT t.tgisinternal",
       QuoteLiteral(table), QuoteLiteral(TextOf(trigger, "name")));
-  out.Add(fmt::format("DO $do$ DECLARE own record; BEGIN FOR own IN SELECT t.tgname, p.relid {} "
-                      "LOOP EXECUTE pg_catalog.format('DROP TRIGGER %I ON %s', own.tgname, "
-                      "own.relid); END LOOP; END $do$",
-                      own),
+  // Names are within a literal: they may hold what ends a dollar quote.
+  out.Add("DO " + QuoteLiteral(fmt::format(
+                      "DECLARE own record; BEGIN FOR own IN SELECT t.tgname, p.relid {} LOOP "
+                      "EXECUTE pg_catalog.format('DROP TRIGGER %I ON %s', own.tgname, own.relid); "
+                      "END LOOP; END",
+                      own)),
           fmt::format("SELECT NOT EXISTS (SELECT {})", own));
 }
 
@@ -168,9 +170,11 @@ void AddTriggers(const ObjectChange& change, ScriptWriter& out) {
 
 void EnableInheritedTriggers(const ObjectChange& change, ScriptWriter& out) {
   for (const Json& trigger : ListOf(change.after, "inherited_triggers")) {
+    Json part = trigger;
+    part["risk"] = "its root's";  // Which may have been left out here.
     Enable("TRIGGER",
-           FindByName(ListOf(change.before, "inherited_triggers"), TextOf(trigger, "name")),
-           trigger, "ONLY " + QualifiedName(change.after), out);
+           FindByName(ListOf(change.before, "inherited_triggers"), TextOf(trigger, "name")), part,
+           "ONLY " + QualifiedName(change.after), out);
   }
 }
 

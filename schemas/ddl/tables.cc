@@ -22,7 +22,13 @@ std::string CreateSql(const Json& table) {
                   KindOf(table), QualifiedName(table));
   const Json& parents = ListOf(table, "parents");
   if (IsPartition(table)) {
-    sql += fmt::format(" PARTITION OF {} {}", QualifiedPair(parents.front()),
+    std::vector<std::string> columns;
+    for (const Json& column : ListOf(table, "columns")) {
+      if (!FlagOf(column, "overrides")) continue;
+      columns.push_back(QuoteIdentifier(TextOf(column, "name")) + ColumnOptionsSql(column));
+    }
+    sql += fmt::format(" PARTITION OF {}{} {}", QualifiedPair(parents.front()),
+                       columns.empty() ? "" : fmt::format(" ({})", fmt::join(columns, ", ")),
                        TextOf(table, "partition_bound"));
   } else if (table.contains("of_type")) {
     sql += " OF " + TextOf(table, "of_type");

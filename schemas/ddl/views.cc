@@ -58,8 +58,11 @@ void WriteView(const ObjectChange& change, ScriptWriter& out) {
     // A rule has made an empty table a view.
     out.Add("DROP TABLE IF EXISTS " + QualifiedName(change.before));
     const Json none;
-    const ObjectChange anew{
-        .before = none, .after = change.after, .replaced = change.replaced, .tag = change.tag};
+    const ObjectChange anew{.before = none,
+                            .after = change.after,
+                            .replaced = change.replaced,
+                            .kept_by_heirs = change.kept_by_heirs,
+                            .tag = change.tag};
     return WriteView(anew, out);
   }
   if (change.before.is_null()) {

@@ -125,6 +125,17 @@ BEGIN
     'new_for', to_jsonb(announced), 'published_by', (SELECT to_jsonb(publications)
       FROM pgflow.object_state WHERE class = in_class AND object = in_object));
 
+  IF is_table AND old IS NOT NULL AND tag = 'ALTER TABLE' THEN
+    -- Dropped with ONLY: heirs keep it, as a column of their own.
+    message := message || jsonb_build_object('kept_by_heirs', (
+      SELECT jsonb_agg(o ->> 'name') FROM jsonb_array_elements(old -> 'columns') o
+      WHERE NOT EXISTS (SELECT FROM jsonb_array_elements(new -> 'columns') n
+        WHERE n -> 'number' = o -> 'number')
+      AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = in_object)
+      AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = in_object AND NOT EXISTS (
+        SELECT FROM pg_attribute a WHERE a.attrelid = h.inhrelid AND a.attname = o ->> 'name'
+        AND NOT a.attisdropped))));
+  END IF;
   IF is_table AND old IS NOT NULL AND rewritten <> '{}' THEN
     tree := ARRAY(SELECT pgflow.tree_and_heirs(in_object));
   END IF;

@@ -12,10 +12,10 @@ BEGIN
       'number', a.attnum, 'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
       'type_oid', a.atttypid::bigint, 'type_modifier', a.atttypmod,
       'not_null', a.attnotnull,
-      -- From version 18 it is a constraint with a name.
-      'not_null_name', CASE WHEN names_not_null AND a.attnotnull THEN (
-        SELECT k.conname FROM pg_constraint k WHERE k.conrelid = a.attrelid
-        AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum]) END,
+      -- From version 18 it is a constraint with a name, and may say more: NO INHERIT, NOT VALID.
+      'not_null_name', k.conname, 'not_null_definition', CASE WHEN k.connoinherit
+        OR NOT k.convalidated THEN pg_get_constraintdef(k.oid) END,
+      'not_null_comment', obj_description(k.oid, 'pg_constraint'),
       'default', pg_get_expr(d.adbin, d.adrelid), 'default_oid', d.oid::bigint,
       'risk', CASE WHEN d.oid IS NOT NULL THEN pgflow.risk(d.adbin::text, c.relowner) END,
       -- What rows that are older than the column have in it. A partitioned table has no rows, but
@@ -25,6 +25,13 @@ BEGIN
           WHERE l.attrelid = (SELECT relid FROM pg_partition_tree(c.oid) WHERE isleaf LIMIT 1)
           AND l.attname = a.attname AND l.atthasmissing) END,
       'identity', nullif(a.attidentity, ''), 'generated', nullif(a.attgenerated, ''),
+      -- Of a partition, where its root's is another one.
+      'overrides', CASE WHEN a.attgenerated <> '' AND sets_expressions AND c.relispartition THEN (
+        SELECT nullif(pg_get_expr(pd.adbin, pd.adrelid) <> pg_get_expr(d.adbin, d.adrelid), false)
+        FROM pg_inherits h JOIN pg_attribute pa ON pa.attrelid = h.inhparent
+          AND pa.attname = a.attname
+        JOIN pg_attrdef pd ON pd.adrelid = pa.attrelid AND pd.adnum = pa.attnum
+        WHERE h.inhrelid = c.oid) END,
       'settable', CASE WHEN a.attgenerated <> '' AND sets_expressions THEN true END,
       'collation', CASE WHEN a.attcollation <> t.typcollation THEN (
         SELECT format('%I.%I', n.nspname, k.collname) FROM pg_collation k
@@ -50,6 +57,8 @@ BEGIN
   CROSS JOIN LATERAL (SELECT *, attcompression AS compression FROM pg_attribute
     WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) a
   JOIN pg_type t ON t.oid = a.atttypid
+  LEFT JOIN pg_constraint k ON names_not_null AND a.attnotnull AND k.conrelid = a.attrelid
+    AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum]
   LEFT JOIN pg_attrdef d ON a.atthasdef AND d.adrelid = a.attrelid AND d.adnum = a.attnum
   LEFT JOIN pg_description e ON e.objoid = a.attrelid AND e.classoid = 'pg_class'::regclass
     AND e.objsubid = a.attnum
@@ -195,6 +204,13 @@ BEGIN
             SELECT jsonb_build_array(fn.nspname, f.relname) FROM pg_class f
             JOIN pg_namespace fn ON fn.oid = f.relnamespace WHERE f.oid = k.confrelid) END,
           'index', nullif(k.conindid, 0)::bigint,
+          'only', CASE WHEN c.relkind = 'p' AND k.contype IN ('p', 'u', 'x') THEN (
+            SELECT nullif(NOT indisvalid, false) FROM pg_index WHERE indexrelid = k.conindid) END,
+          'parent_index', CASE WHEN k.conparentid <> 0 AND k.contype IN ('p', 'u', 'x') THEN (
+            SELECT jsonb_build_array(rn.nspname, r.conname) FROM pg_constraint r
+            JOIN pg_namespace rn ON rn.oid = r.connamespace WHERE r.oid = k.conparentid) END,
+          'index_comment', CASE WHEN k.contype IN ('p', 'u', 'x')
+            THEN obj_description(k.conindid, 'pg_class') END,
           'comment', (SELECT description FROM pg_description WHERE objoid = k.oid
             AND classoid = 'pg_constraint'::regclass AND objsubid = 0))
           ORDER BY k.contype DESC, k.conname)

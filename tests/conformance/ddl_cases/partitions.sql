@@ -49,6 +49,14 @@ ALTER INDEX tree_2_a_idx ATTACH PARTITION tree_21_a_idx;
 CREATE INDEX ON tree (a);
 INSERT INTO tree VALUES (1, 1), (11, 2);
 --- change
+CREATE TABLE apart (a int NOT NULL) PARTITION BY RANGE (a);
+CREATE TABLE apart_1 PARTITION OF apart FOR VALUES FROM (0) TO (10);
+ALTER TABLE ONLY apart ADD CONSTRAINT apart_key UNIQUE (a);
+--- change
+ALTER TABLE apart_1 ADD CONSTRAINT own_key UNIQUE (a);
+ALTER INDEX apart_key ATTACH PARTITION own_key;
+INSERT INTO apart VALUES (1);
+--- change
 -- One of its partitions has no such index, so that of the whole is not whole.
 CREATE TABLE tree_22 PARTITION OF tree_2 FOR VALUES FROM (15) TO (20);
 CREATE INDEX tree_21_b ON tree_21 (b);

@@ -59,6 +59,9 @@ INSERT INTO child VALUES (2, 'c', 'e');
 ALTER TABLE parent ADD COLUMN more int DEFAULT 7;
 UPDATE parent SET kind = kind || '2';
 --- change
+ALTER TABLE ONLY parent DROP COLUMN more;
+COMMENT ON INDEX parent_pkey IS 'of the key';
+--- change
 ALTER TABLE child NO INHERIT parent;
 ALTER TABLE parent DROP COLUMN kind;
 --- change
