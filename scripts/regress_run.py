@@ -171,7 +171,7 @@ class Regress:
         return True
 
     def _behind_a_crash(self, cluster, script, output):
-        """A script of what stands behind the line at which psql lost its server; None: it did not."""
+        """A script of what is behind the line at which psql lost the server; None: it did not."""
         with open(output, errors="replace") as lines:
             lost = re.search(r":(\d+): error: connection to server was lost\s*$", lines.read())
         if not lost:

@@ -72,10 +72,8 @@ enum class DdlPhase {
 struct ObjectChange {
   const Json& before;
   const Json& after;
-  // Tables all of whose rows follow: [schema, name] each.
-  const Json& replaced;
-  // Names of columns that are dropped here, and that heirs keep.
-  const Json& kept_by_heirs;
+  const Json& replaced;       // Tables all of whose rows follow: [schema, name] each.
+  const Json& kept_by_heirs;  // Names of columns that are dropped here, and kept by heirs.
   std::string tag;
   bool cascade = false;
   DdlPhase phase = DdlPhase::kWhole;

@@ -83,8 +83,8 @@ void DdlConformanceTest::RunFromTheLog() {
     std::string path = "public";
     if (files.size() > 1) {
       path = fmt::format("\"{}\", public", file.name);
-      source_.Execute(fmt::format(
-          "CREATE SCHEMA \"{0}\"; GRANT USAGE ON SCHEMA \"{0}\" TO PUBLIC", file.name));
+      source_.Execute(
+          fmt::format("CREATE SCHEMA \"{0}\"; GRANT USAGE ON SCHEMA \"{0}\" TO PUBLIC", file.name));
     }
     for (const std::string& change : file.changes) {
       // By themselves: some commands must not be part of a longer string.
