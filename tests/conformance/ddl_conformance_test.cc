@@ -99,13 +99,15 @@ void DdlConformanceTest::RunFromTheLog() {
 void DdlConformanceTest::RunLive() {
   const auto process = Run();
   ASSERT_TRUE(WaitForSnapshot(*process));
+  Onlooker waiting(target_, "SET search_path = public");
   for (const std::string& change : GetParam().files.front().changes) {
     source_.Execute(change);
     // The commit that is waited for stands behind it.
-    source_.Execute("INSERT INTO first SELECT coalesce(max(id), 0) + 1 FROM first");
-    const std::string last = source_.Value("SELECT max(id) FROM first");
+    const std::string last =
+        source_.Value("INSERT INTO first SELECT coalesce(max(id), 0) + 1 FROM first RETURNING id");
     ASSERT_TRUE(Eventually([&] {
-      return !process->running() || target_.ValueIfAny("SELECT max(id) FROM first") == last;
+      return !process->running() ||
+             waiting.Rows("SELECT FROM first WHERE id = " + last).size() == 1;
     }));
     ASSERT_TRUE(process->running()) << change << process->Output() << WhatTheSourceHas();
     ASSERT_EQ(Difference(), "") << "after\n" << change;

@@ -125,8 +125,9 @@ BEGIN
     'new_for', to_jsonb(announced), 'published_by', (SELECT to_jsonb(publications)
       FROM pgflow.object_state WHERE class = in_class AND object = in_object));
 
-  IF is_table AND old IS NOT NULL AND tag = 'ALTER TABLE' THEN
-    -- Dropped with ONLY: heirs keep it, as a column of their own.
+  IF is_table AND old IS NOT NULL AND tag = 'ALTER TABLE'
+      AND NOT (new ->> 'partitioned')::boolean THEN
+    -- Dropped with ONLY: heirs keep it, as a column of their own. Partitions must not.
     message := message || jsonb_build_object('kept_by_heirs', (
       SELECT jsonb_agg(o ->> 'name') FROM jsonb_array_elements(old -> 'columns') o
       WHERE NOT EXISTS (SELECT FROM jsonb_array_elements(new -> 'columns') n
@@ -134,7 +135,7 @@ BEGIN
       AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = in_object)
       AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = in_object AND NOT EXISTS (
         SELECT FROM pg_attribute a WHERE a.attrelid = h.inhrelid AND a.attname = o ->> 'name'
-        AND NOT a.attisdropped))));
+        AND NOT a.attisdropped AND a.attislocal))));
   END IF;
   IF is_table AND old IS NOT NULL AND rewritten <> '{}' THEN
     tree := ARRAY(SELECT pgflow.tree_and_heirs(in_object));

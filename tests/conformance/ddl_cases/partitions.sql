@@ -56,6 +56,8 @@ ALTER TABLE ONLY apart ADD CONSTRAINT apart_key UNIQUE (a);
 ALTER TABLE apart_1 ADD CONSTRAINT own_key UNIQUE (a);
 ALTER INDEX apart_key ATTACH PARTITION own_key;
 INSERT INTO apart VALUES (1);
+ALTER TABLE apart ADD COLUMN b int, ADD COLUMN c int;
+ALTER TABLE apart DROP COLUMN b, ADD COLUMN b text, DROP COLUMN c;
 --- change
 -- One of its partitions has no such index, so that of the whole is not whole.
 CREATE TABLE tree_22 PARTITION OF tree_2 FOR VALUES FROM (15) TO (20);
@@ -66,17 +68,17 @@ CREATE INDEX tree_b ON tree (b);
 --- change
 CREATE FUNCTION noticed() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 CREATE FUNCTION noticed_too() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
-CREATE TRIGGER notice AFTER INSERT ON tree_2 FOR EACH ROW EXECUTE FUNCTION noticed();
+CREATE TRIGGER "not$do$'ice" AFTER INSERT ON tree_2 FOR EACH ROW EXECUTE FUNCTION noticed();
 --- change
 DO $$ BEGIN
   IF current_setting('server_version_num')::int >= 140000 THEN
-    EXECUTE 'CREATE OR REPLACE TRIGGER notice AFTER INSERT ON tree FOR EACH ROW EXECUTE FUNCTION noticed_too()';
+    EXECUTE 'CREATE OR REPLACE TRIGGER "not$do$''ice" AFTER INSERT ON tree FOR EACH ROW EXECUTE FUNCTION noticed_too()';
   END IF;
 END $$;
 INSERT INTO tree VALUES (16, 6);
 --- change
-ALTER TABLE ONLY tree_2 DISABLE TRIGGER notice;
-ALTER TABLE tree_21 ENABLE ALWAYS TRIGGER notice;
+ALTER TABLE ONLY tree_2 DISABLE TRIGGER "not$do$'ice";
+ALTER TABLE tree_21 ENABLE ALWAYS TRIGGER "not$do$'ice";
 --- change
 ALTER TABLE tree ADD PRIMARY KEY (a);
 UPDATE tree SET b = 5;
