@@ -55,17 +55,27 @@ constexpr std::string_view kSequencesQuery =
     "s.seqcache, CASE WHEN s.seqcycle THEN ' CYCLE' END) "
     "FROM of_column o JOIN pg_sequence s ON s.seqrelid = o.sequence";
 
+// The column that a row is about, which begins with its table and its number. Null: it is not
+// there.
+template <typename C>
+C* ColumnOf(std::vector<C>& columns, const Result& rows, int row) {
+  const auto column =
+      std::ranges::find(columns, static_cast<int16_t>(rows.integer(row, 1)), &C::attribute_number);
+  return column == columns.end() ? nullptr : &*column;
+}
+
+TableParts& TableOf(std::map<Oid, TableParts>& tables, const Result& rows, int row) {
+  return tables.at(static_cast<Oid>(rows.integer(row, 0)));
+}
+
 absl::Status ReadSequences(Connection& connection, const std::string& oids,
                            std::map<Oid, TableParts>& tables, const std::stop_token& stop) {
   PGFLOW_ASSIGN_OR_RETURN(
       const Result rows,
       connection.Execute(fmt::format(fmt::runtime(kSequencesQuery), oids), stop));
   for (int row = 0; row < rows.row_count(); ++row) {
-    std::vector<ColumnDefinition>& columns =
-        tables.at(static_cast<Oid>(rows.integer(row, 0))).definition.columns;
-    const auto column = std::ranges::find(columns, static_cast<int16_t>(rows.integer(row, 1)),
-                                          &ColumnDefinition::attribute_number);
-    if (column == columns.end()) continue;
+    ColumnDefinition* column = ColumnOf(TableOf(tables, rows, row).definition.columns, rows, row);
+    if (column == nullptr) continue;
     column->sequence_type = rows.text(row, 2);
     column->sequence_sql = rows.text(row, 3);
   }
@@ -111,11 +121,8 @@ absl::Status ReadUniqueIndexes(Connection& connection, const std::string& oids,
                       connection.server_version() >= 150000 ? "i.indnullsnotdistinct" : "false"),
           stop));
   for (int row = 0; row < rows.row_count(); ++row) {
-    std::vector<Column>& columns =
-        tables.at(static_cast<Oid>(rows.integer(row, 0))).schema->columns;
-    const auto column = std::ranges::find(columns, static_cast<int16_t>(rows.integer(row, 1)),
-                                          &Column::attribute_number);
-    if (column == columns.end()) continue;
+    Column* column = ColumnOf(TableOf(tables, rows, row).schema->columns, rows, row);
+    if (column == nullptr) continue;
     column->unique_index = rows.text(row, 2);
     column->unique_nulls = rows.boolean(row, 3);
   }
@@ -148,11 +155,8 @@ absl::Status ReadMaskLabels(Connection& connection, const std::string& oids,
               oids),
           stop));
   for (int row = 0; row < rows.row_count(); ++row) {
-    std::vector<Column>& columns =
-        tables.at(static_cast<Oid>(rows.integer(row, 0))).schema->columns;
-    const auto column = std::ranges::find(columns, static_cast<int16_t>(rows.integer(row, 1)),
-                                          &Column::attribute_number);
-    if (column != columns.end()) column->mask_label = rows.text(row, 2);
+    Column* column = ColumnOf(TableOf(tables, rows, row).schema->columns, rows, row);
+    if (column != nullptr) column->mask_label = rows.text(row, 2);
   }
   return absl::OkStatus();
 }

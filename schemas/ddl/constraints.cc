@@ -71,8 +71,7 @@ void Attach(const ObjectChange& change, const Json& was, const Json& constraint,
       QuoteTable({TextOf(change.after, "schema"), TextOf(constraint, "name")});
   out.Add(fmt::format("ALTER INDEX {} ATTACH PARTITION {}",
                       QualifiedPair(constraint.at("parent_index")), index),
-          fmt::format("SELECT relispartition FROM pg_catalog.pg_class WHERE oid = to_regclass({})",
-                      QuoteLiteral(index)));
+          PartitionExists(index));
 }
 
 }  // namespace

@@ -82,6 +82,11 @@ std::string RelationExists(const std::string& quoted_name) {
   return fmt::format("SELECT to_regclass({}) IS NOT NULL", QuoteLiteral(quoted_name));
 }
 
+std::string PartitionExists(const std::string& quoted_name) {
+  return fmt::format("SELECT relispartition FROM pg_catalog.pg_class WHERE oid = to_regclass({})",
+                     QuoteLiteral(quoted_name));
+}
+
 std::string TypeExists(const Json& type) {
   // Neither one that is only announced, nor an array type, whose name the server chose: it makes
   // room.

@@ -81,8 +81,9 @@ struct ObjectChange {
   const Json& any() const { return after.is_null() ? before : after; }
 };
 
-// A query that says whether the relation, type or routine exists.
+// A query that says whether the relation, the attached partition, type or routine exists.
 std::string RelationExists(const std::string& quoted_name);
+std::string PartitionExists(const std::string& quoted_name);
 std::string TypeExists(const Json& type);
 std::string RoutineExists(const Json& routine, const std::string& more = {});
 std::string RoleMissing(const std::string& role);
@@ -124,8 +125,7 @@ void WriteDefinedObject(const ObjectChange& change, ScriptWriter& out);
 std::string ForeignOptionsSql(const Json& state);
 void WriteForeignOptions(const ObjectChange& change, const std::string& target, ScriptWriter& out);
 void WriteForeignColumnOptions(const ObjectChange& change, ScriptWriter& out);
-// A query that is true when the target has it, and it is not the same role's. Empty: nobody owns
-// it.
+// A query that is true when the target has it, of another role. Empty: nobody owns it.
 std::string DefinedObjectIsOfAnother(const Json& state);
 
 // Parts of a relation: indexes, triggers, policies, rules, statistics. First what goes, then what

@@ -28,8 +28,7 @@ void AttachIndexes(const Json& index, ScriptWriter& out) {
     out.Add(TextOf(part, "definition"), RelationExists(name));
     out.Add(
         fmt::format("ALTER INDEX {} ATTACH PARTITION {}", QualifiedPair(part.at("parent")), name),
-        fmt::format("SELECT relispartition FROM pg_catalog.pg_class WHERE oid = to_regclass({})",
-                    QuoteLiteral(name)));
+        PartitionExists(name));
   }
 }
 

@@ -98,9 +98,7 @@ void WriteParents(const ObjectChange& change, ScriptWriter& out) {
   if (is_partition) {
     out.Add(fmt::format("ALTER TABLE {} ATTACH PARTITION {} {}", QualifiedPair(after.front()),
                         table, TextOf(change.after, "partition_bound")),
-            fmt::format("SELECT relispartition FROM pg_catalog.pg_class WHERE oid = "
-                        "to_regclass({})",
-                        QuoteLiteral(table)));
+            PartitionExists(table));
   }
   if (was_partition || is_partition) return;
   for (const Json& parent : before) {
