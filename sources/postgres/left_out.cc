@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include <fmt/ranges.h>
@@ -70,10 +71,21 @@ absl::StatusOr<Role> ReadRole(Connection& connection, const std::string& publica
   return role;
 }
 
+// What the stream carries, with its rows copied: what is known, or has never been outside.
+std::set<Oid> CarriedTables(const Reach& reach) {
+  const KnownSource& known = *reach.known;
+  std::set<Oid> carried;
+  for (const CatalogRelation& table : known.publication.relations) carried.insert(table.oid);
+  for (const CatalogRelation& table : reach.content->relations) {
+    if (table.listed && (!known.knows_tables() || table.since_creation)) carried.insert(table.oid);
+  }
+  return carried;
+}
+
 class Sieve {
  public:
   Sieve(const Reach& reach, const Role& role, schemas::Catalog& catalog)
-      : reach_(reach), role_(role), catalog_(catalog) {
+      : reach_(reach), role_(role), catalog_(catalog), carried_(CarriedTables(reach)) {
     for (const schemas::TableDefinition& table : catalog.definition.tables) {
       if (table.parent.has_value()) parents_.emplace(table.table, *table.parent);
     }
@@ -93,7 +105,7 @@ class Sieve {
       const auto table = names.find(problem.unreadable);
       if (problem.unreadable == 0 || table == names.end()) continue;
       problem.fatal = false;
-      if (reach_.carried.contains(problem.unreadable)) continue;
+      if (carried_.contains(problem.unreadable)) continue;
       // The stream has its changes, which are left out until its rows can be read.
       const std::set<TableName> all = {table->second};
       Drop(table->second, all, MayNotRead(role_.On(table->second)), Grants(all));
@@ -209,6 +221,7 @@ class Sieve {
   const Reach& reach_;
   const Role& role_;
   schemas::Catalog& catalog_;
+  const std::set<Oid> carried_;
   std::map<TableName, TableName> parents_;
   std::set<Oid> listed_;
   std::set<Oid> dropped_;
@@ -216,15 +229,6 @@ class Sieve {
 };
 
 }  // namespace
-
-std::set<Oid> CarriedTables(const KnownSource& known, const PublicationContent& content) {
-  std::set<Oid> carried;
-  for (const CatalogRelation& table : known.publication.relations) carried.insert(table.oid);
-  for (const CatalogRelation& table : content.relations) {
-    if (table.listed && (!known.knows_tables() || table.since_creation)) carried.insert(table.oid);
-  }
-  return carried;
-}
 
 absl::StatusOr<std::vector<LeftOutTable>> LeaveOut(Connection& connection, const Reach& reach,
                                                    schemas::Catalog& catalog,

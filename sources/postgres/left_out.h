@@ -4,7 +4,6 @@
 // Free functions over a connection. Errors: those of the connection.
 #pragma once
 
-#include <set>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -28,12 +27,9 @@ struct LeftOutTable {
 struct Reach {
   std::string publication;
   const PublicationContent* content = nullptr;  // Of it.
+  const KnownSource* known = nullptr;           // What of it has been copied.
   bool standby = false;                         // Nothing can be written on this server.
-  std::set<postgres::Oid> carried{};            // By the stream: their rows have been copied.
 };
-
-// Those that are known, or have never been outside.
-std::set<postgres::Oid> CarriedTables(const KnownSource& known, const PublicationContent& content);
 
 // Takes them out of the catalog, with their problems. Of tables that the stream carries, what the
 // role may not read is no problem any more: they need no copy.

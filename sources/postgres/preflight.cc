@@ -126,8 +126,8 @@ absl::Status CheckReach(Connection& connection, const CheckedSource& source,
                           LeaveOut(connection,
                                    {.publication = source.publication,
                                     .content = &row.content,
-                                    .standby = standby,
-                                    .carried = CarriedTables(source.known, row.content)},
+                                    .known = &source.known,
+                                    .standby = standby},
                                    catalog, stop));
   for (const LeftOutTable& table : left_out) {
     Add(check, Severity::kWarning, fmt::format("table {}", table.table.ToString()),
@@ -232,9 +232,7 @@ absl::StatusOr<SourceCheck> CheckSource(Connection& connection, const CheckedSou
           publication_row.has_value() ? publication_row->parts : schemas::PublishedParts()));
   const bool standby = row.boolean(0, 10);
   const bool began = slot_row.has_value();
-  const bool awaits =
-      publication_row.has_value() && !publication_row->ours && publication_row->leaves.empty();
-  if (publication_row.has_value() && (began || awaits)) {
+  if (publication_row.has_value() && (began || publication_row->awaits_tables())) {
     PGFLOW_RETURN_IF_ERROR(
         CheckReach(connection, source, *publication_row, standby, catalog, check, stop));
   }

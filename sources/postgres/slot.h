@@ -34,6 +34,9 @@ struct PublicationRow {
   std::vector<schemas::TableName> leaves;  // Sorted. Of what is published whole: the root.
   schemas::PublishedParts parts;           // What it leaves out.
   PublicationContent content;
+
+  // The user made it, and is to fill it later.
+  bool awaits_tables() const { return !ours && leaves.empty(); }
 };
 
 // Whether the server is a standby: nothing can be written there.

@@ -50,9 +50,7 @@ absl::StatusOr<schemas::Catalog> PostgresSource::ReadTables(
       schemas::ReadCatalog(connection, filter, schemas::CatalogDepth::kColumns, stop,
                            published.has_value() ? published->parts : schemas::PublishedParts()));
   if (published.has_value()) LeaveOutIdentityProblems(published->content, catalog);
-  // One that the user made and that is empty yet is to be filled later.
-  const bool awaits = published.has_value() && !published->ours && published->leaves.empty();
-  if (published.has_value() && (began || awaits)) {
+  if (published.has_value() && (began || published->awaits_tables())) {
     LeaveOutUnpublishable(published->content, catalog);
     PGFLOW_RETURN_IF_ERROR(LeaveOutOfReach(connection, *published, catalog, stop));
   }
@@ -102,9 +100,9 @@ absl::Status PostgresSource::LeaveOutOfReach(Connection& connection,
                                              schemas::Catalog& catalog,
                                              const std::stop_token& stop) {
   PGFLOW_ASSIGN_OR_RETURN(KnownSourceStore * known, Known());
-  Reach reach{.publication = publication(), .content = &published.content};
+  const KnownSource of_stream = known->Get();
+  Reach reach{.publication = publication(), .content = &published.content, .known = &of_stream};
   PGFLOW_ASSIGN_OR_RETURN(reach.standby, IsStandby(connection, stop));
-  reach.carried = CarriedTables(known->Get(), published.content);
   PGFLOW_ASSIGN_OR_RETURN(left_out_, LeaveOut(connection, reach, catalog, stop));
   size_t named = 0;
   for (const LeftOutTable& table : left_out_) {
