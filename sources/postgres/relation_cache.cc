@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "sources/postgres/changed_definitions.h"
 #include "sources/postgres/ddl_capture.h"
 #include "sources/postgres/relation_change.h"
 #include "sources/postgres/slot.h"
@@ -49,9 +50,11 @@ const Column* FindByName(const TableSchema* schema, std::string_view name) {
 
 }  // namespace
 
-absl::Status RelationCache::Load(const std::string& publication, std::stop_token stop) {
+absl::Status RelationCache::Load(const std::string& slot, const std::string& publication,
+                                 std::stop_token stop) {
   stop_ = std::move(stop);
   connection_.reset();  // It listens to the stop token that it was made with.
+  slot_ = slot;
   publication_ = publication;
   // The server sends transactions in progress once more, from their beginning.
   while (!learnt_.empty()) Settle(learnt_.back().in.top, false);
@@ -200,6 +203,24 @@ void RelationCache::Settle(postgres::Xid top, bool committed) {
     learnt_.erase(learnt_.begin() + static_cast<ptrdiff_t>(i));
     if (!committed) Undo(learnt);
   }
+}
+
+absl::Status RelationCache::ConfirmDefinitions(std::span<const Oid> tables) {
+  if (connection_ == nullptr || !connection_->StillThere()) {
+    connection_.reset();
+    PGFLOW_ASSIGN_OR_RETURN(connection_, postgres::Connection::Connect(options_, stop_));
+  }
+  PGFLOW_ASSIGN_OR_RETURN(
+      const std::string changed,
+      FindChangedWhileDecoded(*connection_, slot_, publication_, tables, stop_));
+  if (changed.empty()) return absl::OkStatus();
+  absl::Status status = base::MakeStatus(absl::StatusCode::kAborted,
+                                         "{} was changed while a transaction ran that rolled a "
+                                         "part of itself back, so that the server "
+                                         "may have sent its rows as they were before",
+                                         changed);
+  base::SetPayload(status, kStaleDefinitionsPayload, "1");
+  return status;
 }
 
 absl::Status RelationCache::NoteChange(const TableSchema& before, const TableSchema& after) {

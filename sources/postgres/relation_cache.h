@@ -17,8 +17,8 @@
 #include "schemas/catalog.h"
 #include "sources/postgres/joined_schemas.h"
 #include "sources/postgres/known_source.h"
+#include "sources/postgres/relation_lookup.h"
 #include "sources/postgres/source_config.h"
-#include "sources/postgres/stream_decoder.h"
 
 namespace pgflow::sources {
 
@@ -40,7 +40,7 @@ class RelationCache final : public RelationLookup {
 
   // Before each replication session: reads the catalog and decides on the format. "stop" counts
   // until the next call.
-  absl::Status Load(const std::string& publication, std::stop_token stop);
+  absl::Status Load(const std::string& slot, const std::string& publication, std::stop_token stop);
   // Whether the stream should send binary values; valid after Load.
   bool wants_binary() const { return wants_binary_; }
   // From the next Load on, whatever the catalog says then: it no longer has all that the rows to
@@ -53,6 +53,7 @@ class RelationCache final : public RelationLookup {
       const std::optional<OpenTransactionId>& learnt_in) override;
   void Settle(postgres::Xid top, bool committed) override;
   void ForgetSubtransaction(const OpenTransactionId& rolled_back) override;
+  absl::Status ConfirmDefinitions(std::span<const postgres::Oid> tables) override;
   std::string_view CaptureSecret() const override { return secret_; }
   bool Publishes(const std::vector<std::string>& publications) const override;
   bool WantsDdl(const schemas::DdlSubject& subject) const override;
@@ -97,6 +98,7 @@ class RelationCache final : public RelationLookup {
   std::stop_token stop_;
   std::unique_ptr<postgres::Connection> connection_;
   std::string change_;
+  std::string slot_;
   std::string publication_;
   std::string secret_;
   bool publication_is_ours_ = false;

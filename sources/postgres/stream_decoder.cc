@@ -199,7 +199,10 @@ absl::Status StreamDecoder::TakeRelation(const postgres::RelationMessage& messag
     return absl::OkStatus();
   }
   std::optional<OpenTransactionId> learnt_in;
-  if (state_ == State::kInStream) learnt_in = OpenTransactionId{top_xid_, xid};
+  if (state_ == State::kInStream) {
+    learnt_in = OpenTransactionId{top_xid_, xid};
+    open_[top_xid_].described.insert(message.relation);
+  }
   // After a rollback it stays: the server describes the table again if, and only if, it was another
   // one meanwhile.
   PGFLOW_ASSIGN_OR_RETURN(tables_[message.relation], relations_.Resolve(message, learnt_in));
@@ -415,6 +418,11 @@ absl::Status StreamDecoder::TakeStreamCommit(const postgres::StreamCommitMessage
   if (message.commit_lsn <= known_) {
     out_.DropOpen(message.xid);
     return absl::OkStatus();
+  }
+  if (!open.mapped().aborted.empty()) {
+    const std::vector<Oid> described(open.mapped().described.begin(),
+                                     open.mapped().described.end());
+    PGFLOW_RETURN_IF_ERROR(relations_.ConfirmDefinitions(described));
   }
   if (telemetry_ != nullptr) telemetry_->transactions.fetch_add(1, std::memory_order_relaxed);
   return out_.CommitOpen(message.xid,

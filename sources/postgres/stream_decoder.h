@@ -7,7 +7,7 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -22,37 +22,9 @@
 #include "engine/api/telemetry.h"
 #include "postgres/wire/pgoutput.h"
 #include "schemas/ddl/ddl_script.h"
+#include "sources/postgres/relation_lookup.h"
 
 namespace pgflow::sources {
-
-// A transaction in progress, or a subtransaction of it.
-struct OpenTransactionId {
-  postgres::Xid top = 0;
-  postgres::Xid xid = 0;  // The subtransaction's own; that of the top for itself.
-};
-
-// Knows what a relation is beyond what its message says.
-class RelationLookup {
- public:
-  virtual ~RelationLookup() = default;
-  // Null: not a chosen table, its changes are left out. `learnt_in`: the transaction in progress
-  // that the message is part of, which may roll back.
-  virtual absl::StatusOr<schemas::TableSchemaPtr> Resolve(
-      const postgres::RelationMessage& message,
-      const std::optional<OpenTransactionId>& learnt_in) = 0;
-  // The transaction in progress is over. What was learnt in one that rolled back never was.
-  virtual void Settle(postgres::Xid /*top*/, bool /*committed*/) {}
-  virtual void ForgetSubtransaction(const OpenTransactionId& /*rolled_back*/) {}
-  // How the last resolved relation differs from what it was before, as schemas::PlanDdl reads it;
-  // empty when it does not, or the DDL capture tells it.
-  virtual std::string TakeSchemaChange() { return {}; }
-  // What messages of the capture begin with; empty: none is expected.
-  virtual std::string_view CaptureSecret() const { return {}; }
-  // Whether the stream's publication is one of `publications`.
-  virtual bool Publishes(const std::vector<std::string>& /*publications*/) const { return false; }
-  // Whether a captured DDL command is one of ours.
-  virtual bool WantsDdl(const schemas::DdlSubject& /*subject*/) const { return false; }
-};
 
 class StreamDecoder {
  public:
@@ -84,7 +56,8 @@ class StreamDecoder {
 
   struct OpenTransaction {
     std::vector<postgres::Xid> aborted;
-    bool appended = false;  // The writer has heard of it.
+    std::set<postgres::Oid> described;  // Tables of which it told.
+    bool appended = false;              // The writer has heard of it.
     std::shared_ptr<const engine::TransactionOrigin> origin;
   };
 

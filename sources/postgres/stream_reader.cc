@@ -84,14 +84,23 @@ absl::Status Explain(const absl::Status& status, const std::string& slot) {
 
 absl::StatusOr<schemas::TableSchemaPtr> PatientLookup::Resolve(
     const postgres::RelationMessage& message, const std::optional<OpenTransactionId>& learnt_in) {
-  auto schema =
-      std::async(std::launch::async, [&] { return relations_.Resolve(message, learnt_in); });
+  return Await<absl::StatusOr<schemas::TableSchemaPtr>>(
+      [&] { return relations_.Resolve(message, learnt_in); });
+}
+
+absl::Status PatientLookup::ConfirmDefinitions(std::span<const postgres::Oid> tables) {
+  return Await<absl::Status>([&] { return relations_.ConfirmDefinitions(tables); });
+}
+
+template <typename Answer>
+Answer PatientLookup::Await(std::function<Answer()> ask) {
+  auto answer = std::async(std::launch::async, std::move(ask));
   absl::Status waited;
-  while (schema.wait_for(kLookupPatience) != std::future_status::ready) {
+  while (answer.wait_for(kLookupPatience) != std::future_status::ready) {
     if (waited.ok()) waited = while_waiting_();
   }
   PGFLOW_RETURN_IF_ERROR(waited);
-  return schema.get();
+  return answer.get();
 }
 
 absl::Status StreamReader::Run(std::stop_token stop) {
@@ -115,13 +124,14 @@ absl::Status StreamReader::Run(std::stop_token stop) {
 
 void StreamReader::NoteFailure(const absl::Status& status) {
   const std::string state = postgres::SqlStateOf(status);
-  failed_in_progress_ = state == "XX000" && SendsInProgress();
+  failed_in_progress_ = (state == "XX000" && SendsInProgress()) ||
+                        !base::Payload(status, kStaleDefinitionsPayload).empty();
   // "no binary output function available": of a part of a type that is gone by now.
   if (state == "42883") relations_.RequireText();
 }
 
 absl::Status StreamReader::Start(const std::stop_token& stop) {
-  PGFLOW_RETURN_IF_ERROR(relations_.Load(options_.publication, stop));
+  PGFLOW_RETURN_IF_ERROR(relations_.Load(options_.slot, options_.publication, stop));
   postgres::ConnectOptions walsender = options_.connect;
   walsender.replication = true;
   PGFLOW_ASSIGN_OR_RETURN(connection_, postgres::Connection::Connect(walsender, stop));

@@ -60,6 +60,7 @@ class PatientLookup final : public RelationLookup {
   void ForgetSubtransaction(const OpenTransactionId& rolled_back) override {
     relations_.ForgetSubtransaction(rolled_back);
   }
+  absl::Status ConfirmDefinitions(std::span<const postgres::Oid> tables) override;
   std::string TakeSchemaChange() override { return relations_.TakeSchemaChange(); }
   std::string_view CaptureSecret() const override { return relations_.CaptureSecret(); }
   bool Publishes(const std::vector<std::string>& publications) const override {
@@ -71,6 +72,10 @@ class PatientLookup final : public RelationLookup {
 
  private:
   RelationCache& relations_;
+  // Runs `ask` in a thread of its own.
+  template <typename Answer>
+  Answer Await(std::function<Answer()> ask);
+
   const std::function<absl::Status()> while_waiting_;
 };
 
@@ -87,9 +92,10 @@ class StreamReader {
 
   // Until `stop` (kCancelled) or an error; see engine::Source::Run.
   absl::Status Run(std::stop_token stop);
-  // After Run: the server failed at decoding, and had been asked for transactions in progress. It
-  // may do without: after a rollback to a savepoint it can lose a table whose definition was
-  // changed in the part that was rolled back.
+  // After Run: the server failed at decoding, or cannot be trusted, and had been asked for
+  // transactions in progress. It may do without: after a rollback to a savepoint it can lose a
+  // table whose definition was changed in the part that was rolled back, or by somebody else
+  // meanwhile.
   bool failed_in_progress() const { return failed_in_progress_; }
 
  private:

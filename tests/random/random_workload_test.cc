@@ -26,7 +26,20 @@ constexpr uint64_t kSeedsInCi = 6;
 class RandomWorkloadTest : public SharedServerTest {
  protected:
   void RunSeed(uint64_t seed);
+  // What a failure is understood from: what was said, and how far slot and target came.
+  void PrintEvidence() const;
 };
+
+void RandomWorkloadTest::PrintEvidence() const {
+  std::printf("%s\n", ReadFile(directory_ / "pgflow.log").c_str());
+  for (const auto& [database, sql] : {
+           std::pair(&target_, "SELECT jsonb_agg(to_jsonb(c)) FROM pgflow.checkpoint c"),
+           std::pair(&source_, "SELECT jsonb_agg(to_jsonb(s)) FROM pg_replication_slots s"),
+       }) {
+    std::printf("%s: %s\n", database->name.c_str(), database->ValueIfAny(sql).c_str());
+  }
+  std::fflush(stdout);
+}
 
 void RandomWorkloadTest::RunSeed(uint64_t seed) {
   std::mt19937_64 random(seed);
@@ -72,11 +85,7 @@ void RandomWorkloadTest::RunSeed(uint64_t seed) {
               static_cast<long long>(workload.ddl()));
   std::fflush(stdout);
   EXPECT_EQ(difference, "");
-  if (HasFailure()) {
-    // What all of its processes said.
-    std::printf("%s\n", ReadFile(directory_ / "pgflow.log").c_str());
-    return;
-  }
+  if (HasFailure()) return;
   Expect(0, "destroy");
   for (const char* side : {"source", "target"}) {
     (void)shared_server->Execute(fmt::format("DROP DATABASE {}_{}", name, side));
@@ -85,7 +94,9 @@ void RandomWorkloadTest::RunSeed(uint64_t seed) {
 
 TEST_F(RandomWorkloadTest, BothSidesEndEqual) {
   if (const uint64_t seed = NumberFromEnvironment("PGFLOW_RANDOM_SEED", 0); seed != 0) {
-    return RunSeed(seed);
+    RunSeed(seed);
+    if (HasFailure()) PrintEvidence();
+    return;
   }
   const uint64_t seeds = NumberFromEnvironment("PGFLOW_RANDOM_SEEDS", kSeedsInCi);
   const uint64_t first =
@@ -94,6 +105,7 @@ TEST_F(RandomWorkloadTest, BothSidesEndEqual) {
     SCOPED_TRACE(fmt::format("PGFLOW_RANDOM_SEED={}", seed));
     RunSeed(seed);
     if (HasFailure()) {
+      PrintEvidence();
       std::printf("failed with PGFLOW_RANDOM_SEED=%llu\n", static_cast<unsigned long long>(seed));
       return;
     }
