@@ -87,6 +87,7 @@ class ColumnsWriter {
   void Finish() {
     for (const Json& column : after_) {
       const Json* was = FindByNumber(before_, column);
+      if (was != nullptr && SparesRows(*was, column)) AddNotNull(column);
       if (was != nullptr || column.contains("missing") || !FlagOf(column, "local")) continue;
       if (FlagOf(column, "not_null")) Set(column, "SET NOT NULL");
       if (column.contains("generated")) continue;
@@ -148,6 +149,21 @@ class ColumnsWriter {
     }
     if (!loses_identity) AlterIdentity(was, column);
     AlterDetails(was, column);
+    // It steps aside for rows that it let be, and comes back behind them.
+    if (rows_follow_ && SparesRows(was, column)) {
+      out_.Try(fmt::format("{}DROP CONSTRAINT IF EXISTS {}", alter_,
+                           QuoteIdentifier(TextOf(column, "not_null_name"))));
+    }
+  }
+
+  static bool SparesRows(const Json& was, const Json& column) {
+    return IsNotValid(was) && IsNotValid(column) && FlagOf(column, "local");
+  }
+
+  void AddNotNull(const Json& column) {
+    out_.Try(fmt::format("{}ADD CONSTRAINT {} {}", alter_,
+                         QuoteIdentifier(TextOf(column, "not_null_name")),
+                         TextOf(column, "not_null_definition")));
   }
 
   void AlterNotNull(const Json& was, const Json& column) {
@@ -273,9 +289,7 @@ class ColumnsWriter {
       Set(column, "SET STATISTICS " + (value.empty() ? "-1" : value));
     }
     if (!was.contains("name") && IsNotValid(column)) {
-      out_.Try(fmt::format("{}ADD CONSTRAINT {} {}", alter_,
-                           QuoteIdentifier(TextOf(column, "not_null_name")),
-                           TextOf(column, "not_null_definition")));
+      AddNotNull(column);
     }
     WriteSequencePersistence(was, column);
     WriteOptions(was, column, fmt::format("TABLE {} ALTER COLUMN {}", table_, Name(column)), out_);

@@ -24,6 +24,25 @@ bool IsEnforced(const Json& constraint) {
   return TextOf(constraint, "definition").find(" NOT ENFORCED") == std::string::npos;
 }
 
+// For rows to come alone: NOT VALID. The rows that are there may not meet it.
+bool SparesRows(const Json& constraint) {
+  return TextOf(constraint, "type") == "c" && !FlagOf(constraint, "validated") &&
+         !FlagOf(constraint, "inherited") && IsEnforced(constraint);
+}
+
+// A command on the table has its rows come anew: it steps aside for them.
+bool StepsAside(const Json& was, const Json* constraint) {
+  return constraint != nullptr && SparesRows(was) && SparesRows(*constraint);
+}
+
+// What the target has of it when rows have come: null when it is to be added.
+const Json* FindBefore(const ObjectChange& change, const Json& constraint) {
+  const Json* was = FindPart(ListOf(change.before, "constraints"), constraint);
+  const bool aside =
+      was != nullptr && change.phase == DdlPhase::kAfterRows && StepsAside(*was, &constraint);
+  return aside ? nullptr : was;
+}
+
 std::string ConstraintExists(const std::string& table, const std::string& name) {
   return fmt::format(
       "SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conrelid = to_regclass({}) AND "
@@ -82,9 +101,9 @@ void DropConstraints(const ObjectChange& change, ScriptWriter& out) {
   // Foreign keys stand behind the keys in the list; they go first.
   std::vector<const Json*> gone;
   for (const Json& constraint : ListOf(change.before, "constraints")) {
-    if (!FlagOf(constraint, "inherited") && FindPart(after, constraint) == nullptr) {
-      gone.push_back(&constraint);
-    }
+    const Json* now = FindPart(after, constraint);
+    const bool aside = change.phase == DdlPhase::kBeforeRows && StepsAside(constraint, now);
+    if (!FlagOf(constraint, "inherited") && (now == nullptr || aside)) gone.push_back(&constraint);
   }
   std::stable_sort(gone.begin(), gone.end(), [](const Json* a, const Json* b) {
     return IsForeignKey(*a) && !IsForeignKey(*b);
@@ -97,11 +116,10 @@ void DropConstraints(const ObjectChange& change, ScriptWriter& out) {
 }
 
 void AddConstraints(const ObjectChange& change, ScriptWriter& out) {
-  const Json& before = ListOf(change.before, "constraints");
   const std::string table = QualifiedName(change.after);
   std::vector<const Json*> fresh;
   for (const Json& constraint : ListOf(change.after, "constraints")) {
-    const Json* was = FindPart(before, constraint);
+    const Json* was = FindBefore(change, constraint);
     const std::string name = QuoteIdentifier(TextOf(constraint, "name"));
     if (was == nullptr) {
       if (!FlagOf(constraint, "inherited")) fresh.push_back(&constraint);
@@ -131,7 +149,7 @@ void AddConstraints(const ObjectChange& change, ScriptWriter& out) {
   });
   for (const Json* constraint : fresh) Add(change, *constraint, out);
   for (const Json& constraint : ListOf(change.after, "constraints")) {
-    const Json* was = FindPart(before, constraint);
+    const Json* was = FindBefore(change, constraint);
     WriteComment(
         was == nullptr ? Json::object() : *was, constraint,
         fmt::format("CONSTRAINT {} ON {}", QuoteIdentifier(TextOf(constraint, "name")), table),

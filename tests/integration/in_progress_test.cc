@@ -17,8 +17,8 @@ class InProgressTest : public SharedServerTest {
  protected:
   void SetUp() override {
     SharedServerTest::SetUp();
-    source_.Execute(fmt::format("ALTER DATABASE {} SET logical_decoding_work_mem = '64kB'",
-                                source_.name));
+    source_.Execute(
+        fmt::format("ALTER DATABASE {} SET logical_decoding_work_mem = '64kB'", source_.name));
     source_.Execute(
         "CREATE TABLE item (id int PRIMARY KEY, v int);"
         "INSERT INTO item SELECT i, i FROM generate_series(1, 10) i;"

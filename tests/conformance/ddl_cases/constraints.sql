@@ -70,3 +70,17 @@ CREATE TABLE refers (a int REFERENCES indexed DEFERRABLE INITIALLY DEFERRED);
 INSERT INTO refers VALUES (1);
 COMMIT;
 UPDATE refers SET a = 2;
+--- change
+CREATE TABLE lenient (id int PRIMARY KEY, v int, w text);
+INSERT INTO lenient VALUES (1, -1, 'x'), (2, 5, 'yy');
+--- change
+ALTER TABLE lenient ADD CONSTRAINT positive CHECK (v > 0) NOT VALID;
+COMMENT ON CONSTRAINT positive ON lenient IS 'from now on';
+--- change
+ALTER TABLE lenient ALTER COLUMN w TYPE int USING length(w);
+INSERT INTO lenient VALUES (3, 4, 2);
+--- change
+ALTER TABLE lenient ADD COLUMN r double precision DEFAULT random();
+--- change
+UPDATE lenient SET v = 1 WHERE v < 0;
+ALTER TABLE lenient VALIDATE CONSTRAINT positive, ALTER COLUMN w TYPE text USING w || 'z';
