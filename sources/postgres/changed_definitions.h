@@ -13,8 +13,8 @@
 
 namespace pgflow::sources {
 
-// One of `tables`, or the publication, as an error names it; empty: none. Whatever the slot's reader
-// may still look at as it was before counts as changed, so that it is rather one too many.
+// One of `tables`, or the publication, as an error names it; empty: none. Whatever the slot's
+// reader may still look at as it was before counts as changed, so that it is rather one too many.
 absl::StatusOr<std::string> FindChangedWhileDecoded(postgres::Connection& connection,
                                                     const std::string& slot,
                                                     const std::string& publication,

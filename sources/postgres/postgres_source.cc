@@ -57,8 +57,9 @@ postgres::ConnectOptions PostgresSource::Options(std::string_view role) const {
   postgres::ConnectOptions options;
   options.url = config_.url.value();
   options.application_name = fmt::format("pgflow {} {}", pipeline_, role).substr(0, 63);
-  // A commit of ours waits for no standby: that one may be us.
-  options.settings = {{"synchronous_commit", "local"}};
+  // A commit of ours waits for no standby: that one may be us. To compile a query of the catalog
+  // takes longer than to run it.
+  options.settings = {{"synchronous_commit", "local"}, {"jit", "off"}};
   if (role == "catalog" || role == "watch") {
     // They only look at the catalog, and others wait for the stream.
     options.settings.emplace_back("lock_timeout", "5s");
