@@ -87,7 +87,10 @@ class ColumnsWriter {
   void Finish() {
     for (const Json& column : after_) {
       const Json* was = FindByNumber(before_, column);
-      if (was != nullptr && SparesRows(*was, column)) AddNotNull(column);
+      if (was != nullptr && SparesRows(*was, column)) {
+        AddNotNull(column);
+        CommentNotNull(Json::object(), column);
+      }
       if (was != nullptr || column.contains("missing") || !FlagOf(column, "local")) continue;
       if (FlagOf(column, "not_null")) Set(column, "SET NOT NULL");
       if (column.contains("generated")) continue;
@@ -294,15 +297,18 @@ class ColumnsWriter {
     WriteSequencePersistence(was, column);
     WriteOptions(was, column, fmt::format("TABLE {} ALTER COLUMN {}", table_, Name(column)), out_);
     WriteComment(was, column, fmt::format("COLUMN {}.{}", table_, Name(column)), out_);
+    CommentNotNull(was, column);
+  }
+
+  void CommentNotNull(const Json& was, const Json& column) {
     const auto of_not_null = [](const Json& each) {
       return Json{{"comment", TextOf(each, "not_null_comment")}};
     };
-    if (column.contains("not_null_name")) {
-      WriteComment(of_not_null(was), of_not_null(column),
-                   fmt::format("CONSTRAINT {} ON {}",
-                               QuoteIdentifier(TextOf(column, "not_null_name")), table_),
-                   out_);
-    }
+    if (!column.contains("not_null_name")) return;
+    WriteComment(of_not_null(was), of_not_null(column),
+                 fmt::format("CONSTRAINT {} ON {}",
+                             QuoteIdentifier(TextOf(column, "not_null_name")), table_),
+                 out_);
   }
 
   const ObjectChange& change_;
