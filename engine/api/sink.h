@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -53,6 +54,9 @@ struct SinkContext {
   // For a sink that can be another process's: asked between looking whose it is and taking it.
   // Null: nobody else can run the pipeline now.
   ConfirmSlot confirm_slot{};
+  // Tables of the source that this one fills beside what another sink of the same configuration
+  // has, and goes on writing. Only for a sink that copies_beside.
+  std::set<schemas::TableName> copies{};
 };
 
 // One table of a snapshot, as this sink is to see it.
@@ -195,6 +199,31 @@ class Sink {
   // The newest window end that survives a crash of the sink. Cheap; called after each Write and
   // every 100 ms or so while it lags.
   virtual absl::StatusOr<StreamPoint> Durable(std::stop_token stop) = 0;
+
+  // Whether a table that is copied again is filled beside what the sink has of it, so that whoever
+  // reads it never sees a part. The table's changes go on coming here meanwhile, as far as what is
+  // there can take them; another sink of the same configuration fills the copy. An error may then
+  // ask for one: CopyAgain.
+  virtual bool copies_beside() const { return false; }
+  // The copies of these are complete: what TakeCopies takes for theirs is in the checkpoint a
+  // moment later, from this LSN on.
+  virtual absl::Status FinishCopies(const std::map<schemas::TableName, postgres::Lsn>& /*tables*/,
+                                    std::stop_token /*stop*/) {
+    return absl::OkStatus();
+  }
+  // What the checkpoint says now, before anything is written by it. Of those that are held again
+  // another sink makes a copy; a copy that is complete as the checkpoint says takes its place; any
+  // other is left over, and removed.
+  virtual absl::Status TakeCopies(std::span<const TableProgress> /*tables*/,
+                                  std::stop_token /*stop*/) {
+    return absl::OkStatus();
+  }
+  // Tables of the source whose rows it has in a form that its configuration does not ask for any
+  // more, with the reason. Asked once, behind TakeCopies.
+  virtual absl::StatusOr<std::map<schemas::TableName, std::string>> FindOutdated(
+      std::stop_token /*stop*/) {
+    return std::map<schemas::TableName, std::string>();
+  }
 
   // Of a sink that brings changes to several places by itself. Thread-safe.
   virtual std::vector<EndpointStatus> endpoints() const { return {}; }

@@ -51,7 +51,8 @@ absl::StatusOr<TableGates::Verdict> BatchBuilder::Judge(const Chunk& chunk,
       const schemas::DdlSubject subject,
       schemas::ReadDdlSubject(
           std::string_view(chunk.bytes).substr(record.after_offset, record.after_size)));
-  if (!subject.is_table || !gates_.IsHeld(subject.name_before)) return verdict;
+  const bool renamed = gates_.IsWatched(subject.name_before) && subject.name_before != table;
+  if (!subject.is_table || (!renamed && !gates_.IsHeld(subject.name_before))) return verdict;
   gates_.Hold(table);
   renamed_.push_back(table);
   return Verdict::kSkip;

@@ -23,9 +23,12 @@ class BatchBuilder {
 
   // Of what is built from now on. A held table's changes give no events.
   void Hold(const schemas::TableName& table) { gates_.Hold(table); }
+  // Its changes come as before, until another table has its rows (TableGates::Watch).
+  void Watch(const schemas::TableName& table) { gates_.Watch(table); }
   void Open(const schemas::TableName& table, TableGates::Gate gate) { gates_.Open(table, gate); }
   TableGates::Gate gate(const schemas::TableName& table) const { return gates_.Of(table); }
-  // Held tables that were given another name since the last call: that one is held now, too.
+  // Held or watched tables that were given another name since the last call: that one is held now,
+  // too.
   std::vector<schemas::TableName> TakeRenamed() { return std::exchange(renamed_, {}); }
 
   // Single changes that went to the dead letter and are not delivered again.

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "engine/api/copy_again.h"
 #include "engine/runtime/table_join.h"
 
 namespace pgflow::engine {
@@ -20,13 +21,35 @@ void JoiningTables::Hold(const std::vector<schemas::TableName>& tables, bool aga
   base::MutexLock lock(&mutex_);
   for (const schemas::TableName& table : tables) requests_[table] = again;
   published_.reset();
+  awaits_published_ = true;
   asked_ = true;
   busy_ = true;
+}
+
+// The stream carries them: where it is makes no difference.
+bool JoiningTables::CopyAgain(const std::set<schemas::TableName>& tables) {
+  // One that asks for it again and again would copy for ever.
+  constexpr int kCopiesMax = 3;
+  const bool can = node_.make != nullptr && node_.sink->copies_beside() &&
+                   context_.join == nullptr && !context_.snapshot_only &&
+                   context_.plan.mode != SourcePlan::Mode::kStream;
+  if (!can) return false;
+  for (const schemas::TableName& table : tables) {
+    if (++copies_[table] > kCopiesMax) return false;
+  }
+  base::MutexLock lock(&mutex_);
+  for (const schemas::TableName& table : tables) requests_[table] = true;
+  if (!awaits_published_ && !published_.has_value()) published_ = postgres::Lsn();
+  try_again_ = true;
+  asked_ = true;
+  busy_ = true;
+  return true;
 }
 
 void JoiningTables::Join(postgres::Lsn published) {
   base::MutexLock lock(&mutex_);
   published_ = published;
+  awaits_published_ = false;
   try_again_ = true;
 }
 
@@ -83,7 +106,15 @@ absl::Status JoiningTables::HoldRenamed(CheckpointStore& store,
   return absl::OkStatus();
 }
 
-absl::Status JoiningTables::TakeRequests(CheckpointStore& store, BatchBuilder& builder) {
+absl::Status JoiningTables::ShowSink(CheckpointStore& store, std::stop_token stop) {
+  if (!node_.sink->copies_beside()) return absl::OkStatus();
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<SinkCheckpoint> checkpoint, store.Load());
+  if (!checkpoint.has_value()) return absl::InternalError("the checkpoint vanished");
+  return node_.sink->TakeCopies(checkpoint->tables, std::move(stop));
+}
+
+absl::Status JoiningTables::TakeRequests(CheckpointStore& store, BatchBuilder& builder,
+                                         std::stop_token stop) {
   std::map<schemas::TableName, bool> requests;
   {
     base::MutexLock lock(&mutex_);
@@ -92,9 +123,14 @@ absl::Status JoiningTables::TakeRequests(CheckpointStore& store, BatchBuilder& b
   for (const auto& [table, again] : requests) {
     if (const auto held = held_.find(table); held != held_.end() && held->second >= again) continue;
     PGFLOW_RETURN_IF_ERROR(store.BeginTable(TableProgress::Held(table, again)));
-    builder.Hold(table);
+    if (again && node_.sink->copies_beside()) {
+      builder.Watch(table);
+    } else {
+      builder.Hold(table);
+    }
     held_[table] = again;
   }
+  PGFLOW_RETURN_IF_ERROR(ShowSink(store, std::move(stop)));
   base::MutexLock lock(&mutex_);
   std::erase_if(requests_, [&](const auto& request) { return requests.contains(request.first); });
   asked_ = !requests_.empty();
@@ -104,7 +140,7 @@ absl::Status JoiningTables::TakeRequests(CheckpointStore& store, BatchBuilder& b
 absl::Status JoiningTables::Step(CheckpointStore& store, BatchBuilder& builder,
                                  StreamPoint position, postgres::Lsn frontier,
                                  std::stop_token stop) {
-  if (asked()) PGFLOW_RETURN_IF_ERROR(TakeRequests(store, builder));
+  if (asked()) PGFLOW_RETURN_IF_ERROR(TakeRequests(store, builder, stop));
   if (!held_.empty()) {
     PGFLOW_RETURN_IF_ERROR(StepHeld(store, builder, position, frontier, std::move(stop)));
   }
@@ -135,7 +171,7 @@ absl::Status JoiningTables::StepHeld(CheckpointStore& store, BatchBuilder& build
     return absl::OkStatus();
   }
   if (const std::optional<absl::Status> ended = join->result(); ended.has_value() && !ended->ok()) {
-    Fail(*ended);
+    OnEnded(*ended);
     return absl::OkStatus();
   }
   if (!join->result().has_value() && !join->IsCloseTo(position.end_lsn)) return absl::OkStatus();
@@ -152,21 +188,42 @@ absl::Status JoiningTables::TakeOver(CheckpointStore& store, BatchBuilder& build
   const auto gates = join->Finish(position.end_lsn, stop);
   if (!gates.ok()) {
     if (stop.stop_requested()) return gates.status();
-    Fail(gates.status());
+    OnEnded(gates.status());
     return absl::OkStatus();
   }
-  for (const auto& [table, gate] : *gates) {
-    PGFLOW_RETURN_IF_ERROR(
-        store.BeginTable({table, gate.apply_from, "", {}, true, gate.catch_up_until}));
+  std::map<schemas::TableName, postgres::Lsn> complete;
+  for (const auto& [table, gate] : *gates) complete[table] = gate.apply_from;
+  PGFLOW_RETURN_IF_ERROR(node_.sink->FinishCopies(complete, stop));
+  PGFLOW_RETURN_IF_ERROR(Take(store, builder, *gates));
+  PGFLOW_RETURN_IF_ERROR(join->Forget());
+  Reset();
+  context_.on_durable();
+  return ShowSink(store, std::move(stop));
+}
+
+absl::Status JoiningTables::Take(CheckpointStore& store, BatchBuilder& builder,
+                                 const std::map<schemas::TableName, TableGates::Gate>& gates) {
+  std::vector<TableProgress> complete;
+  complete.reserve(gates.size());
+  for (const auto& [table, gate] : gates) {
+    complete.push_back({table, gate.apply_from, "", {}, true, gate.catch_up_until});
+  }
+  PGFLOW_RETURN_IF_ERROR(store.BeginTables(complete));
+  for (const auto& [table, gate] : gates) {
     builder.Open(table, gate);
     held_.erase(table);
     base::LogInfo("sink {}: table {} has joined the stream at {}", node_.name, table.ToString(),
                   gate.apply_from);
   }
-  PGFLOW_RETURN_IF_ERROR(join->Forget());
-  Reset();
-  context_.on_durable();
   return absl::OkStatus();
+}
+
+void JoiningTables::OnEnded(const absl::Status& error) {
+  const std::set<schemas::TableName> again = TablesToCopyAgain(error);
+  if (again.empty() || !CopyAgain(again)) return Fail(error);
+  base::LogWarning("sink {}: {} begin anew with the copy: {}", node_.name, Names(),
+                   base::Message(error));
+  Reset();
 }
 
 void JoiningTables::Fail(const absl::Status& error) {

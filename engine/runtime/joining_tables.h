@@ -6,12 +6,16 @@
 // same place, the first lane waits for the second at the end of a window and takes the table over,
 // from that commit on (docs/adr/0007). A crash at any moment leaves either a held table, with a
 // second lane that can go on, or one that was taken over.
+//
+// A sink that copies_beside goes on taking the changes of a table that is copied again: its table
+// is held in the checkpoint, but its changes are not left out (docs/adr/0026).
 #pragma once
 
 #include <atomic>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -23,6 +27,7 @@
 #include "engine/api/pipeline_status.h"
 #include "engine/runtime/batch_builder.h"
 #include "engine/runtime/lane_context.h"
+#include "engine/runtime/table_gates.h"
 
 namespace pgflow::engine {
 
@@ -51,6 +56,9 @@ class JoiningTables {
   void Restore(const SinkCheckpoint& checkpoint, postgres::Lsn start);
   // A held table got this name.
   absl::Status HoldRenamed(CheckpointStore& store, const std::vector<schemas::TableName>& tables);
+  // What the sink has of these has to be copied again, though nobody asked for it. False: it cannot
+  // be, or was in vain.
+  bool CopyAgain(const std::set<schemas::TableName>& tables);
   // Between two windows of the lane, which has come to `position`, durably to `frontier`.
   absl::Status Step(CheckpointStore& store, BatchBuilder& builder, StreamPoint position,
                     postgres::Lsn frontier, std::stop_token stop);
@@ -62,10 +70,16 @@ class JoiningTables {
  private:
   absl::Status StepHeld(CheckpointStore& store, BatchBuilder& builder, StreamPoint position,
                         postgres::Lsn frontier, std::stop_token stop);
-  absl::Status TakeRequests(CheckpointStore& store, BatchBuilder& builder);
+  absl::Status TakeRequests(CheckpointStore& store, BatchBuilder& builder, std::stop_token stop);
   absl::Status TakeOver(CheckpointStore& store, BatchBuilder& builder, StreamPoint position,
                         std::stop_token stop);
   void Make(postgres::Lsn start);
+  // Gives what the checkpoint has to say of them.
+  absl::Status Take(CheckpointStore& store, BatchBuilder& builder,
+                    const std::map<schemas::TableName, TableGates::Gate>& gates);
+  absl::Status ShowSink(CheckpointStore& store, std::stop_token stop);
+  // The second lane ended with an error.
+  void OnEnded(const absl::Status& error);
   void Fail(const absl::Status& error);
   void Reset();
   std::string Names() const;
@@ -78,11 +92,13 @@ class JoiningTables {
   mutable base::Mutex mutex_;
   std::map<schemas::TableName, bool> requests_ ABSL_GUARDED_BY(mutex_);  // Again?
   std::optional<postgres::Lsn> published_ ABSL_GUARDED_BY(mutex_);       // Of all that are held.
+  bool awaits_published_ ABSL_GUARDED_BY(mutex_) = false;                // Somebody will say it.
   bool try_again_ ABSL_GUARDED_BY(mutex_) = false;
   std::unique_ptr<TableJoin> join_ ABSL_GUARDED_BY(mutex_);  // Changed by the lane's thread only.
 
   // Of the lane's thread.
   std::map<schemas::TableName, bool> held_;
+  std::map<schemas::TableName, int> copies_;  // That nobody asked for.
   bool failed_ = false;
   bool restored_ = false;  // Of a checkpoint, once: later second lanes begin anew.
 };

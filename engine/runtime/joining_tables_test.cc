@@ -80,6 +80,14 @@ class JoiningTablesTest : public testing::Test {
     Stop();
     return durable;
   }
+  // Asks for a copy of it; the pipeline does it when it starts.
+  void Refresh(const std::string& table) {
+    const auto state = SqliteDatabase::Open(directory_);
+    ASSERT_TRUE(state.ok()) << state.status();
+    const auto posted = PostRefresh(
+        **state, "test", {.id = 0, .selection = {}, .again = {table}, .by_itself = false});
+    ASSERT_TRUE(posted.ok()) << posted.status();
+  }
   // Of these rows, and nobody publishes it yet.
   void MakeNotes(std::string_view rows) {
     server_.SetTable(notes_, {events_.Rows("notes", rows)});
@@ -221,6 +229,45 @@ TEST_F(JoiningTablesTest, OneThatCannotJoinLeavesTheOthersAlone) {
   Start();  // Tries once more, with a later snapshot.
   server_.SetConsistentPoint(postgres::Lsn(0x400));
   ASSERT_TRUE(WriteUntilTakenOver());
+}
+
+// What the sink has of a table that is copied again goes on; it is told when the copy is complete,
+// and once more after an error, or a crash, in between.
+TEST_F(JoiningTablesTest, ACopyBesideLetsTheTableGoOn) {
+  target_.CopyBeside();
+  second_.CopyBeside();
+  server_.SetTable(notes_, {events_.Rows("notes", "1 a")});
+  ASSERT_TRUE(RunTo200());
+  server_.SetConsistentPoint(postgres::Lsn(0x400));
+  second_.FailNext("lane.begin", absl::UnavailableError("not yet"), 10'000);
+  target_.FailNext("finish_copies", absl::UnavailableError("not yet"), 2);
+  target_.FailNext("take_copies", absl::UnavailableError("not yet"), 1);
+  Refresh("shop.notes");
+  Start();
+  ASSERT_TRUE(WaitForSnapshot(2));
+  Write("begin lsn=0/500\ninsert notes 3 c\nupdate notes 1 b\ncommit");
+  ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(0x500)));
+  EXPECT_THAT(NotesOf(target_), ElementsAre("insert shop.notes 3 c", "update shop.notes 1 b"));
+  Stop();  // It is held, and goes on all the same after another start.
+  Start();
+  Write("begin lsn=0/600\ninsert notes 4 d\ncommit");
+  ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(0x600)));
+  EXPECT_THAT(NotesOf(target_), Contains("insert shop.notes 4 d"));
+  EXPECT_THAT(target_.copies(), Not(Contains("finish shop.notes")));
+  second_.StopFailing("lane.begin");
+  const absl::Time deadline = absl::Now() + kPatience;
+  while (target_.copies().empty() || target_.copies().back() != "take shop.notes") {
+    ASSERT_LT(absl::Now(), deadline);
+    std::this_thread::yield();
+  }
+  Write("begin lsn=0/700\ninsert notes 5 e\ncommit");
+  ASSERT_TRUE(target_.WaitForDurable(postgres::Lsn(0x700)));
+  Stop();
+  const std::vector<std::string> copies = target_.copies();
+  EXPECT_THAT(copies, Contains("take shop.notes held"));
+  EXPECT_EQ(std::ranges::count(copies, "finish shop.notes"), 1);
+  EXPECT_THAT(target_.violations(), IsEmpty());
+  EXPECT_THAT(second_.violations(), IsEmpty());
 }
 
 }  // namespace

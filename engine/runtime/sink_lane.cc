@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/pause.h"
 #include "base/status.h"
+#include "engine/api/copy_again.h"
 #include "engine/runtime/checkpoint_identity.h"
 
 namespace pgflow::engine {
@@ -71,7 +72,7 @@ absl::Status SinkLane::RunUntilDone(std::stop_token stop) {
     absl::Status status = Attempt(stop);
     if (status.ok()) return status;
     if (stop.stop_requested()) return absl::CancelledError("stopped");
-    if (std::exchange(retry_now_, false)) continue;
+    if (std::exchange(retry_now_, false) || CopiesAgain(status)) continue;
     // Before it ever worked, an error that lasts is a mistake in the configuration rather than an
     // outage.
     const bool given_up = !was_open_ && absl::Now() - started >= context_.startup_timeout;
@@ -95,10 +96,11 @@ absl::Status SinkLane::Attempt(std::stop_token stop) {
     PGFLOW_ASSIGN_OR_RETURN(const auto request, replay_->Waiting(/*now=*/true));
     if (!request.has_value()) return absl::OkStatus();  // This sink need not be there.
   }
-  PGFLOW_RETURN_IF_ERROR(
-      node_.sink->Open({context_.pipeline, node_.name, context_.identity.database,
-                        context_.state.directory(), context_.confirm_slot},
-                       stop));
+  PGFLOW_RETURN_IF_ERROR(node_.sink->Open(
+      {context_.pipeline, node_.name, context_.identity.database, context_.state.directory(),
+       context_.confirm_slot,
+       context_.join == nullptr ? std::set<schemas::TableName>() : context_.join->again},
+      stop));
   store_ = node_.sink->checkpoint_store();
   if (store_ == nullptr) store_ = &own_store_;
   PGFLOW_ASSIGN_OR_RETURN(SinkCheckpoint checkpoint, LoadCheckpoint(stop));
@@ -115,10 +117,14 @@ absl::Status SinkLane::Attempt(std::stop_token stop) {
   // Before the frontier moves: what was received must stay for the tables that are being joined.
   joining_.Restore(checkpoint,
                    std::max(postgres::Lsn(frontier_.load()), context_.slot.confirmed_flush));
+  if (context_.join == nullptr) {
+    PGFLOW_RETURN_IF_ERROR(node_.sink->TakeCopies(checkpoint.tables, stop));
+  }
   if (!checkpoint.snapshot_complete) PGFLOW_RETURN_IF_ERROR(CopySnapshot(checkpoint, stop));
   if (context_.snapshot_only) return store_->Forget();
   PGFLOW_RETURN_IF_ERROR(ResumeTransformers(checkpoint.stream.end_lsn, stop));
-  TableGates gates(checkpoint);
+  PGFLOW_RETURN_IF_ERROR(FindOutdated(stop));
+  TableGates gates(checkpoint, node_.sink->copies_beside());
   const bool settled = checkpoint.stream.end_lsn >= gates.settled();
   builder_.Start(checkpoint.stream, std::move(gates));
   PGFLOW_RETURN_IF_ERROR(SkipLetters(checkpoint.stream));
@@ -133,6 +139,29 @@ absl::Status SinkLane::Attempt(std::stop_token stop) {
   cursor_->Rewind();
   cursor_->Activate();
   return Stream(stop);
+}
+
+absl::Status SinkLane::FindOutdated(std::stop_token stop) {
+  if (context_.join != nullptr || looked_for_outdated_) return absl::OkStatus();
+  PGFLOW_ASSIGN_OR_RETURN(const auto outdated, node_.sink->FindOutdated(std::move(stop)));
+  looked_for_outdated_ = true;
+  for (const auto& [table, reason] : outdated) {
+    if (joining_.CopyAgain({table})) {
+      base::LogInfo("sink {}: table {} is copied again: {}", node_.name, table.ToString(), reason);
+    } else {
+      base::LogWarning(
+          "sink {}: table {}: {}; have it copied again (pgflow refresh FILE --copy {})", node_.name,
+          table.ToString(), reason, table.ToString());
+    }
+  }
+  return absl::OkStatus();
+}
+
+bool SinkLane::CopiesAgain(const absl::Status& error) {
+  const std::set<schemas::TableName> tables = TablesToCopyAgain(error);
+  if (tables.empty() || !joining_.CopyAgain(tables)) return false;
+  base::LogWarning("sink {}: {}: it is copied again now", node_.name, base::Message(error));
+  return true;
 }
 
 // One that looks rows up and is new in a pipeline that runs already has to learn them first.

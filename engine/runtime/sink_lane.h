@@ -66,6 +66,9 @@ class SinkLane {
   absl::Status BeginAgain(const std::optional<SinkCheckpoint>& stale);
   // Of a lane that brings tables in: nobody kept the log for it.
   bool IsStale(const SinkCheckpoint& checkpoint) const;
+  // What the sink has to have copied again, though nobody asked for it.
+  absl::Status FindOutdated(std::stop_token stop);
+  bool CopiesAgain(const absl::Status& error);
   absl::Status CopySnapshot(SinkCheckpoint& checkpoint, std::stop_token stop);
   absl::Status Stream(std::stop_token stop);
   absl::Status StepJoining(std::stop_token stop);
@@ -102,9 +105,10 @@ class SinkLane {
 
   // Of the lane's thread.
   BatchBuilder builder_;
-  bool was_open_;                               // It worked once: errors may be outages.
-  bool began_ = false;                          // The checkpoint was made by this run.
-  bool progressed_ = false;                     // Since the last error.
+  bool was_open_;            // It worked once: errors may be outages.
+  bool began_ = false;       // The checkpoint was made by this run.
+  bool progressed_ = false;  // Since the last error.
+  bool looked_for_outdated_ = false;
   bool retry_now_ = false;                      // The last error was dealt with; no pause.
   bool replay_waits_ = false;                   // Until the lane has passed its letters.
   std::optional<postgres::Lsn> isolate_until_;  // Events go one by one up to here.

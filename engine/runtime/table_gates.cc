@@ -9,8 +9,12 @@ constexpr postgres::Lsn kHeld(UINT64_MAX);
 
 }  // namespace
 
-TableGates::TableGates(const SinkCheckpoint& checkpoint) {
+TableGates::TableGates(const SinkCheckpoint& checkpoint, bool beside) {
   for (const TableProgress& table : checkpoint.tables) {
+    if (beside && table.held_again()) {
+      Watch(table.table);
+      continue;
+    }
     if (table.held()) {
       Hold(table.table);
       continue;
@@ -38,6 +42,7 @@ void TableGates::Hold(const schemas::TableName& source_table) {
 
 void TableGates::Open(const schemas::TableName& source_table, Gate gate) {
   if (IsHeld(source_table)) --held_;
+  watched_.erase(source_table);
   gates_[source_table] = gate;
   settled_ = std::max({settled_, gate.apply_from, gate.catch_up_until});
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 
 #include "engine/api/change_event.h"
 #include "engine/api/checkpoint.h"
@@ -23,7 +24,8 @@ class TableGates {
   };
 
   TableGates() = default;
-  explicit TableGates(const SinkCheckpoint& checkpoint);
+  // `beside`: a table that is copied again is watched in place of held.
+  explicit TableGates(const SinkCheckpoint& checkpoint, bool beside = false);
 
   Verdict Judge(const schemas::TableName& source_table, postgres::Lsn commit_lsn) const;
 
@@ -33,17 +35,26 @@ class TableGates {
   // Of a table that has none: every change is applied.
   Gate Of(const schemas::TableName& source_table) const;
   bool IsHeld(const schemas::TableName& source_table) const;
+  // Its changes are applied as before; until it is opened, it is to be known when it gets another
+  // name.
+  void Watch(const schemas::TableName& source_table) { watched_.insert(source_table); }
+  bool IsWatched(const schemas::TableName& source_table) const {
+    return watched_.contains(source_table);
+  }
 
   // From here on every change is applied, save those of held tables: the sink is at a commit of the
   // source.
   postgres::Lsn settled() const { return settled_; }
   // There is nothing to ask of Judge.
-  bool open(postgres::Lsn commit_lsn) const { return held_ == 0 && commit_lsn >= settled_; }
+  bool open(postgres::Lsn commit_lsn) const {
+    return held_ == 0 && watched_.empty() && commit_lsn >= settled_;
+  }
 
  private:
   std::map<schemas::TableName, Gate> gates_;
   postgres::Lsn settled_;
   size_t held_ = 0;
+  std::set<schemas::TableName> watched_;
 };
 
 }  // namespace pgflow::engine

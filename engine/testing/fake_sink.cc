@@ -151,6 +151,11 @@ int FakeTarget::write_count() const {
   return write_count_;
 }
 
+std::vector<std::string> FakeTarget::copies() const {
+  base::MutexLock lock(&mutex_);
+  return copies_;
+}
+
 std::vector<std::string> FakeTarget::violations() const {
   base::MutexLock lock(&mutex_);
   return violations_;
@@ -268,6 +273,25 @@ absl::Status FakeSink::ResetTable(const TablePlan& table, std::stop_token /*stop
 absl::StatusOr<std::unique_ptr<SnapshotLane>> FakeSink::OpenLane(std::stop_token /*stop*/) {
   PGFLOW_RETURN_IF_ERROR(target_.errors_.Next("open_lane"));
   return std::make_unique<FakeLane>(target_);
+}
+
+absl::Status FakeSink::FinishCopies(const std::map<schemas::TableName, postgres::Lsn>& tables,
+                                    std::stop_token) {
+  PGFLOW_RETURN_IF_ERROR(target_.errors_.Next("finish_copies"));
+  base::MutexLock lock(&target_.mutex_);
+  for (const auto& [table, from] : tables) target_.copies_.push_back("finish " + table.ToString());
+  return absl::OkStatus();
+}
+
+absl::Status FakeSink::TakeCopies(std::span<const TableProgress> tables, std::stop_token) {
+  PGFLOW_RETURN_IF_ERROR(target_.errors_.Next("take_copies"));
+  base::MutexLock lock(&target_.mutex_);
+  for (const TableProgress& table : tables) {
+    const std::string text =
+        fmt::format("take {}{}", table.table.ToString(), table.held_again() ? " held" : "");
+    if (target_.copies_.empty() || target_.copies_.back() != text) target_.copies_.push_back(text);
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<WriteResult> FakeSink::Write(const Window& window, std::stop_token stop) {

@@ -37,6 +37,10 @@ class FakeTarget {
   // Corked, Write waits (until Uncork or a stop) before it takes anything.
   void Cork();
   void Uncork();
+  // Tables that are copied again are filled beside what its sinks have (Sink::copies_beside).
+  void CopyBeside() { copies_beside_ = true; }
+  // "finish shop.notes", "take shop.notes held": what it was told of copies, in order.
+  std::vector<std::string> copies() const;
   // Held, nothing more becomes durable.
   void HoldDurable();
   void ReleaseDurable();
@@ -81,6 +85,7 @@ class FakeTarget {
   absl::Status MoveDurable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const bool keeps_checkpoint_;
+  bool copies_beside_ = false;  // Before any sink.
   ScriptOfErrors errors_;
   MemoryCheckpointStore store_;
   mutable base::Mutex mutex_;
@@ -100,6 +105,7 @@ class FakeTarget {
   int open_count_ ABSL_GUARDED_BY(mutex_) = 0;
   int write_count_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<std::string> violations_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> copies_ ABSL_GUARDED_BY(mutex_);
 };
 
 class FakeSink final : public Sink {
@@ -113,6 +119,10 @@ class FakeSink final : public Sink {
                                std::span<const TablePlan> resumed, std::stop_token stop) override;
   absl::Status ResetTable(const TablePlan& table, std::stop_token stop) override;
   absl::StatusOr<std::unique_ptr<SnapshotLane>> OpenLane(std::stop_token stop) override;
+  bool copies_beside() const override { return target_.copies_beside_; }
+  absl::Status FinishCopies(const std::map<schemas::TableName, postgres::Lsn>& tables,
+                            std::stop_token stop) override;
+  absl::Status TakeCopies(std::span<const TableProgress> tables, std::stop_token stop) override;
   absl::StatusOr<WriteResult> Write(const Window& window, std::stop_token stop) override;
   absl::StatusOr<StreamPoint> Durable(std::stop_token stop) override;
   absl::Status Close(std::stop_token stop) override;

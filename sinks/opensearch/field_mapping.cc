@@ -79,7 +79,7 @@ FieldMapping GeoMapping(const GeoColumn& geo) {
   return {Lenient("geo_shape"), Plan(FieldForm::kGeoShape)};
 }
 
-FieldMapping MapType(postgres::Oid type, const OpenSearchSinkConfig& config,
+FieldMapping MapType(postgres::Oid type, const MappingChoices& choices,
                      const SearchProduct& product);
 
 const char* RangeType(postgres::Oid element) {
@@ -94,9 +94,9 @@ const char* RangeType(postgres::Oid element) {
   }
 }
 
-FieldMapping Container(FieldForm form, const TypeText& type, const OpenSearchSinkConfig& config,
+FieldMapping Container(FieldForm form, const TypeText& type, const MappingChoices& choices,
                        const SearchProduct& product) {
-  FieldMapping element = MapType(type.element, config, product);
+  FieldMapping element = MapType(type.element, choices, product);
   json mapping = std::move(element.mapping);
   if (form == FieldForm::kRange) mapping = {{"type", RangeType(type.element)}};
   return {std::move(mapping),
@@ -105,14 +105,14 @@ FieldMapping Container(FieldForm form, const TypeText& type, const OpenSearchSin
            .element = std::make_shared<const FieldPlan>(std::move(element.plan))}};
 }
 
-FieldMapping MapType(postgres::Oid type_oid, const OpenSearchSinkConfig& config,
+FieldMapping MapType(postgres::Oid type_oid, const MappingChoices& choices,
                      const SearchProduct& product) {
   const TypeText* type = FindTypeText(type_oid);
-  if (type == nullptr) return {StringMappingOf(config.strings), {}};
-  if (type->append == AppendArray) return Container(FieldForm::kArray, *type, config, product);
-  if (type->append == AppendRange) return Container(FieldForm::kRange, *type, config, product);
+  if (type == nullptr) return {StringMappingOf(choices.strings), {}};
+  if (type->append == AppendArray) return Container(FieldForm::kArray, *type, choices, product);
+  if (type->append == AppendRange) return Container(FieldForm::kRange, *type, choices, product);
   if (type->append == AppendMultirange) {
-    return Container(FieldForm::kMultirange, *type, config, product);
+    return Container(FieldForm::kMultirange, *type, choices, product);
   }
   const auto plan = [type](FieldForm form) { return Plan(form, type); };
   switch (type_oid) {
@@ -127,7 +127,7 @@ FieldMapping MapType(postgres::Oid type_oid, const OpenSearchSinkConfig& config,
     case oid::kFloat8:
       return {Lenient("double"), plan(FieldForm::kScalar)};
     case oid::kNumeric:
-      return {config.numerics == NumericMapping::kDouble ? Lenient("double") : Keyword(),
+      return {choices.numerics == NumericMapping::kDouble ? Lenient("double") : Keyword(),
               plan(FieldForm::kScalar)};
     case oid::kDate:
     case oid::kTimestamp:
@@ -138,7 +138,7 @@ FieldMapping MapType(postgres::Oid type_oid, const OpenSearchSinkConfig& config,
     }
     case oid::kJson:
     case oid::kJsonb: {
-      FieldMapping mapped = JsonMappingOf(config.json, product);
+      FieldMapping mapped = JsonMappingOf(choices.json, product);
       mapped.plan.type = type;
       return mapped;
     }
@@ -152,7 +152,7 @@ FieldMapping MapType(postgres::Oid type_oid, const OpenSearchSinkConfig& config,
     case oid::kName:
     case oid::kXml:
     case oid::kUnknown:
-      return {StringMappingOf(config.strings), plan(FieldForm::kString)};
+      return {StringMappingOf(choices.strings), plan(FieldForm::kString)};
     default:
       return {Keyword(), plan(FieldForm::kString)};
   }
@@ -182,14 +182,14 @@ std::string SearchProduct::ToString() const {
   return fmt::format("{} {}.{}", elasticsearch ? "Elasticsearch" : "OpenSearch", major, minor);
 }
 
-FieldMapping MapColumn(const schemas::Column& column, const OpenSearchSinkConfig& config,
+FieldMapping MapColumn(const schemas::Column& column, const MappingChoices& choices,
                        const SearchProduct& product, const nlohmann::json& chosen) {
   const GeoColumn geo = ReadGeoColumn(column);
   FieldMapping mapped =
       geo.is_geo ? GeoMapping(geo)
       : IsVector(column)
           ? VectorMapping(column, product)
-          : MapType(column.wire_type != 0 ? column.wire_type : column.type, config, product);
+          : MapType(column.wire_type != 0 ? column.wire_type : column.type, choices, product);
   // Types of extensions are known by their names.
   if (mapped.plan.type == nullptr) mapped.plan.type = FindTypeText(column);
   if (chosen.is_object()) {

@@ -29,6 +29,14 @@ struct SearchProduct {
   std::string ToString() const;
 };
 
+// What the options say of mappings, and of the form of documents.
+struct MappingChoices {
+  StringMapping strings = StringMapping::kTextAndKeyword;
+  NumericMapping numerics = NumericMapping::kDouble;
+  JsonMapping json = JsonMapping::kFlattened;
+  nlohmann::json columns;  // Of single columns, by name; an object.
+};
+
 enum class FieldForm : uint8_t {
   kScalar,      // A number, true or false; what JSON has no number for, as a string.
   kString,      // The type's text output.
@@ -62,7 +70,7 @@ absl::StatusOr<std::string> CheckGeoColumn(const schemas::Column& column,
                                            const nlohmann::json& chosen);
 
 // `chosen`: the user's mapping of this column; null (JSON) when there is none.
-FieldMapping MapColumn(const schemas::Column& column, const OpenSearchSinkConfig& config,
+FieldMapping MapColumn(const schemas::Column& column, const MappingChoices& choices,
                        const SearchProduct& product, const nlohmann::json& chosen);
 
 // A YAML value as JSON: a scalar without quotes may be a number, true, false or null.

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "sinks/opensearch/index_origin.h"
 #include "sinks/opensearch/index_scan.h"
 #include "sinks/opensearch/index_shape.h"
 #include "sinks/opensearch/index_state.h"
@@ -23,15 +24,6 @@ std::vector<int16_t> KnownKey(const engine::TablePlan& table) {
   return table.definition->primary_key->attribute_numbers;
 }
 
-absl::Status NotOurs(const std::string& index, std::string_view why) {
-  return base::MakeStatus(
-      absl::StatusCode::kFailedPrecondition,
-      "index {}: {}, which its mapping cannot follow; because the name is that of an index and no "
-      "alias, a rebuilt one cannot take its place: delete it and copy the table again (pgflow "
-      "refresh), then it becomes an alias",
-      index, why);
-}
-
 absl::Status CheckConfirms(const IndexState& state) {
   if (!state.confirms_early) return absl::OkStatus();
   return base::MakeStatus(
@@ -40,6 +32,14 @@ absl::Status CheckConfirms(const IndexState& state) {
       "of the server would lose some; set its index.translog.durability to "
       "request, also where settings or an index template says async",
       state.index);
+}
+
+// What a copy is named is not free for anything else.
+absl::Status CheckIsCopy(const IndexState& state, const IndexMeta& wanted) {
+  if (state.is_alias() && state.meta.table == wanted.table) return absl::OkStatus();
+  return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                          "{} is not the copy of table {} that it should be; delete or rename it",
+                          state.name, wanted.table);
 }
 
 // The mapping of the nested rows is not the table's own, and stays.
@@ -66,7 +66,9 @@ absl::Status ClaimIndexName(std::map<std::string, schemas::TableName>& owners,
 absl::StatusOr<std::string> IndexKeeper::NameOf(const schemas::TableName& table) const {
   const SearchTableOptions* options = config_.OptionsOf(table);
   const bool own = options != nullptr && !options->index.empty();
-  return IndexName(own ? options->index : config_.index, table);
+  PGFLOW_ASSIGN_OR_RETURN(std::string name, IndexName(own ? options->index : config_.index, table));
+  if (copied_.contains(table)) name.append(kCopySuffix);
+  return name;
 }
 
 TableIndexPtr IndexKeeper::MakeIndex(const IndexState& state, IndexShape shape) {
@@ -77,32 +79,50 @@ TableIndexPtr IndexKeeper::MakeIndex(const IndexState& state, IndexShape shape) 
 absl::Status IndexKeeper::Create(const std::string& name, const std::string& index,
                                  const IndexShape& shape, const IndexMeta& meta,
                                  std::stop_token stop) {
-  json body = {{"settings", SettingsOf(config_, shape.plan.schema)},
-               {"mappings",
-                {{"dynamic", false}, {"_meta", meta.ToJson()}, {"properties", shape.properties}}}};
+  IndexMeta made_from = meta;
+  made_from.origin["settings"] = OriginOf(config_, shape.plan.schema.table)["settings"];
+  json body = {
+      {"settings", SettingsOf(config_, shape.plan.schema)},
+      {"mappings",
+       {{"dynamic", false}, {"_meta", made_from.ToJson()}, {"properties", shape.properties}}}};
   if (!name.empty()) body["aliases"] = {{name, json::object()}};
+  const absl::Status created = cluster_.Call("PUT", "/" + index, body, std::move(stop)).status();
+  // Two lanes may come to the same number, each for a rebuild of its own.
+  if (absl::IsFailedPrecondition(created) &&
+      base::Message(created).find("already exists") != std::string_view::npos) {
+    return absl::AlreadyExistsError(index);
+  }
   return base::Annotate(
-      cluster_.Call("PUT", "/" + index, body, std::move(stop)).status(),
-      fmt::format("table {}: create index {}", shape.plan.schema.table.ToString(), index));
+      created, fmt::format("table {}: create index {}", shape.plan.schema.table.ToString(), index));
 }
 
 absl::StatusOr<IndexState> IndexKeeper::CreateFirst(const std::string& name,
                                                     const IndexShape& shape, std::stop_token stop) {
+  const std::string_view base = WithoutCopySuffix(name);
   IndexState state{
       .name = name,
-      .index = GenerationName(name, 1),
+      .index = GenerationName(base, 1),
       .uuid = {},
       .meta = shape.meta,
       .properties = shape.properties,
   };
-  // A number that an abandoned rebuild left behind is passed over.
+  if (name != base) {
+    PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> live,
+                            ReadIndex(cluster_, std::string(base), stop));
+    const uint32_t last = live.has_value() ? GenerationOf(base, live->index) : 0;
+    state.index = GenerationName(base, last + 1);
+  }
   while (true) {
+    // A number that an abandoned rebuild left behind is passed over.
     PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> taken,
                             ReadIndex(cluster_, state.index, stop));
-    if (!taken.has_value()) break;
-    state.index = GenerationName(name, GenerationOf(name, state.index) + 1);
+    const absl::Status made = taken.has_value()
+                                  ? absl::AlreadyExistsError("")
+                                  : Create(name, state.index, shape, shape.meta, stop);
+    if (made.ok()) break;
+    if (!absl::IsAlreadyExists(made)) return made;
+    state.index = GenerationName(base, GenerationOf(base, state.index) + 1);
   }
-  PGFLOW_RETURN_IF_ERROR(Create(name, state.index, shape, shape.meta, stop));
   PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> made,
                           ReadIndex(cluster_, state.index, std::move(stop)));
   if (made.has_value()) {
@@ -132,6 +152,8 @@ absl::Status IndexKeeper::Fit(IndexState& state, const IndexShape& shape, Schema
   Advance(meta, step);
   meta.loading = state.meta.loading;
   meta.nested = state.meta.nested;
+  meta.sources = state.meta.sources;
+  if (!state.meta.origin.is_null()) meta.origin["settings"] = state.meta.origin["settings"];
   if (empties && state.is_alias()) {
     if (meta.columns == state.meta.columns) return absl::OkStatus();
     base::LogInfo("index {}: made anew, because its table is empty and looks otherwise",
@@ -166,27 +188,39 @@ absl::Status IndexKeeper::Fit(IndexState& state, const IndexShape& shape, Schema
 // What an abandoned rebuild left has no alias. One that has is in use, perhaps under another name:
 // tables may have exchanged theirs.
 absl::StatusOr<std::string> IndexKeeper::NextIndex(const IndexState& state, std::stop_token stop) {
-  uint32_t last = GenerationOf(state.name, state.index);
-  absl::StatusOr<json> found = cluster_.Read("GET", "/" + state.name + "-*/_alias", nullptr, stop);
+  const std::string base(WithoutCopySuffix(state.name));
+  uint32_t last = GenerationOf(base, state.index);
+  absl::StatusOr<json> found = cluster_.Read("GET", "/" + base + "-*/_alias", nullptr, stop);
   if (absl::IsNotFound(found.status())) found = json::object();
   PGFLOW_RETURN_IF_ERROR(found.status());
   for (const auto& [index, body] : found->items()) {
-    const uint32_t generation = GenerationOf(state.name, index);
+    const uint32_t generation = GenerationOf(base, index);
     last = std::max(last, generation);
     if (generation == 0 || index == state.index || !MemberOf(body, "aliases").empty()) continue;
     PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> left, ReadIndex(cluster_, index, stop));
     if (!left.has_value() || (left->meta.columns.empty() && !left->meta.dropped)) continue;
+    // Another lane fills it at this moment, or filled it once: whose it is, is in it.
+    if (left->meta.made_for != state.name && !left->meta.made_for.empty()) continue;
     const absl::Status removed = cluster_.Call("DELETE", "/" + index, std::string(), stop).status();
     if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
   }
-  return GenerationName(state.name, last + 1);
+  return GenerationName(base, last + 1);
 }
 
 absl::Status IndexKeeper::Rebuild(IndexState& state, const IndexShape& shape,
                                   const FieldEdits* edits, const IndexMeta& meta,
                                   const Completion& complete, std::stop_token stop) {
-  PGFLOW_ASSIGN_OR_RETURN(const std::string next, NextIndex(state, stop));
-  PGFLOW_RETURN_IF_ERROR(Create("", next, shape, meta, stop));
+  PGFLOW_ASSIGN_OR_RETURN(std::string next, NextIndex(state, stop));
+  IndexMeta made = meta;
+  made.made_for = state.name;
+  for (absl::Status created = absl::AlreadyExistsError(""); absl::IsAlreadyExists(created);) {
+    created = Create("", next, shape, made, stop);
+    if (absl::IsAlreadyExists(created)) {
+      PGFLOW_ASSIGN_OR_RETURN(next, NextIndex(state, stop));
+      continue;
+    }
+    PGFLOW_RETURN_IF_ERROR(created);
+  }
   if (edits != nullptr) {
     PGFLOW_RETURN_IF_ERROR(CopyDocuments(cluster_, state.index, next, *edits, stop));
   }
@@ -198,12 +232,13 @@ absl::Status IndexKeeper::Rebuild(IndexState& state, const IndexShape& shape,
     PGFLOW_RETURN_IF_ERROR(complete(next));
     PGFLOW_RETURN_IF_ERROR(RefreshIndex(cluster_, next, stop));
   }
-  const json actions = {
-      {"actions", json::array({json{{"add", {{"index", next}, {"alias", state.name}}}},
-                               json{{"remove_index", {{"index", state.index}}}}})}};
-  PGFLOW_RETURN_IF_ERROR(cluster_.Call("POST", "/_aliases", actions, stop).status());
+  PGFLOW_ASSIGN_OR_RETURN(json actions, TakeOtherNames(cluster_, state, next, stop));
+  actions.push_back({{"add", {{"index", next}, {"alias", state.name}}}});
+  actions.push_back({{"remove_index", {{"index", state.index}}}});
+  PGFLOW_RETURN_IF_ERROR(
+      cluster_.Call("POST", "/_aliases", json{{"actions", actions}}, stop).status());
   state.index = next;
-  state.meta = meta;
+  state.meta = made;
   state.properties = shape.properties;
   return absl::OkStatus();
 }
@@ -261,11 +296,13 @@ absl::Status IndexKeeper::RemoveDocuments(IndexState& state, const IndexShape& s
   if (!state.is_alias()) {
     return DeleteDocuments(cluster_, state.index, BulkTarget(state.index, false), INT64_MAX, stop);
   }
-  PGFLOW_RETURN_IF_ERROR(cluster_.Call("DELETE", "/" + state.index, std::string(), stop).status());
-  IndexShape again = shape;
-  again.meta.former = state.meta.former;
-  again.meta.log = state.meta.log;
-  PGFLOW_ASSIGN_OR_RETURN(state, CreateFirst(state.name, again, std::move(stop)));
+  IndexMeta meta = shape.meta;
+  meta.former = state.meta.former;
+  meta.log = state.meta.log;
+  PGFLOW_RETURN_IF_ERROR(Rebuild(state, shape, nullptr, meta, nullptr, stop));
+  PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> made,
+                          ReadIndex(cluster_, state.name, std::move(stop)));
+  if (made.has_value()) state = *made;
   return absl::OkStatus();
 }
 
@@ -282,11 +319,14 @@ absl::Status IndexKeeper::Prepare(const engine::TablePlan& table, bool fresh,
   PGFLOW_ASSIGN_OR_RETURN(IndexShape shape,
                           MakeIndexShape(schema, KnownKey(table), config_, product_));
   PGFLOW_RETURN_IF_ERROR(CheckKey(shape.plan));
+  shape.meta.sources[table.source_table] = {};
   PGFLOW_ASSIGN_OR_RETURN(std::optional<IndexState> state, ReadIndex(cluster_, name, stop));
   if (!state.has_value()) {
+    if (copied_.contains(schema.table)) PGFLOW_RETURN_IF_ERROR(PrepareCopy(name, shape, stop));
     PGFLOW_ASSIGN_OR_RETURN(state, CreateFirst(name, shape, stop));
     return StartLoading(*state, std::move(stop));
   }
+  if (copied_.contains(schema.table)) PGFLOW_RETURN_IF_ERROR(CheckIsCopy(*state, shape.meta));
   if (fresh) {
     PGFLOW_ASSIGN_OR_RETURN(const json counted,
                             cluster_.Read("GET", "/" + name + "/_count", nullptr, stop));
@@ -304,10 +344,25 @@ absl::Status IndexKeeper::Prepare(const engine::TablePlan& table, bool fresh,
     }
   }
   PGFLOW_RETURN_IF_ERROR(CheckConfirms(*state));
+  if (!state->meta.sources.contains(table.source_table)) {
+    state->meta.sources[table.source_table] = {};
+    PGFLOW_RETURN_IF_ERROR(PutMapping(cluster_, *state, {}, state->meta, stop));
+  }
   // What the stream brings after a copy is behind it, wherever another stream ended.
   if (fresh) state->meta.done = {};
   PGFLOW_RETURN_IF_ERROR(Fit(*state, shape, {}, false, stop));
   return StartLoading(*state, std::move(stop));
+}
+
+// The copy passes for what it takes the place of.
+absl::Status IndexKeeper::PrepareCopy(const std::string& name, IndexShape& shape,
+                                      std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(
+      const std::optional<IndexState> live,
+      ReadIndex(cluster_, std::string(WithoutCopySuffix(name)), std::move(stop)));
+  shape.meta.log = log_;
+  if (live.has_value() && live->meta.log == log_) shape.meta.former = live->meta.former;
+  return absl::OkStatus();
 }
 
 absl::Status IndexKeeper::Reset(const engine::TablePlan& table, std::stop_token stop) {
@@ -316,6 +371,11 @@ absl::Status IndexKeeper::Reset(const engine::TablePlan& table, std::stop_token 
                           MakeIndexShape(*table.schema, KnownKey(table), config_, product_));
   PGFLOW_ASSIGN_OR_RETURN(std::optional<IndexState> state, ReadIndex(cluster_, name, stop));
   if (!state.has_value()) return absl::OkStatus();  // Prepare creates it.
+  if (copied_.contains(table.schema->table)) {
+    // Nobody reads it.
+    PGFLOW_RETURN_IF_ERROR(CheckIsCopy(*state, shape.meta));
+    return cluster_.Call("DELETE", "/" + state->index, std::string(), std::move(stop)).status();
+  }
   return RemoveDocuments(*state, shape, std::move(stop));
 }
 
@@ -377,9 +437,21 @@ absl::StatusOr<TableIndexPtr> IndexKeeper::Bind(const schemas::TableSchema& sche
   PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(schema.table));
   PGFLOW_ASSIGN_OR_RETURN(std::optional<IndexState> state, ReadIndex(cluster_, name, stop));
   const IndexMeta known = state.has_value() ? state->meta : IndexMeta();
-  PGFLOW_ASSIGN_OR_RETURN(const schemas::TableSchema numbered, NumberColumns(known, schema));
-  PGFLOW_ASSIGN_OR_RETURN(IndexShape shape, MakeIndexShape(numbered, known.key, config_, product_));
+  const std::set<schemas::TableName> sources = SourcesOf(known, schema.table);
+  for (const schemas::TableName& source : sources) {
+    if (held_.contains(source)) kept_.insert(schema.table);
+  }
+  const absl::StatusOr<schemas::TableSchema> numbered = NumberColumns(known, schema);
+  if (!numbered.ok()) return AskForCopy(numbered.status(), sources);
+  PGFLOW_ASSIGN_OR_RETURN(IndexShape shape,
+                          MakeIndexShape(*numbered, known.key, config_, product_,
+                                         IsKept(schema.table) ? known.origin : json()));
   PGFLOW_RETURN_IF_ERROR(CheckKey(shape.plan));
+  if (!state.has_value() && copied_.contains(schema.table)) {
+    return AskForCopy(
+        absl::FailedPreconditionError(fmt::format("index {} is gone while it was filled", name)),
+        sources);
+  }
   if (!state.has_value()) {
     base::LogInfo("table {}: index {} is created", schema.table.ToString(), name);
     PGFLOW_ASSIGN_OR_RETURN(state, CreateFirst(name, shape, stop));
@@ -387,123 +459,19 @@ absl::StatusOr<TableIndexPtr> IndexKeeper::Bind(const schemas::TableSchema& sche
     PGFLOW_RETURN_IF_ERROR(CheckConfirms(*state));
     // One that awaits its new table (Replace) was made without knowing its columns.
     const bool awaits = known.dropped && known.columns.empty();
-    PGFLOW_RETURN_IF_ERROR(Fit(*state, shape, step, empties || awaits, stop));
+    const absl::Status fitted = Fit(*state, shape, step, empties || awaits, stop);
+    if (!fitted.ok()) return AskForCopy(fitted, sources);
   }
   PGFLOW_RETURN_IF_ERROR(FinishLoading(*state, std::move(stop)));
   return MakeIndex(*state, std::move(shape));
 }
 
-absl::Status IndexKeeper::Announce(const schemas::TableName& table, const ColumnsChange& change,
-                                   SchemaStep step, std::stop_token stop) {
-  PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(table));
-  PGFLOW_ASSIGN_OR_RETURN(std::optional<IndexState> state, ReadIndex(cluster_, name, stop));
-  if (!state.has_value() || state->meta.columns.empty()) return absl::OkStatus();
-  IndexMeta meta = state->meta;
-  IndexShape shape;
-  shape.properties = state->properties;
-  const FieldEdits edits = FollowColumns(change, meta, shape.properties);
-  if (edits.empty() && meta.defaults == state->meta.defaults && change.before == change.after) {
-    return absl::OkStatus();
-  }
-  if (!state->is_alias()) {
-    if (edits.empty() && meta.defaults.empty()) return absl::OkStatus();
-    if (!edits.renamed.empty()) {
-      return NotOurs(state->index,
-                     fmt::format("{} is {} now", edits.renamed[0].first, edits.renamed[0].second));
-    }
-    base::LogWarning(
-        "index {}: its documents of older rows keep removed fields, and do not get a new column's "
-        "default, because the name is that of an index and no alias",
-        name);
-    return absl::OkStatus();
-  }
-  Advance(meta, step);
-  if (edits.empty()) return PutMapping(cluster_, *state, {}, meta, std::move(stop));
-  base::LogInfo("index {}: rebuilt, because columns of {} were renamed or dropped", state->index,
-                table.ToString());
-  shape.plan.schema.table = table;
-  shape.plan.schema.columns.resize(meta.columns.size());
-  return Rebuild(*state, shape, &edits, meta, nullptr, std::move(stop));
-}
-
-absl::Status IndexKeeper::Drop(const schemas::TableName& table, SchemaStep step,
-                               std::stop_token stop) {
-  PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(table));
-  PGFLOW_ASSIGN_OR_RETURN(std::optional<IndexState> state, ReadIndex(cluster_, name, stop));
-  if (!state.has_value() || state->meta.columns.empty() || !state->is_alias()) {
-    return absl::OkStatus();
-  }
-  Advance(state->meta, step);
-  state->meta.dropped = true;
-  return PutMapping(cluster_, *state, {}, state->meta, std::move(stop));
-}
-
-absl::Status IndexKeeper::Replace(const schemas::TableName& table, std::stop_token stop) {
-  PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(table));
-  PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> state, ReadIndex(cluster_, name, stop));
-  if (!state.has_value() || state->meta.columns.empty() || !state->is_alias()) {
-    return absl::OkStatus();
-  }
-  base::LogInfo("index {}: emptied, because table {} is a new one", state->index, table.ToString());
-  // Its other names are known by nobody else, and what comes again must not make them anew.
-  IndexMeta meta;
-  meta.table = table.ToString();
-  meta.log = state->meta.log;
-  meta.former = state->meta.former;
-  meta.dropped = true;
-  IndexShape none;
-  none.plan.schema.table = table;
-  none.properties = json::object();
-  IndexState replaced = *state;
-  return Rebuild(replaced, none, nullptr, meta, nullptr, std::move(stop));
-}
-
-// The index says first that it follows the rename, then it changes its name: after a crash between
-// the two nothing of before the rename comes in again, and the rest is done.
-absl::Status IndexKeeper::Rename(const schemas::TableName& from, const schemas::TableName& to,
-                                 SchemaStep step, std::stop_token stop) {
-  PGFLOW_ASSIGN_OR_RETURN(const std::string old_name, NameOf(from));
-  PGFLOW_ASSIGN_OR_RETURN(const std::string new_name, NameOf(to));
-  if (old_name == new_name) return absl::OkStatus();
-  PGFLOW_RETURN_IF_ERROR(ReadFormerNames(stop));
-  PGFLOW_ASSIGN_OR_RETURN(std::optional<IndexState> state, ReadIndex(cluster_, old_name, stop));
-  if (!state.has_value()) return absl::OkStatus();  // Done before, or never copied.
-  const auto said = state->meta.former.find(old_name);
-  const bool begun =
-      state->meta.log == log_ && said != state->meta.former.end() && said->second >= step;
-  const auto former = former_->find(old_name);
-  if (!begun && former != former_->end() && former->second >= step) return absl::OkStatus();
-  if (!state->is_alias()) {
-    return NotOurs(old_name, fmt::format("table {} is {} now", from.ToString(), to.ToString()));
-  }
-  PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> taken,
-                          ReadIndex(cluster_, new_name, stop));
-  const bool left = taken.has_value() && taken->meta.dropped && taken->is_alias();
-  if (taken.has_value() && !left) {
-    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
-                            "table {} is {} now, but index {} exists already; delete it",
-                            from.ToString(), to.ToString(), new_name);
-  }
-  if (!begun) {
-    Advance(state->meta, step);
-    state->meta.former[old_name] = step;
-    if (left) {
-      // That index goes, and with it what it knew.
-      for (const auto& [name, until] : taken->meta.former) {
-        if (taken->meta.log != log_) break;
-        SchemaStep& last = state->meta.former[name];
-        last = std::max(last, until);
-      }
-    }
-    state->meta.table = to.ToString();
-    PGFLOW_RETURN_IF_ERROR(PutMapping(cluster_, *state, {}, state->meta, stop));
-    (*former_)[old_name] = step;
-  }
-  json actions = {
-      {"actions", json::array({json{{"add", {{"index", state->index}, {"alias", new_name}}}},
-                               json{{"remove", {{"index", state->index}, {"alias", old_name}}}}})}};
-  if (left) actions["actions"].push_back(json{{"remove_index", {{"index", taken->index}}}});
-  return cluster_.Call("POST", "/_aliases", actions, std::move(stop)).status();
+std::set<schemas::TableName> IndexKeeper::SourcesOf(const IndexMeta& meta,
+                                                    const schemas::TableName& table) {
+  std::set<schemas::TableName> sources;
+  for (const auto& [source, from] : meta.sources) sources.insert(source);
+  if (sources.empty()) sources.insert(table);
+  return sources;
 }
 
 }  // namespace pgflow::sinks

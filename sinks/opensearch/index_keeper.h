@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <utility>
@@ -52,6 +53,18 @@ class IndexKeeper {
               std::string log = {})
       : config_(config), product_(product), cluster_(cluster), log_(std::move(log)) {}
 
+  // The rows of these are written to a copy beside what is there: NameOf is the copy's.
+  void FillCopies(std::set<schemas::TableName> tables) { copied_ = std::move(tables); }
+  // Of these tables of the source somebody else fills a copy. What is there stays as it was made,
+  // whatever the options say by now.
+  void KeepWhileCopied(std::set<schemas::TableName> sources) {
+    held_ = std::move(sources);
+    kept_.clear();
+  }
+  bool IsKept(const schemas::TableName& table) const {
+    return held_.contains(table) || kept_.contains(table);
+  }
+
   absl::StatusOr<std::string> NameOf(const schemas::TableName& table) const;
 
   // That the table can have an index, without asking the server.
@@ -63,6 +76,7 @@ class IndexKeeper {
   absl::Status Reset(const engine::TablePlan& table, std::stop_token stop);
   // Undoes what Prepare did for the load.
   absl::Status FinishLoading(const schemas::TableName& table, std::stop_token stop);
+  absl::Status FinishLoading(IndexState& state, std::stop_token stop);
 
   // As Prepare left it.
   absl::StatusOr<TableIndexPtr> Open(const engine::TablePlan& table, std::stop_token stop);
@@ -71,7 +85,8 @@ class IndexKeeper {
   // documents, and must not come into them again in its older shape.
   absl::StatusOr<IndexMeta> Followed(const schemas::TableName& table, std::stop_token stop);
   // For rows of the stream from `step` on: creates the index when it is not there, and brings it
-  // and its documents to the schema. `empties`: no older document stays, none is brought.
+  // and its documents to the schema. `empties`: no older document stays, none is brought. What
+  // cannot be brought there is engine::CopyAgain, here and in Announce.
   absl::StatusOr<TableIndexPtr> Bind(const schemas::TableSchema& schema, SchemaStep step,
                                      bool empties, std::stop_token stop);
   // A captured change of the columns, without the table's next row. Documents follow the names; new
@@ -112,7 +127,9 @@ class IndexKeeper {
   // It follows `step` of our log; what another log says of it counts no more.
   void Advance(IndexMeta& meta, SchemaStep step) const;
   absl::Status StartLoading(IndexState& state, std::stop_token stop);
-  absl::Status FinishLoading(IndexState& state, std::stop_token stop);
+  absl::Status PrepareCopy(const std::string& name, IndexShape& shape, std::stop_token stop);
+  static std::set<schemas::TableName> SourcesOf(const IndexMeta& meta,
+                                                const schemas::TableName& table);
   absl::Status RemoveDocuments(IndexState& state, const IndexShape& shape, std::stop_token stop);
   static TableIndexPtr MakeIndex(const IndexState& state, IndexShape shape);
 
@@ -120,6 +137,9 @@ class IndexKeeper {
   const SearchProduct& product_;
   Cluster& cluster_;
   const std::string log_;
+  std::set<schemas::TableName> copied_;
+  std::set<schemas::TableName> held_;  // Of the source.
+  std::set<schemas::TableName> kept_;  // That have rows of those.
   // Names that indices had until their tables were renamed.
   std::optional<std::map<std::string, SchemaStep>> former_;
 };

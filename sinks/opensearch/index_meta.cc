@@ -67,7 +67,13 @@ json IndexMeta::ToJson() const {
   for (const auto& [field, rows] : nested) {
     meta["nested"][field] = {{"source", rows.source}, {"fields", rows.fields}};
   }
+  if (!made_for.empty()) meta["name"] = made_for;
   if (dropped) meta["dropped"] = true;
+  for (const auto& [source, from] : sources) {
+    meta["sources"].push_back(
+        {{"schema", source.schema}, {"table", source.name}, {"from", from.value()}});
+  }
+  if (!origin.is_null()) meta["origin"] = origin;
   if (!loading.is_null()) meta["loading"] = loading;
   return {{"pgflow", meta}};
 }
@@ -79,6 +85,7 @@ absl::StatusOr<IndexMeta> IndexMeta::FromMapping(const json& mapping) {
   try {
     meta.log = from.value("log", "");
     meta.table = from.at("table").get<std::string>();
+    meta.made_for = from.value("name", "");
     meta.key = from.at("key").get<std::vector<int16_t>>();
     for (const auto& [attribute, field] : from.at("columns").items()) {
       // A column without a number of its own was once kept as 0.
@@ -98,6 +105,12 @@ absl::StatusOr<IndexMeta> IndexMeta::FromMapping(const json& mapping) {
     }
     meta.done = ToStep(from);
     meta.dropped = from.value("dropped", false);
+    for (const json& source : MemberOf(from, "sources")) {
+      meta.sources[{source.at("schema").get<std::string>(),
+                    source.at("table").get<std::string>()}] =
+          postgres::Lsn(source.at("from").get<uint64_t>());
+    }
+    meta.origin = MemberOf(from, "origin");
     meta.loading = MemberOf(from, "loading");
   } catch (const json::exception& error) {
     return Changed(error);

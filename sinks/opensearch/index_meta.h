@@ -11,6 +11,7 @@
 
 #include "postgres/types/lsn.h"
 #include "postgres/types/oid.h"
+#include "schemas/table_schema.h"
 
 namespace pgflow::sinks {
 
@@ -44,6 +45,7 @@ struct IndexMeta {
   };
 
   std::string table;
+  std::string made_for;      // The name that it was rebuilt to take; empty: it began with one.
   std::vector<int16_t> key;  // Attribute numbers, sorted.
   // By attribute number; a negative one is of our making, for a column whose own is not known.
   // Empty: the index is not ours.
@@ -60,7 +62,11 @@ struct IndexMeta {
   std::map<std::string, SchemaStep> former;
   std::map<std::string, Nested> nested;  // By field.
   bool dropped = false;                  // There is no such table any more.
-  nlohmann::json loading;                // The settings to come back to after a load; null: none.
+  // The tables of the source whose rows were copied into it, each with the place in the log from
+  // which on the stream has to bring its changes; invalid: it is being copied.
+  std::map<schemas::TableName, postgres::Lsn> sources;
+  nlohmann::json origin;   // As OriginOf made it; null: nobody remembered.
+  nlohmann::json loading;  // The settings to come back to after a load; null: none.
 
   nlohmann::json ToJson() const;
   // Of a whole mapping; an empty one when there is none in it. kFailedPrecondition: it is not as we

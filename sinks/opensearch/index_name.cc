@@ -116,6 +116,11 @@ uint32_t GenerationOf(std::string_view name, std::string_view index) {
   return error == std::errc() && end == index.data() + index.size() ? generation : 0;
 }
 
+std::string_view WithoutCopySuffix(std::string_view name) {
+  if (name.ends_with(kCopySuffix)) name.remove_suffix(kCopySuffix.size());
+  return name;
+}
+
 std::string FieldName(std::string_view column) {
   std::string name;
   if (column.starts_with('_')) name = "col";

@@ -29,6 +29,11 @@ std::string GenerationName(std::string_view name, uint32_t generation);
 // 0: `index` is none of `name`'s.
 uint32_t GenerationOf(std::string_view name, std::string_view index);
 
+// Behind the name of a table's index: the alias of the one that is being filled beside it.
+inline constexpr std::string_view kCopySuffix = "-pgflow-copy";
+// `name` without it.
+std::string_view WithoutCopySuffix(std::string_view name);
+
 // A column as a field: dots, which would make an object of it, become `_`, and a leading `_`, which
 // is the server's, becomes `col_`.
 std::string FieldName(std::string_view column);

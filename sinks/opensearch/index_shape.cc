@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "sinks/encoding/json_string.h"
+#include "sinks/opensearch/index_origin.h"
 #include "sinks/opensearch/json_scanner.h"
 
 namespace pgflow::sinks {
@@ -183,30 +184,31 @@ absl::Status CheckJoinTypes(const JoinOptions& join, const schemas::TableSchema&
 absl::StatusOr<IndexShape> MakeIndexShape(const schemas::TableSchema& schema,
                                           const std::vector<int16_t>& known_key,
                                           const OpenSearchSinkConfig& config,
-                                          const SearchProduct& product) {
+                                          const SearchProduct& product, const json& origin) {
   const SearchTableOptions* options = config.OptionsOf(schema.table);
   std::vector<int16_t> key = schema.HasKey() ? std::vector<int16_t>() : known_key;
-  json chosen = json::object();
   if (options != nullptr) {
     if (!options->key.empty()) {
       PGFLOW_ASSIGN_OR_RETURN(key, ConfiguredKey(schema, options->key));
     }
-    if (options->mapping.is_map()) chosen = ToJson(options->mapping);
   }
+  const json made_from = origin.is_null() ? OriginOf(config, schema.table) : origin;
+  const MappingChoices choices = ChoicesOf(made_from);
   // By position in the table, however the key was found.
   std::ranges::sort(key);
   std::vector<FieldMapping> mappings;
   mappings.reserve(schema.columns.size());
   for (const schemas::Column& column : schema.columns) {
-    const json mapping = chosen.value(column.name, json(nullptr));
+    const json mapping = choices.columns.value(column.name, json(nullptr));
     const absl::StatusOr<std::string> geo = CheckGeoColumn(column, mapping);
     if (!geo.ok()) return base::Annotate(geo.status(), "table " + schema.table.ToString());
-    mappings.push_back(MapColumn(column, config, product, mapping));
+    mappings.push_back(MapColumn(column, choices, product, mapping));
   }
   IndexShape shape;
   PGFLOW_ASSIGN_OR_RETURN(shape.plan, MakeDocumentPlan(schema, key, mappings));
   shape.properties = json::object();
   shape.meta.table = schema.table.ToString();
+  shape.meta.origin = made_from;
   for (const KeyPart& part : shape.plan.key) {
     shape.meta.key.push_back(schema.columns[part.column].attribute_number);
   }
@@ -232,16 +234,11 @@ absl::Status CheckKey(const DocumentPlan& plan) {
 }
 
 json SettingsOf(const OpenSearchSinkConfig& config, const schemas::TableSchema& schema) {
-  json settings = {
-      {"index.gc_deletes", fmt::format("{}s", absl::ToInt64Seconds(config.deletes_remembered))}};
+  json settings = OriginOf(config, schema.table)["settings"];
   // Each text is two fields; the server's own limit is 1000.
   const size_t fields = 3 * schema.columns.size();
-  if (fields > 1000) settings["index.mapping.total_fields.limit"] = fields;
-  if (config.settings.is_map()) settings.update(ToJson(config.settings));
-  const SearchTableOptions* options = config.OptionsOf(schema.table);
-  if (options != nullptr && options->settings.is_map()) {
-    settings.update(ToJson(options->settings), true);
-  }
+  const char* limit = "index.mapping.total_fields.limit";
+  if (fields > 1000 && !settings.contains(limit)) settings[limit] = fields;
   return settings;
 }
 

@@ -5,25 +5,17 @@
 #include <absl/strings/match.h>
 
 #include "base/status.h"
+#include "engine/api/copy_again.h"
 
 namespace pgflow::sinks {
 
 using nlohmann::json;
 
-absl::StatusOr<std::optional<IndexState>> ReadIndex(Cluster& cluster, const std::string& name,
-                                                    std::stop_token stop) {
-  absl::StatusOr<json> found = cluster.Read("GET", "/" + name, nullptr, std::move(stop));
-  if (absl::IsNotFound(found.status())) return std::nullopt;
-  PGFLOW_RETURN_IF_ERROR(found.status());
-  if (!found->is_object() || found->size() != 1) {
-    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
-                            "{} is an alias of {} indices; it must be of one, to be written to",
-                            name, found->size());
-  }
+absl::StatusOr<IndexState> ToIndexState(const std::string& name, const std::string& index,
+                                        const json& body) {
   IndexState state;
   state.name = name;
-  state.index = found->begin().key();
-  const json& body = found->begin().value();
+  state.index = index;
   const json& settings = MemberOf(MemberOf(body, "settings"), "index");
   const json& durability = MemberOf(MemberOf(settings, "translog"), "durability");
   state.confirms_early = durability.is_string() &&
@@ -37,6 +29,49 @@ absl::StatusOr<std::optional<IndexState>> ReadIndex(Cluster& cluster, const std:
   const json& properties = MemberOf(mapping, "properties");
   state.properties = properties.is_object() ? properties : json::object();
   return state;
+}
+
+absl::StatusOr<std::optional<IndexState>> ReadIndex(Cluster& cluster, const std::string& name,
+                                                    std::stop_token stop) {
+  absl::StatusOr<json> found = cluster.Read("GET", "/" + name, nullptr, std::move(stop));
+  if (absl::IsNotFound(found.status())) return std::nullopt;
+  PGFLOW_RETURN_IF_ERROR(found.status());
+  if (!found->is_object() || found->size() != 1) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "{} is an alias of {} indices; it must be of one, to be written to",
+                            name, found->size());
+  }
+  return ToIndexState(name, found->begin().key(), found->begin().value());
+}
+
+absl::StatusOr<json> TakeOtherNames(Cluster& cluster, const IndexState& state,
+                                    const std::string& index, std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const json answer, cluster.Read("GET", "/" + state.index + "/_alias",
+                                                          nullptr, std::move(stop)));
+  json actions = json::array();
+  for (const auto& [name, properties] :
+       MemberOf(MemberOf(answer, state.index), "aliases").items()) {
+    if (name == state.name) continue;
+    json add = properties;
+    add["index"] = index;
+    add["alias"] = name;
+    actions.push_back({{"add", std::move(add)}});
+  }
+  return actions;
+}
+
+absl::Status NotOurs(const std::string& index, std::string_view why) {
+  return base::MakeStatus(
+      absl::StatusCode::kFailedPrecondition,
+      "index {}: {}, which its mapping cannot follow; because the name is that of an index and no "
+      "alias, a rebuilt one cannot take its place: delete it and copy the table again (pgflow "
+      "refresh), then it becomes an alias",
+      index, why);
+}
+
+absl::Status AskForCopy(absl::Status error, const std::set<schemas::TableName>& sources) {
+  if (!absl::IsFailedPrecondition(error)) return error;
+  return engine::CopyAgain(std::move(error), sources);
 }
 
 absl::Status PutMapping(Cluster& cluster, const IndexState& state, const json& properties,

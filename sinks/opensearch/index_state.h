@@ -2,8 +2,10 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
+#include <string_view>
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -25,9 +27,22 @@ struct IndexState {
   bool is_alias() const { return name != index; }
 };
 
+// Of a request for indices: one of its answers.
+absl::StatusOr<IndexState> ToIndexState(const std::string& name, const std::string& index,
+                                        const nlohmann::json& body);
 // Nothing when there is none. Errors: those of Cluster; kFailedPrecondition: `name` is of several.
 absl::StatusOr<std::optional<IndexState>> ReadIndex(Cluster& cluster, const std::string& name,
                                                     std::stop_token stop);
+
+// Actions of an `_aliases` request: the index gets the other names of `state`'s, as they are.
+absl::StatusOr<nlohmann::json> TakeOtherNames(Cluster& cluster, const IndexState& state,
+                                              const std::string& index, std::stop_token stop);
+
+// kFailedPrecondition: the index must be rebuilt, and cannot, because its name is no alias.
+absl::Status NotOurs(const std::string& index, std::string_view why);
+// What is there cannot follow, and is to be copied again: engine::CopyAgain, unless the server is
+// only away.
+absl::Status AskForCopy(absl::Status error, const std::set<schemas::TableName>& sources);
 
 // Adds `properties` to its mapping and replaces the meta.
 absl::Status PutMapping(Cluster& cluster, const IndexState& state, const nlohmann::json& properties,

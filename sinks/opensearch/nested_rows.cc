@@ -24,7 +24,7 @@ schemas::TableName TableOf(const std::string& name) {
   return {name.substr(0, dot), name.substr(dot + 1)};
 }
 
-std::string Quoted(std::string_view text) {
+std::string QuotedName(std::string_view text) {
   std::string quoted;
   AppendJsonString(text, quoted);
   return quoted;
@@ -42,6 +42,12 @@ void AppendRow(std::string_view document, std::string& out) {
   }
   if (separator == '{') out.push_back('{');
   out.push_back('}');
+}
+
+json FieldsOf(const IndexMeta& child) {
+  json fields = json::object();
+  for (const auto& [attribute, field] : child.columns) fields[field.name] = field.mapping;
+  return fields;
 }
 
 // Whole numbers in their order, and always the same one.
@@ -89,6 +95,7 @@ std::string ReplaceMembers(std::string_view document,
 }
 
 bool NestedRows::Has(const schemas::TableName& table) const {
+  if (left_out_) return false;
   return !config_.JoinsWithParent(table).empty() || !config_.JoinsWithChild(table).empty();
 }
 
@@ -190,8 +197,8 @@ absl::StatusOr<std::vector<RefusedItem>> NestedRows::Rewrite(const Parent& paren
     if (bodies.back().bytes().size() >= config_.bulk_size.bytes) bodies.emplace_back();
     for (size_t j = 0; j < parent.joins.size(); ++j) {
       const Rows& nested = rows[j][ids[i]];
-      members[2 * j] = {Quoted(parent.joins[j]->as), "[" + nested.documents + "]"};
-      members[2 * j + 1] = {Quoted(parent.joins[j]->LinkField()), "[" + nested.ids + "]"};
+      members[2 * j] = {QuotedName(parent.joins[j]->as), "[" + nested.documents + "]"};
+      members[2 * j + 1] = {QuotedName(parent.joins[j]->LinkField()), "[" + nested.ids + "]"};
     }
     const uint64_t version = row == nullptr ? stored[i].version : row->version;
     bodies.back().BeginIndex(parent.target, ids[i], version) +=
@@ -214,6 +221,7 @@ absl::StatusOr<std::vector<RefusedItem>> NestedRows::Write(
     const std::vector<ChildChange>& children,
     const std::map<schemas::TableName, std::vector<ParentRow>>& parents,
     BulkSender::Visibility visibility, std::stop_token stop) {
+  if (left_out_) return std::vector<RefusedItem>();
   std::map<const JoinOptions*, std::vector<std::string>> changed;
   std::map<schemas::TableName, std::set<std::string>> touched;
   for (const ChildChange& child : children) {
@@ -284,6 +292,7 @@ absl::Status NestedRows::RewriteFound(const Parent& parent, const json& query,
 }
 
 absl::Status NestedRows::OnTruncate(const schemas::TableName& child, std::stop_token stop) {
+  if (left_out_) return absl::OkStatus();
   const base::MutexLock lock(&lock_);
   for (const JoinOptions* join : config_.JoinsWithChild(child)) {
     PGFLOW_ASSIGN_OR_RETURN(const std::optional<Parent> parent,
@@ -296,7 +305,30 @@ absl::Status NestedRows::OnTruncate(const schemas::TableName& child, std::stop_t
   return absl::OkStatus();
 }
 
+absl::Status NestedRows::FitCopy(const schemas::TableName& table, IndexState copy,
+                                 std::stop_token stop) {
+  const std::vector<const JoinOptions*> joins = config_.JoinsWithParent(table);
+  if (joins.empty()) return absl::OkStatus();
+  const base::MutexLock lock(&lock_);
+  parents_.erase(table);
+  json properties = json::object();
+  for (const JoinOptions* join : joins) {
+    PGFLOW_RETURN_IF_ERROR(Refresh(*join, stop));
+    PGFLOW_ASSIGN_OR_RETURN(const std::string child_name, ChildIndex(*join));
+    PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> child,
+                            ReadIndex(cluster_, child_name, stop));
+    if (!child.has_value()) continue;
+    IndexMeta::Nested rows{child->uuid, FieldsOf(child->meta)};
+    properties[join->as] = {{"type", "nested"}, {"dynamic", false}, {"properties", rows.fields}};
+    copy.meta.nested[join->as] = std::move(rows);
+  }
+  PGFLOW_RETURN_IF_ERROR(PutMapping(cluster_, copy, properties, copy.meta, stop));
+  return RewriteFound({table, copy.index, BulkTarget(copy.index, false), joins},
+                      {{"match_all", json::object()}}, std::move(stop));
+}
+
 absl::Status NestedRows::Fit(const schemas::TableName& table, std::stop_token stop) {
+  if (left_out_) return absl::OkStatus();
   const base::MutexLock lock(&lock_);
   for (const JoinOptions& join : config_.joins) {
     if (join.parent != table.ToString() && join.child != table.ToString()) continue;
@@ -315,10 +347,7 @@ absl::Status NestedRows::FitJoin(const JoinOptions& join, std::stop_token stop) 
   if (!state.has_value() || !child.has_value()) return absl::OkStatus();
   if (!state->meta.loading.is_null() || !child->meta.loading.is_null()) return absl::OkStatus();
   IndexMeta::Nested& has = state->meta.nested[join.as];
-  IndexMeta::Nested wanted{child->uuid, json::object()};
-  for (const auto& [attribute, field] : child->meta.columns) {
-    wanted.fields[field.name] = field.mapping;
-  }
+  IndexMeta::Nested wanted{child->uuid, FieldsOf(child->meta)};
   if (has == wanted) return absl::OkStatus();
   bool fits = true;
   for (const auto& [field, mapping] : wanted.fields.items()) {
@@ -353,7 +382,7 @@ absl::Status NestedRows::Rebuild(const JoinOptions& join, IndexState state, Inde
   state.properties[join.as] = {{"type", "nested"}, {"dynamic", false}, {"properties", rows.fields}};
   state.meta.nested[join.as] = std::move(rows);
   const FieldEdits edits{.renamed = {},
-                         .removed = {Quoted(join.as), Quoted(join.LinkField())},
+                         .removed = {QuotedName(join.as), QuotedName(join.LinkField())},
                          .added = {},
                          .texts = {}};
   const schemas::TableName table = TableOf(join.parent);
@@ -371,6 +400,7 @@ absl::Status NestedRows::Rebuild(const JoinOptions& join, IndexState state, Inde
 }
 
 absl::Status NestedRows::Forget(const schemas::TableName& table, std::stop_token stop) {
+  if (left_out_) return absl::OkStatus();
   const base::MutexLock lock(&lock_);
   for (const JoinOptions* join : config_.JoinsWithChild(table)) {
     PGFLOW_ASSIGN_OR_RETURN(const std::string name, keeper_.NameOf(TableOf(join->parent)));

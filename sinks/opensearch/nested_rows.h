@@ -53,8 +53,10 @@ class NestedRows {
   // The table is part of a join.
   bool Has(const schemas::TableName& table) const;
   bool IsParent(const schemas::TableName& table) const {
-    return !config_.JoinsWithParent(table).empty();
+    return !left_out_ && !config_.JoinsWithParent(table).empty();
   }
+  // For one that fills copies: their rows are brought together when they take their places.
+  void LeaveOut() { left_out_ = true; }
   base::Mutex& lock() { return lock_; }
 
   // After the children's documents were written: brings every parent to them that has, had or gets
@@ -71,6 +73,9 @@ class NestedRows {
   // Where the index of the table, of its parents or its children is new, or looks otherwise: brings
   // mappings and documents to it. Does nothing while one of them is being loaded.
   absl::Status Fit(const schemas::TableName& table, std::stop_token stop)
+      ABSL_LOCKS_EXCLUDED(lock_);
+  // A copy of the table gets what it is to have in it of others, before it takes its place.
+  absl::Status FitCopy(const schemas::TableName& table, IndexState copy, std::stop_token stop)
       ABSL_LOCKS_EXCLUDED(lock_);
   // A load of the table begins: its parents' documents are to be brought to it afterwards.
   absl::Status Forget(const schemas::TableName& table, std::stop_token stop)
@@ -118,6 +123,7 @@ class NestedRows {
   base::Mutex& lock_;
   BulkSender sender_;
   std::map<schemas::TableName, Parent> parents_;
+  bool left_out_ = false;
 };
 
 // The document with rows in it; `document` is an object, `fields` and `links` name each join's.

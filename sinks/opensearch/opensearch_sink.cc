@@ -20,18 +20,26 @@ absl::StatusOr<std::unique_ptr<engine::Sink>> OpenSearchSink::Make(OpenSearchSin
 absl::Status OpenSearchSink::Open(const engine::SinkContext& context, std::stop_token stop) {
   if (writer_ != nullptr) sent_ = std::max(sent_, writer_->sent());
   writer_ = nullptr;
+  copies_ = nullptr;
   nested_ = nullptr;
   keeper_ = nullptr;
   owner_ = fmt::format("pgflow/{}/{}", context.pipeline, context.sink);
   PGFLOW_ASSIGN_OR_RETURN(cluster_, Cluster::Make(config_, owner_));
   PGFLOW_ASSIGN_OR_RETURN(product_, cluster_->ReadProduct(stop));
-  PGFLOW_RETURN_IF_ERROR(cluster_->AwaitOwnRequests(std::move(stop)));
+  PGFLOW_RETURN_IF_ERROR(cluster_->AwaitOwnRequests(stop));
   if (started_ == absl::InfinitePast()) {
     started_ = absl::Now();
     base::LogInfo("sink {}: {} at {}", context.sink, product_.ToString(), config_.url);
   }
   keeper_ = std::make_unique<IndexKeeper>(config_, product_, *cluster_, context.pipeline);
   nested_ = std::make_unique<NestedRows>(config_, *cluster_, *keeper_, *join_lock_);
+  copies_ = std::make_unique<IndexCopies>(config_, *cluster_, *keeper_, *nested_, context.pipeline);
+  sources_ = context.copies;
+  if (!sources_.empty()) {
+    PGFLOW_ASSIGN_OR_RETURN(copied_, copies_->TargetsOf(sources_, std::move(stop)));
+    keeper_->FillCopies(copied_);
+    nested_->LeaveOut();
+  }
   writer_ = std::make_unique<WindowWriter>(config_, *cluster_, *keeper_, *nested_, owners_,
                                            WindowWriter::Replay{started_, sent_});
   return absl::OkStatus();
@@ -49,6 +57,8 @@ absl::Status OpenSearchSink::PrepareSnapshot(const schemas::DatabaseDefinition&,
                                              std::span<const engine::TablePlan> tables,
                                              std::span<const engine::TablePlan> resumed,
                                              std::stop_token stop) {
+  for (const engine::TablePlan& table : tables) NoteCopied(table);
+  for (const engine::TablePlan& table : resumed) NoteCopied(table);
   // Names first: nothing is created when two tables would meet in one index.
   for (const std::span<const engine::TablePlan> plans : {tables, resumed}) {
     for (const engine::TablePlan& table : plans) {
@@ -75,13 +85,56 @@ absl::Status OpenSearchSink::PrepareSnapshot(const schemas::DatabaseDefinition&,
   return absl::OkStatus();
 }
 
+void OpenSearchSink::NoteCopied(const engine::TablePlan& table) {
+  if (!sources_.contains(table.source_table)) return;
+  if (copied_.insert(table.schema->table).second) keeper_->FillCopies(copied_);
+}
+
+absl::StatusOr<engine::ResumeLimits> OpenSearchSink::LimitResuming(
+    std::span<const engine::TablePlan> tables, std::stop_token stop) {
+  engine::ResumeLimits limits;
+  for (const engine::TablePlan& table : tables) {
+    NoteCopied(table);
+    PGFLOW_ASSIGN_OR_RETURN(const std::string name, keeper_->NameOf(table.schema->table));
+    PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> state,
+                            ReadIndex(*cluster_, name, stop));
+    // Whatever was copied into it went with it.
+    if (!state.has_value()) limits.start_over.insert(table.schema->table);
+  }
+  return limits;
+}
+
+absl::Status OpenSearchSink::FinishCopies(const std::map<schemas::TableName, postgres::Lsn>& tables,
+                                          std::stop_token stop) {
+  return copies_->Finish(tables, std::move(stop));
+}
+
+absl::Status OpenSearchSink::TakeCopies(std::span<const engine::TableProgress> tables,
+                                        std::stop_token stop) {
+  if (!looked_for_left_) PGFLOW_RETURN_IF_ERROR(copies_->RemoveLeft(stop));
+  looked_for_left_ = true;
+  PGFLOW_RETURN_IF_ERROR(copies_->Take(tables, stop));
+  writer_->Forget();
+  for (const JoinOptions& join : config_.joins) {
+    PGFLOW_RETURN_IF_ERROR(nested_->Fit(join.ParentTable(), stop));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::map<schemas::TableName, std::string>> OpenSearchSink::FindOutdated(
+    std::stop_token stop) {
+  return copies_->FindOutdated(std::move(stop));
+}
+
 absl::Status OpenSearchSink::ResetTable(const engine::TablePlan& table, std::stop_token stop) {
+  NoteCopied(table);
   return keeper_->Reset(table, std::move(stop));
 }
 
 absl::StatusOr<std::unique_ptr<engine::SnapshotLane>> OpenSearchSink::OpenLane(std::stop_token) {
   PGFLOW_ASSIGN_OR_RETURN(std::unique_ptr<Cluster> cluster, Cluster::Make(config_, owner_));
-  return std::make_unique<SearchSnapshotLane>(config_, product_, std::move(cluster), *join_lock_);
+  return std::make_unique<SearchSnapshotLane>(config_, product_, std::move(cluster), *join_lock_,
+                                              copied_);
 }
 
 absl::StatusOr<engine::WriteResult> OpenSearchSink::Write(const engine::Window& window,

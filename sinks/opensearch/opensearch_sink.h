@@ -10,6 +10,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "engine/api/registry.h"
 #include "engine/api/sink.h"
 #include "sinks/opensearch/cluster.h"
+#include "sinks/opensearch/index_copies.h"
 #include "sinks/opensearch/index_keeper.h"
 #include "sinks/opensearch/nested_rows.h"
 #include "sinks/opensearch/sink_config.h"
@@ -42,17 +44,29 @@ class OpenSearchSink final : public engine::Sink {
                                std::span<const engine::TablePlan> tables,
                                std::span<const engine::TablePlan> resumed,
                                std::stop_token stop) override;
+  absl::StatusOr<engine::ResumeLimits> LimitResuming(std::span<const engine::TablePlan> tables,
+                                                     std::stop_token stop) override;
   absl::Status ResetTable(const engine::TablePlan& table, std::stop_token stop) override;
   // Lanes must not outlive the sink.
   absl::StatusOr<std::unique_ptr<engine::SnapshotLane>> OpenLane(std::stop_token stop) override;
   absl::StatusOr<engine::WriteResult> Write(const engine::Window& window,
                                             std::stop_token stop) override;
+  bool copies_beside() const override { return true; }
+  absl::Status FinishCopies(const std::map<schemas::TableName, postgres::Lsn>& tables,
+                            std::stop_token stop) override;
+  absl::Status TakeCopies(std::span<const engine::TableProgress> tables,
+                          std::stop_token stop) override;
+  absl::StatusOr<std::map<schemas::TableName, std::string>> FindOutdated(
+      std::stop_token stop) override;
   // A bulk request is answered when its translog is on disk (index.translog.durability: request).
   absl::StatusOr<engine::StreamPoint> Durable(std::stop_token /*stop*/) override {
     return written_;
   }
 
  private:
+  // Into its copy, when it is one of those.
+  void NoteCopied(const engine::TablePlan& table);
+
   const OpenSearchSinkConfig config_;
   std::string owner_;
   SearchProduct product_;
@@ -61,7 +75,11 @@ class OpenSearchSink final : public engine::Sink {
   std::unique_ptr<IndexKeeper> keeper_;
   std::shared_ptr<base::Mutex> join_lock_ = std::make_shared<base::Mutex>();
   std::unique_ptr<NestedRows> nested_;
+  std::unique_ptr<IndexCopies> copies_;
   std::unique_ptr<WindowWriter> writer_;
+  std::set<schemas::TableName> sources_;  // Whose rows go into copies.
+  std::set<schemas::TableName> copied_;   // What they are called here.
+  bool looked_for_left_ = false;
   absl::Time started_ = absl::InfinitePast();  // The first Open.
   postgres::Lsn sent_;                         // By writers of earlier Opens.
   engine::StreamPoint written_;

@@ -122,6 +122,11 @@ const SearchTableOptions* OpenSearchSinkConfig::OptionsOf(const schemas::TableNa
   return nullptr;
 }
 
+schemas::TableName JoinOptions::ParentTable() const {
+  const size_t dot = parent.find('.');
+  return {parent.substr(0, dot), parent.substr(dot + 1)};
+}
+
 std::vector<std::pair<std::string, std::string>> JoinOptions::Columns() const {
   std::vector<std::pair<std::string, std::string>> columns;
   for (const auto& [key, value] : on.entries()) columns.emplace_back(key.text(), value.text());

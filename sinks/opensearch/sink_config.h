@@ -38,6 +38,7 @@ struct JoinOptions {
   config::Node on;  // Of the child's columns: the columns of the parent's key that they hold.
   std::string as;   // The field.
 
+  schemas::TableName ParentTable() const;
   // Child's column, parent's column; in the order of the file.
   std::vector<std::pair<std::string, std::string>> Columns() const;
   // The field that holds the parent's document id in a child's document, and the ids of the rows

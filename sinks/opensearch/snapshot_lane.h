@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,13 +19,18 @@ namespace pgflow::sinks {
 
 class SearchSnapshotLane final : public engine::SnapshotLane {
  public:
+  // `copied`: tables that are written to a copy.
   SearchSnapshotLane(const OpenSearchSinkConfig& config, const SearchProduct& product,
-                     std::unique_ptr<Cluster> cluster, base::Mutex& join_lock)
+                     std::unique_ptr<Cluster> cluster, base::Mutex& join_lock,
+                     const std::set<schemas::TableName>& copied)
       : config_(config),
         cluster_(std::move(cluster)),
         keeper_(config, product, *cluster_),
         nested_(config, *cluster_, keeper_, join_lock),
-        sender_(*cluster_, 1) {}
+        sender_(*cluster_, 1) {
+    keeper_.FillCopies(copied);
+    if (!copied.empty()) nested_.LeaveOut();
+  }
 
   absl::Status BeginRange(const engine::TablePlan& table, engine::BlockRange range,
                           RangeOptions options) override;

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "engine/api/copy_again.h"
 #include "schemas/ddl/ddl_script.h"
 #include "sinks/opensearch/document_read.h"
 #include "sinks/opensearch/index_scan.h"
@@ -124,20 +125,32 @@ absl::StatusOr<const TableIndex*> WindowWriter::IndexOf(const ChangeEvent& event
   const schemas::TableName& name = event.schema->table;
   const SchemaStep step = StepOf(event.schema->oid, position.commit_lsn);
   PGFLOW_ASSIGN_OR_RETURN(Table * table, Meet(name, stop));
-  if (IsDone(*table, step, event.schema)) return nullptr;
+  if (table->frozen || IsDone(*table, step, event.schema)) return nullptr;
   if (table->index == nullptr || !SameShape(table->seen, *event.schema)) {
     // The rows before it are of the old shape.
     PGFLOW_RETURN_IF_ERROR(table->index == nullptr ? Flush(BulkSender::Visibility::kLater, stop)
                                                    : Settle(stop));
     PGFLOW_ASSIGN_OR_RETURN(const std::string index, keeper_.NameOf(name));
     PGFLOW_RETURN_IF_ERROR(ClaimIndexName(owners_, index, name));
-    PGFLOW_ASSIGN_OR_RETURN(
-        table->index, Bind(*event.schema, step, event.operation == Operation::kTruncate, stop));
+    absl::StatusOr<TableIndexPtr> bound =
+        Bind(*event.schema, step, event.operation == Operation::kTruncate, stop);
+    if (Freezes(*table, name, bound.status())) return nullptr;
+    PGFLOW_RETURN_IF_ERROR(bound.status());
+    table->index = *std::move(bound);
     table->seen = *event.schema;
   }
   last_schema_ = event.schema;
   last_index_ = table->index.get();
   return last_index_;
+}
+
+bool WindowWriter::Freezes(Table& table, const schemas::TableName& name,
+                           const absl::Status& error) const {
+  if (engine::TablesToCopyAgain(error).empty() || !keeper_.IsKept(name)) return false;
+  base::LogWarning("table {}: its index stays as it is until the copy takes its place: {}",
+                   name.ToString(), base::Message(error));
+  table.frozen = true;
+  return true;
 }
 
 absl::StatusOr<TableIndexPtr> WindowWriter::Bind(const schemas::TableSchema& schema,
@@ -167,6 +180,8 @@ absl::Status WindowWriter::Add(const Batch& batch, const ChangeEvent& event, std
 // Passed over, because the documents have it already.
 absl::Status WindowWriter::OnDone(const Batch& batch, const ChangeEvent& event) const {
   if (MayBeReplay(batch, event)) return absl::OkStatus();
+  const auto table = tables_.find(event.schema->table);
+  if (table != tables_.end() && table->second.frozen) return absl::OkStatus();
   return base::MakeStatus(
       absl::StatusCode::kFailedPrecondition,
       "table {}: its index has followed the stream beyond {}, where a change stands that is new; "
@@ -307,6 +322,7 @@ absl::Status WindowWriter::OnColumns(const schemas::TableName& name, const Colum
                                      std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(Table * table, Meet(name, stop));
   const bool joined = nested_.Has(name);
+  if (table->frozen) return absl::OkStatus();
   // Commands are counted for each table by itself: what the index has followed in this transaction
   // may be of the table that had the name before. What follows comes again, so to do it twice is
   // right.
@@ -321,12 +337,15 @@ absl::Status WindowWriter::OnColumns(const schemas::TableName& name, const Colum
       return change.creates ? keeper_.Replace(name, stop)
                             : keeper_.Announce(name, change, step, stop);
     };
+    absl::Status followed;
     if (joined) {
       const base::MutexLock lock(&nested_.lock());
-      PGFLOW_RETURN_IF_ERROR(follow());
+      followed = follow();
     } else {
-      PGFLOW_RETURN_IF_ERROR(follow());
+      followed = follow();
     }
+    if (Freezes(*table, name, followed)) return absl::OkStatus();
+    PGFLOW_RETURN_IF_ERROR(followed);
     table->index = nullptr;
   }
   // Its parents may be the part that a crash left.
@@ -392,7 +411,7 @@ absl::Status WindowWriter::FetchExisting(std::stop_token stop) {
 // A change that was written before may find its row deleted by a later one, which then comes again,
 // too. Any other row is lost to the index.
 absl::Status WindowWriter::OnMissing(const Entry& entry) {
-  if (entry.may_be_replay) {
+  if (entry.may_be_replay || keeper_.IsKept(entry.index->plan.schema.table)) {
     base::LogWarning(
         "document {} of index {} is not there, and its change at {} does not bring "
         "all of its values: passed over, as what was written before, and later "
@@ -486,6 +505,11 @@ absl::Status WindowWriter::OnRefused(const std::vector<RefusedItem>& refused) {
         "mapping), or give the sink a dead letter",
         entry.index->name, entry.id, entry.index->plan.schema.table.ToString(),
         entry.position.ToString(), item.reason);
+    if (keeper_.IsKept(entry.index->plan.schema.table)) {
+      base::LogWarning("{}: left out, as a copy takes the index's place soon",
+                       base::Message(error));
+      continue;
+    }
     base::SetPayload(error, engine::kCulpritPayload, entry.position.ToString());
     // Only the last of its changes is at fault: without it the others are tried.
     if (entry.changes > 1) return error;

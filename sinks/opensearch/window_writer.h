@@ -49,6 +49,8 @@ class WindowWriter {
 
   absl::StatusOr<std::vector<engine::Rejection>> Write(const engine::Window& window,
                                                        std::stop_token stop);
+  // Between two windows: what is there is read again, others may have changed it.
+  void Forget() { tables_.clear(); }
   // Everything up to here was sent, or a part of it.
   postgres::Lsn sent() const { return sent_; }
 
@@ -73,6 +75,8 @@ class WindowWriter {
     std::optional<IndexMeta> met;  // As it was when this writer came to it.
     // The stream is where the index was: what comes is not in the documents yet.
     bool caught_up = false;
+    // What is there cannot follow any more, and is replaced soon: its changes are left out.
+    bool frozen = false;
   };
 
   // Null: the documents have the change already.
@@ -82,6 +86,8 @@ class WindowWriter {
   // `schema` is null for DDL.
   static bool IsDone(Table& table, SchemaStep step, const schemas::TableSchema* schema);
   absl::Status OnDone(const engine::Batch& batch, const engine::ChangeEvent& event) const;
+  // True: `error` is one that the table's copy will not have.
+  bool Freezes(Table& table, const schemas::TableName& name, const absl::Status& error) const;
   // How many captured commands on the table its transaction had so far.
   SchemaStep StepOf(postgres::Oid table, postgres::Lsn commit_lsn);
   // Before what shows that everything earlier is done: it must be, and a refused row be told of.

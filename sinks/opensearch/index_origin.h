@@ -1,0 +1,25 @@
+// IndexOrigin: what of the sink's options an index was made from. The index remembers it, so that
+// other options are seen at the next start. Pure.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "schemas/table_schema.h"
+#include "sinks/opensearch/field_mapping.h"
+#include "sinks/opensearch/sink_config.h"
+
+namespace pgflow::sinks {
+
+// What the options ask for now: {"strings", "numerics", "json", "mapping", "settings"}.
+nlohmann::json OriginOf(const OpenSearchSinkConfig& config, const schemas::TableName& table);
+
+MappingChoices ChoicesOf(const nlohmann::json& origin);
+
+// Whether documents or their fields would be others. Settings aside.
+bool HasOtherMapping(const nlohmann::json& origin, const nlohmann::json& wanted);
+
+// What to put into the settings of an index of `origin` to get those of `wanted`: null takes one
+// away.
+nlohmann::json ChangedSettings(const nlohmann::json& origin, const nlohmann::json& wanted);
+
+}  // namespace pgflow::sinks

@@ -1,0 +1,77 @@
+#include "tests/integration/search_watch.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace pgflow::tests {
+
+using nlohmann::json;
+
+SearchWatch::SearchWatch(const engine::ScratchOpenSearch& server, std::string index,
+                         Options options)
+    : server_(server), index_(std::move(index)), options_(options) {
+  thread_ = std::jthread([this](std::stop_token stop) {
+    while (!stop.stop_requested()) Look();
+  });
+}
+
+std::string SearchWatch::problem() const {
+  base::MutexLock lock(&mutex_);
+  return problem_;
+}
+
+void SearchWatch::Note(const std::string& problem) {
+  base::MutexLock lock(&mutex_);
+  if (problem_.size() < 2000) problem_ += fmt::format("search {}: {}\n", searches_.load(), problem);
+}
+
+void SearchWatch::Look() {
+  const auto answer =
+      server_.Request("POST", "/" + index_ + "/_search",
+                      R"({"size":10000,"track_total_hits":true,"_source":["n"],"sort":["_doc"]})");
+  if (!answer.ok()) {
+    // Without a body nobody answered.
+    const bool away = answer.status().message().find("index_not_found") == std::string::npos;
+    if (!options_.patient || !away) Note(std::string(answer.status().message()).substr(0, 300));
+    return;
+  }
+  const json parsed = json::parse(*answer, nullptr, false);
+  const bool whole = parsed.is_object() && parsed["_shards"].value("failed", 1) == 0 &&
+                     parsed["_shards"].value("successful", 0) > 0;
+  if (!whole) {
+    if (!options_.patient) Note("shards failed: " + answer->substr(0, 300));
+    return;
+  }
+  const uint64_t total = parsed["hits"]["total"].value("value", uint64_t{0});
+  most_ = std::max(most_, expected_.load());
+  if (total < most_) Note(fmt::format("{} documents, not {}", total, most_));
+  most_ = std::max(most_, total);
+  std::map<std::string, int64_t> found;
+  for (const json& hit : parsed["hits"]["hits"]) {
+    const json& n = hit["_source"]["n"];
+    found[hit["_id"].get<std::string>()] = n.is_number() ? n.get<int64_t>() : 0;
+  }
+  for (const auto& [id, n] : seen_) {
+    if (!options_.ids) break;
+    const auto now = found.find(id);
+    if (now == found.end()) {
+      Note(fmt::format("document {} is not found any more", id));
+    } else if (now->second < n) {
+      Note(fmt::format("document {} is older: n = {}, not {}", id, now->second, n));
+    }
+  }
+  seen_ = std::move(found);
+  ++searches_;
+}
+
+std::string IndexBehind(const engine::ScratchOpenSearch& server, const std::string& name) {
+  const auto answer = server.Request("GET", "/" + name + "/_alias");
+  if (!answer.ok()) return "";
+  const json parsed = json::parse(*answer, nullptr, false);
+  return parsed.is_object() && parsed.size() == 1 ? parsed.begin().key() : "";
+}
+
+}  // namespace pgflow::tests
