@@ -174,15 +174,9 @@ absl::Status IndexCopies::TakePlace(IndexState copy, std::stop_token stop) {
   PGFLOW_RETURN_IF_ERROR(nested_.FitCopy(TableOf(copy.meta.table), copy, stop));
   PGFLOW_RETURN_IF_ERROR(RefreshIndex(cluster_, copy.index, stop));
   PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> live, ReadIndex(cluster_, name, stop));
-  json actions = json::array();
-  if (live.has_value()) {
-    PGFLOW_ASSIGN_OR_RETURN(actions, TakeOtherNames(cluster_, *live, copy.index, stop));
-    actions.push_back({{"remove_index", {{"index", live->index}}}});
-  }
-  actions.push_back({{"add", {{"index", copy.index}, {"alias", name}}}});
-  actions.push_back({{"remove", {{"index", copy.index}, {"alias", copy.name}}}});
-  PGFLOW_RETURN_IF_ERROR(
-      cluster_.Call("POST", "/_aliases", json{{"actions", actions}}, std::move(stop)).status());
+  PGFLOW_RETURN_IF_ERROR(keeper_.GiveName(
+      name, live, copy.index,
+      json::array({{{"remove", {{"index", copy.index}, {"alias", copy.name}}}}}), stop));
   base::LogInfo("index {}: the copy of {} in {} has taken the place of {}", name, copy.meta.table,
                 copy.index, live.has_value() ? live->index : "none");
   return absl::OkStatus();
@@ -196,7 +190,7 @@ absl::Status IndexCopies::Remove(const IndexState& state, std::stop_token stop) 
   return absl::IsNotFound(removed) ? absl::OkStatus() : removed;
 }
 
-absl::Status IndexCopies::RemoveLeft(std::stop_token stop) {
+absl::Status IndexCopies::RemoveLeft(bool of_copies, std::stop_token stop) {
   const absl::StatusOr<std::vector<Listed>> found = List("-*", kMetaOnly, stop);
   // Who may not look at all indices goes without.
   if (absl::IsPermissionDenied(found.status())) return absl::OkStatus();
@@ -206,6 +200,7 @@ absl::Status IndexCopies::RemoveLeft(std::stop_token stop) {
     if (!listed.aliases.empty() || state.meta.made_for.empty()) continue;
     const absl::StatusOr<std::string> name = NameFor(state.meta);
     if (!name.ok() || *name != WithoutCopySuffix(state.meta.made_for)) continue;
+    if (!of_copies && state.meta.made_for != *name) continue;
     if (GenerationOf(*name, state.index) > 0) PGFLOW_RETURN_IF_ERROR(Remove(state, stop));
   }
   return absl::OkStatus();

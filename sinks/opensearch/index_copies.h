@@ -48,8 +48,9 @@ class IndexCopies {
                       std::stop_token stop);
   absl::Status Take(std::span<const engine::TableProgress> tables, std::stop_token stop);
   absl::StatusOr<std::map<schemas::TableName, std::string>> FindOutdated(std::stop_token stop);
-  // What rebuilds of an earlier process left half-made. Not while one is under way.
-  absl::Status RemoveLeft(std::stop_token stop);
+  // What rebuilds left half-made, or had no time to remove: of an earlier process, or when
+  // `of_copies` is false of this one, whose other lane may rebuild a copy now.
+  absl::Status RemoveLeft(bool of_copies, std::stop_token stop);
 
  private:
   struct Listed {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <absl/time/clock.h>
+
 #include "base/log.h"
 #include "base/status.h"
 #include "sinks/opensearch/index_origin.h"
@@ -16,6 +18,8 @@ using nlohmann::json;
 
 namespace {
 
+// How long a search may take that began just before another index got the name.
+constexpr absl::Duration kSearchesEnd = absl::Seconds(5);
 constexpr char kReplicas[] = "index.number_of_replicas";
 constexpr char kRefresh[] = "index.refresh_interval";
 
@@ -197,6 +201,7 @@ absl::StatusOr<std::string> IndexKeeper::NextIndex(const IndexState& state, std:
     const uint32_t generation = GenerationOf(base, index);
     last = std::max(last, generation);
     if (generation == 0 || index == state.index || !MemberOf(body, "aliases").empty()) continue;
+    if (old_.contains(index)) continue;
     PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> left, ReadIndex(cluster_, index, stop));
     if (!left.has_value() || (left->meta.columns.empty() && !left->meta.dropped)) continue;
     // Another lane fills it at this moment, or filled it once: whose it is, is in it.
@@ -232,14 +237,53 @@ absl::Status IndexKeeper::Rebuild(IndexState& state, const IndexShape& shape,
     PGFLOW_RETURN_IF_ERROR(complete(next));
     PGFLOW_RETURN_IF_ERROR(RefreshIndex(cluster_, next, stop));
   }
-  PGFLOW_ASSIGN_OR_RETURN(json actions, TakeOtherNames(cluster_, state, next, stop));
-  actions.push_back({{"add", {{"index", next}, {"alias", state.name}}}});
-  actions.push_back({{"remove_index", {{"index", state.index}}}});
-  PGFLOW_RETURN_IF_ERROR(
-      cluster_.Call("POST", "/_aliases", json{{"actions", actions}}, stop).status());
+  PGFLOW_RETURN_IF_ERROR(GiveName(state.name, state, next, json::array(), stop));
   state.index = next;
   state.meta = made;
   state.properties = shape.properties;
+  return absl::OkStatus();
+}
+
+absl::Status IndexKeeper::GiveName(const std::string& name, const std::optional<IndexState>& old,
+                                   const std::string& index, json more_actions,
+                                   std::stop_token stop) {
+  json actions = std::move(more_actions);
+  if (old.has_value()) {
+    PGFLOW_ASSIGN_OR_RETURN(const json others, TakeOtherNames(cluster_, *old, index, stop));
+    for (const json& other : others) {
+      actions.push_back(other);
+      if (!old->is_alias()) continue;
+      actions.push_back({{"remove", {{"index", old->index}, {"alias", other["add"]["alias"]}}}});
+    }
+  }
+  actions.push_back({{"add", {{"index", index}, {"alias", name}}}});
+  if (old.has_value() && old->is_alias()) {
+    // Whoever finds it without a name knows what it was.
+    IndexMeta meta = old->meta;
+    meta.made_for = name;
+    PGFLOW_RETURN_IF_ERROR(PutMapping(cluster_, *old, {}, meta, stop));
+    actions.push_back({{"remove", {{"index", old->index}, {"alias", name}}}});
+  } else if (old.has_value()) {
+    // An index and an alias cannot have one name, not for a moment.
+    actions.push_back({{"remove_index", {{"index", old->index}}}});
+  }
+  PGFLOW_RETURN_IF_ERROR(
+      cluster_.Call("POST", "/_aliases", json{{"actions", actions}}, std::move(stop)).status());
+  if (old.has_value() && old->is_alias()) old_[old->index] = absl::Now() + kSearchesEnd;
+  return absl::OkStatus();
+}
+
+absl::Status IndexKeeper::RemoveOld(std::stop_token stop) {
+  for (auto old = old_.begin(); old != old_.end();) {
+    if (old->second > absl::Now()) {
+      ++old;
+      continue;
+    }
+    const absl::Status removed =
+        cluster_.Call("DELETE", "/" + old->first, std::string(), stop).status();
+    if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
+    old = old_.erase(old);
+  }
   return absl::OkStatus();
 }
 

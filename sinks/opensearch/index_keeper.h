@@ -21,6 +21,7 @@
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
+#include <absl/time/time.h>
 #include <nlohmann/json.hpp>
 
 #include "engine/api/sink.h"
@@ -101,6 +102,14 @@ class IndexKeeper {
   absl::Status Rename(const schemas::TableName& from, const schemas::TableName& to, SchemaStep step,
                       std::stop_token stop);
 
+  // In one step: `index` gets the name, and the other names of `old`, which had it. Searches that
+  // are under way in `old` come to their end; RemoveOld removes it when they have had the time.
+  absl::Status GiveName(const std::string& name, const std::optional<IndexState>& old,
+                        const std::string& index, nlohmann::json more_actions,
+                        std::stop_token stop);
+  // Cheap when there is nothing to remove.
+  absl::Status RemoveOld(std::stop_token stop);
+
   // What is to be done with a new index before it takes the name.
   using Completion = std::function<absl::Status(const std::string& index)>;
   // The table's documents into a new index of the state's mapping and meta, which then takes the
@@ -137,6 +146,7 @@ class IndexKeeper {
   const SearchProduct& product_;
   Cluster& cluster_;
   const std::string log_;
+  std::map<std::string, absl::Time> old_;  // Indices that go, and when.
   std::set<schemas::TableName> copied_;
   std::set<schemas::TableName> held_;  // Of the source.
   std::set<schemas::TableName> kept_;  // That have rows of those.

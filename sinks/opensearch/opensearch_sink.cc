@@ -34,6 +34,7 @@ absl::Status OpenSearchSink::Open(const engine::SinkContext& context, std::stop_
   keeper_ = std::make_unique<IndexKeeper>(config_, product_, *cluster_, context.pipeline);
   nested_ = std::make_unique<NestedRows>(config_, *cluster_, *keeper_, *join_lock_);
   copies_ = std::make_unique<IndexCopies>(config_, *cluster_, *keeper_, *nested_, context.pipeline);
+  looks_for_left_ = true;
   sources_ = context.copies;
   if (!sources_.empty()) {
     PGFLOW_ASSIGN_OR_RETURN(copied_, copies_->TargetsOf(sources_, std::move(stop)));
@@ -111,8 +112,9 @@ absl::Status OpenSearchSink::FinishCopies(const std::map<schemas::TableName, pos
 
 absl::Status OpenSearchSink::TakeCopies(std::span<const engine::TableProgress> tables,
                                         std::stop_token stop) {
-  if (!looked_for_left_) PGFLOW_RETURN_IF_ERROR(copies_->RemoveLeft(stop));
-  looked_for_left_ = true;
+  if (looks_for_left_) PGFLOW_RETURN_IF_ERROR(copies_->RemoveLeft(!has_looked_, stop));
+  looks_for_left_ = false;
+  has_looked_ = true;
   PGFLOW_RETURN_IF_ERROR(copies_->Take(tables, stop));
   writer_->Forget();
   for (const JoinOptions& join : config_.joins) {
@@ -139,6 +141,7 @@ absl::StatusOr<std::unique_ptr<engine::SnapshotLane>> OpenSearchSink::OpenLane(s
 
 absl::StatusOr<engine::WriteResult> OpenSearchSink::Write(const engine::Window& window,
                                                           std::stop_token stop) {
+  PGFLOW_RETURN_IF_ERROR(keeper_->RemoveOld(stop));
   PGFLOW_ASSIGN_OR_RETURN(std::vector<engine::Rejection> rejections,
                           writer_->Write(window, std::move(stop)));
   if (window.ends_at_commit) written_ = window.end;

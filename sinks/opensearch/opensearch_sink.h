@@ -79,7 +79,8 @@ class OpenSearchSink final : public engine::Sink {
   std::unique_ptr<WindowWriter> writer_;
   std::set<schemas::TableName> sources_;  // Whose rows go into copies.
   std::set<schemas::TableName> copied_;   // What they are called here.
-  bool looked_for_left_ = false;
+  bool looks_for_left_ = false;           // Since it was opened.
+  bool has_looked_ = false;
   absl::Time started_ = absl::InfinitePast();  // The first Open.
   postgres::Lsn sent_;                         // By writers of earlier Opens.
   engine::StreamPoint written_;

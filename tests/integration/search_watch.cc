@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include <absl/time/clock.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -14,7 +15,8 @@ SearchWatch::SearchWatch(const engine::ScratchOpenSearch& server, std::string in
                          Options options)
     : server_(server), index_(std::move(index)), options_(options) {
   thread_ = std::jthread([this](std::stop_token stop) {
-    while (!stop.stop_requested()) Look();
+    // Both servers and pgflow share the machine with it.
+    for (; !stop.stop_requested(); absl::SleepFor(absl::Milliseconds(10))) Look();
   });
 }
 
@@ -29,13 +31,16 @@ void SearchWatch::Note(const std::string& problem) {
 }
 
 void SearchWatch::Look() {
-  const auto answer =
-      server_.Request("POST", "/" + index_ + "/_search",
-                      R"({"size":10000,"track_total_hits":true,"_source":["n"],"sort":["_doc"]})");
+  const auto answer = server_.Request(
+      "POST", "/" + index_ + "/_search",
+      R"({"size":10000,"track_total_hits":true,"_source":false,"docvalue_fields":["n"],)"
+      R"("sort":["_doc"]})");
   if (!answer.ok()) {
-    // Without a body nobody answered.
-    const bool away = answer.status().message().find("index_not_found") == std::string::npos;
-    if (!options_.patient || !away) Note(std::string(answer.status().message()).substr(0, 300));
+    const std::string text(answer.status().message());
+    const bool away = text.find("index_not_found") == std::string::npos;
+    // The test's server has a small heap: it says so, and nothing of the index.
+    if (text.find("circuit_breaking_exception") != std::string::npos) return;
+    if (!options_.patient || !away) Note(text.substr(0, 300));
     return;
   }
   const json parsed = json::parse(*answer, nullptr, false);
@@ -51,8 +56,8 @@ void SearchWatch::Look() {
   most_ = std::max(most_, total);
   std::map<std::string, int64_t> found;
   for (const json& hit : parsed["hits"]["hits"]) {
-    const json& n = hit["_source"]["n"];
-    found[hit["_id"].get<std::string>()] = n.is_number() ? n.get<int64_t>() : 0;
+    const json& n = hit["fields"]["n"][0];
+    found[hit["_id"].get<std::string>()] = n.is_number() ? n.get<int64_t>() : -1;
   }
   for (const auto& [id, n] : seen_) {
     if (!options_.ids) break;
