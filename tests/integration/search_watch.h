@@ -13,6 +13,7 @@
 #include <thread>
 
 #include <absl/base/thread_annotations.h>
+#include <nlohmann/json.hpp>
 
 #include "base/mutex.h"
 #include "engine/testing/scratch_opensearch.h"
@@ -39,13 +40,16 @@ class SearchWatch {
 
  private:
   void Look();
+  void LookAtEach(const nlohmann::json& hits);
   void Note(const std::string& problem);
 
   const engine::ScratchOpenSearch& server_;
   const std::string index_;
   const Options options_;
   std::map<std::string, int64_t> seen_;
+  uint64_t looks_ = 0;
   uint64_t most_ = 0;
+  double sum_ = 0;
   std::atomic<uint64_t> expected_{0};
   std::atomic<uint64_t> searches_{0};
   mutable base::Mutex mutex_;
