@@ -58,7 +58,8 @@ absl::Status IndexKeeper::Drop(const schemas::TableName& table, SchemaStep step,
   return PutMapping(cluster_, *state, {}, state->meta, std::move(stop));
 }
 
-absl::Status IndexKeeper::Replace(const schemas::TableName& table, std::stop_token stop) {
+absl::Status IndexKeeper::Replace(const schemas::TableName& table, SchemaStep step,
+                                  std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(table));
   PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> state, ReadIndex(cluster_, name, stop));
   if (!state.has_value() || state->meta.columns.empty() || !state->is_alias()) {
@@ -72,6 +73,9 @@ absl::Status IndexKeeper::Replace(const schemas::TableName& table, std::stop_tok
   meta.sources = state->meta.sources;
   meta.log = state->meta.log;
   meta.former = state->meta.former;
+  // Rows of an earlier table of the name are not to come in again. In the transaction itself the
+  // command comes again in front of what is behind it.
+  Advance(meta, {step.lsn, 0});
   meta.dropped = true;
   IndexShape none;
   none.plan.schema.table = table;

@@ -454,10 +454,11 @@ absl::StatusOr<IndexMeta> IndexKeeper::Followed(const schemas::TableName& table,
 
 absl::Status IndexKeeper::ReadFormerNames(std::stop_token stop) {
   if (former_.has_value()) return absl::OkStatus();
-  const absl::StatusOr<json> found = cluster_.Read(
-      "GET",
-      "/_mapping?filter_path=%2A.mappings._meta.pgflow.former%2C%2A.mappings._meta.pgflow.log",
-      nullptr, std::move(stop));
+  const absl::StatusOr<json> found =
+      cluster_.Read("GET",
+                    "/%2A?filter_path=%2A.aliases%2C%2A.mappings._meta.pgflow.former%2C"
+                    "%2A.mappings._meta.pgflow.log",
+                    nullptr, std::move(stop));
   // Who may not look at all indices goes without.
   if (!found.ok() && !absl::IsPermissionDenied(found.status()) &&
       !absl::IsNotFound(found.status())) {
@@ -466,6 +467,8 @@ absl::Status IndexKeeper::ReadFormerNames(std::stop_token stop) {
   former_.emplace();
   if (!found.ok()) return absl::OkStatus();
   for (const auto& [index, body] : found->items()) {
+    // What another one has taken the place of, with all that it knew.
+    if (MemberOf(body, "aliases").empty()) continue;
     const auto names = IndexMeta::FormerIn(MemberOf(body, "mappings"), log_);
     if (!names.ok()) return base::Annotate(names.status(), "index " + index);
     for (const auto& [name, until] : *names) {

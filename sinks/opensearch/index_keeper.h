@@ -97,7 +97,7 @@ class IndexKeeper {
   // The table is no more. Its documents stay until another one has the name.
   absl::Status Drop(const schemas::TableName& table, SchemaStep step, std::stop_token stop);
   // The table is a new one: documents of an earlier one of the name go.
-  absl::Status Replace(const schemas::TableName& table, std::stop_token stop);
+  absl::Status Replace(const schemas::TableName& table, SchemaStep step, std::stop_token stop);
   // The table's documents are found under its new name from now on.
   absl::Status Rename(const schemas::TableName& from, const schemas::TableName& to, SchemaStep step,
                       std::stop_token stop);

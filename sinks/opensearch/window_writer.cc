@@ -334,7 +334,7 @@ absl::Status WindowWriter::OnColumns(const schemas::TableName& name, const Colum
     PGFLOW_RETURN_IF_ERROR(Settle(stop));
     const auto follow = [&] {
       if (change.drops) return keeper_.Drop(name, step, stop);
-      return change.creates ? keeper_.Replace(name, stop)
+      return change.creates ? keeper_.Replace(name, step, stop)
                             : keeper_.Announce(name, change, step, stop);
     };
     absl::Status followed;
