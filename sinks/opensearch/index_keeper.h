@@ -11,7 +11,6 @@
 
 #include <functional>
 #include <map>
-#include <memory>
 #include <optional>
 #include <set>
 #include <stop_token>
@@ -25,23 +24,14 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/api/sink.h"
-#include "sinks/opensearch/bulk_body.h"
 #include "sinks/opensearch/cluster.h"
-#include "sinks/opensearch/document_encoder.h"
 #include "sinks/opensearch/index_scan.h"
 #include "sinks/opensearch/index_shape.h"
 #include "sinks/opensearch/index_state.h"
 #include "sinks/opensearch/schema_step.h"
+#include "sinks/opensearch/table_index.h"
 
 namespace pgflow::sinks {
-
-// A table version's way into its index. Immutable.
-struct TableIndex {
-  std::string name;
-  BulkTarget target;
-  DocumentPlan plan;
-};
-using TableIndexPtr = std::shared_ptr<const TableIndex>;
 
 // Two tables must not have one index. kFailedPrecondition: `name` is another table's.
 absl::Status ClaimIndexName(std::map<std::string, schemas::TableName>& owners,
