@@ -138,11 +138,12 @@ absl::Status JoiningTables::TakeRequests(CheckpointStore& store, BatchBuilder& b
 }
 
 absl::Status JoiningTables::Step(CheckpointStore& store, BatchBuilder& builder,
-                                 StreamPoint position, postgres::Lsn frontier,
+                                 StreamPoint position, postgres::Lsn frontier, bool caught_up,
                                  std::stop_token stop) {
   if (asked()) PGFLOW_RETURN_IF_ERROR(TakeRequests(store, builder, stop));
   if (!held_.empty()) {
-    PGFLOW_RETURN_IF_ERROR(StepHeld(store, builder, position, frontier, std::move(stop)));
+    PGFLOW_RETURN_IF_ERROR(
+        StepHeld(store, builder, position, frontier, caught_up, std::move(stop)));
   }
   base::MutexLock lock(&mutex_);
   busy_ = asked_.load() || !held_.empty();
@@ -150,7 +151,7 @@ absl::Status JoiningTables::Step(CheckpointStore& store, BatchBuilder& builder,
 }
 
 absl::Status JoiningTables::StepHeld(CheckpointStore& store, BatchBuilder& builder,
-                                     StreamPoint position, postgres::Lsn frontier,
+                                     StreamPoint position, postgres::Lsn frontier, bool caught_up,
                                      std::stop_token stop) {
   std::optional<postgres::Lsn> published;
   TableJoin* join = nullptr;
@@ -175,6 +176,9 @@ absl::Status JoiningTables::StepHeld(CheckpointStore& store, BatchBuilder& build
     return absl::OkStatus();
   }
   if (!join->result().has_value() && !join->IsCloseTo(position.end_lsn)) return absl::OkStatus();
+  // Before a crash, or an error, the old index may have got more than the checkpoint says: the new
+  // one is not to show less.
+  if (!caught_up && node_.sink->copies_beside()) return absl::OkStatus();
   return TakeOver(store, builder, position, std::move(stop));
 }
 

@@ -60,8 +60,9 @@ class JoiningTables {
   // be, or was in vain.
   bool CopyAgain(const std::set<schemas::TableName>& tables);
   // Between two windows of the lane, which has come to `position`, durably to `frontier`.
+  // `caught_up`: what the sink shows is not newer than that.
   absl::Status Step(CheckpointStore& store, BatchBuilder& builder, StreamPoint position,
-                    postgres::Lsn frontier, std::stop_token stop);
+                    postgres::Lsn frontier, bool caught_up, std::stop_token stop);
   // Some table is on its way in, or about to be.
   bool active() const { return asked() || (!held_.empty() && !failed_); }
   // Ends the second lane where it is; it goes on with the next run.
@@ -69,7 +70,7 @@ class JoiningTables {
 
  private:
   absl::Status StepHeld(CheckpointStore& store, BatchBuilder& builder, StreamPoint position,
-                        postgres::Lsn frontier, std::stop_token stop);
+                        postgres::Lsn frontier, bool caught_up, std::stop_token stop);
   absl::Status TakeRequests(CheckpointStore& store, BatchBuilder& builder, std::stop_token stop);
   absl::Status TakeOver(CheckpointStore& store, BatchBuilder& builder, StreamPoint position,
                         std::stop_token stop);

@@ -129,6 +129,7 @@ absl::Status SinkLane::Attempt(std::stop_token stop) {
   builder_.Start(checkpoint.stream, std::move(gates));
   PGFLOW_RETURN_IF_ERROR(SkipLetters(checkpoint.stream));
   written_ = position_ = checkpoint.stream;
+  shown_ = std::max(context_.slot.log_end, context_.log.tail().end_lsn);
   timeline_ = checkpoint.identity.timeline;
   inside_window_ = false;
   reached_stop_ = false;
@@ -308,7 +309,9 @@ absl::Status SinkLane::Stream(std::stop_token stop) {
 
 absl::Status SinkLane::StepJoining(std::stop_token stop) {
   if (inside_window_ || context_.join != nullptr) return absl::OkStatus();
-  return joining_.Step(*store_, builder_, position_, postgres::Lsn(frontier_.load()), stop);
+  const bool caught_up = reached_stop_ || position_.end_lsn >= shown_;
+  return joining_.Step(*store_, builder_, position_, postgres::Lsn(frontier_.load()), caught_up,
+                       stop);
 }
 
 absl::Status SinkLane::OpenLetters() {

@@ -112,6 +112,7 @@ class SinkLane {
   bool retry_now_ = false;                      // The last error was dealt with; no pause.
   bool replay_waits_ = false;                   // Until the lane has passed its letters.
   std::optional<postgres::Lsn> isolate_until_;  // Events go one by one up to here.
+  postgres::Lsn shown_;         // The sink may have written up to here before it was opened.
   bool inside_window_ = false;  // The sink holds parts of an unfinished transaction.
   uint32_t timeline_ = 0;       // Of the checkpoint.
   size_t last_window_events_ = 0;

@@ -257,7 +257,10 @@ absl::Status IndexKeeper::GiveName(const std::string& name, const std::optional<
     }
   }
   actions.push_back({{"add", {{"index", index}, {"alias", name}}}});
-  if (old.has_value() && old->is_alias()) {
+  // Nobody searches a copy.
+  const bool lingers =
+      old.has_value() && old->is_alias() && !std::string_view(name).ends_with(kCopySuffix);
+  if (lingers) {
     // Whoever finds it without a name knows what it was.
     IndexMeta meta = old->meta;
     meta.made_for = name;
@@ -269,7 +272,7 @@ absl::Status IndexKeeper::GiveName(const std::string& name, const std::optional<
   }
   PGFLOW_RETURN_IF_ERROR(
       cluster_.Call("POST", "/_aliases", json{{"actions", actions}}, std::move(stop)).status());
-  if (old.has_value() && old->is_alias()) old_[old->index] = absl::Now() + kSearchesEnd;
+  if (lingers) old_[old->index] = absl::Now() + kSearchesEnd;
   return absl::OkStatus();
 }
 

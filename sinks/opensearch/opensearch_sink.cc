@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "sinks/opensearch/index_origin.h"
 #include "sinks/opensearch/preflight.h"
 #include "sinks/opensearch/snapshot_lane.h"
 
@@ -100,7 +101,10 @@ absl::StatusOr<engine::ResumeLimits> OpenSearchSink::LimitResuming(
     PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> state,
                             ReadIndex(*cluster_, name, stop));
     // Whatever was copied into it went with it.
-    if (!state.has_value()) limits.start_over.insert(table.schema->table);
+    // Or by other options, and what was copied has the form of those.
+    const bool other = state.has_value() && copied_.contains(table.schema->table) &&
+                       state->meta.origin != OriginOf(config_, table.schema->table);
+    if (!state.has_value() || other) limits.start_over.insert(table.schema->table);
   }
   return limits;
 }
