@@ -146,7 +146,7 @@ class SchemaCutTest : public SearchFixture {
   }
   void CutEverywhere(const json& wanted) {
     const char* set = std::getenv("PGFLOW_CUT_STRIDE");
-    const uint64_t stride = set == nullptr ? 7 : std::strtoull(set, nullptr, 10);
+    const uint64_t stride = set == nullptr ? 13 : std::strtoull(set, nullptr, 10);
     Start();
     absl::Status error;
     ASSERT_EQ(Run(0, error), history_.size()) << error;
