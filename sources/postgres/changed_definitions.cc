@@ -19,32 +19,30 @@ using postgres::Parameter;
 constexpr const char* kChangedSql =
     "WITH slot AS (SELECT age(catalog_xmin) AS age FROM pg_catalog.pg_replication_slots"
     "  WHERE slot_name = $1::text),"
-    " wanted AS (SELECT unnest($3::oid[]) AS relation),"
-    " written(what, writer) AS ("
-    "  SELECT c.oid::regclass::text, c.xmin FROM pg_catalog.pg_class c"
-    "   JOIN wanted w ON c.oid = w.relation"
-    "  UNION ALL SELECT a.attrelid::regclass::text, a.xmin FROM pg_catalog.pg_attribute a"
-    "   JOIN wanted w ON a.attrelid = w.relation WHERE a.attnum > 0"
-    "  UNION ALL SELECT i.indrelid::regclass::text, i.xmin FROM pg_catalog.pg_index i"
-    "   JOIN wanted w ON i.indrelid = w.relation"
-    "  UNION ALL SELECT c.oid::regclass::text, n.xmin FROM pg_catalog.pg_class c"
-    "   JOIN wanted w ON c.oid = w.relation"
-    "   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-    "  UNION ALL SELECT 'publication ' || quote_ident(p.pubname), p.xmin"
-    "   FROM pg_catalog.pg_publication p WHERE p.pubname = $2::text"
-    "  UNION ALL SELECT 'publication ' || quote_ident(p.pubname), r.xmin"
-    "   FROM pg_catalog.pg_publication p"
-    "   JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid WHERE p.pubname = $2::text{})"
+    " relation AS (SELECT oid, xmin AS writer, relnamespace, oid::regclass::text AS what"
+    "  FROM pg_catalog.pg_class WHERE oid = ANY ($3::oid[])),"
+    " publication AS (SELECT oid, xmin AS writer, 'publication ' || quote_ident(pubname) AS what"
+    "  FROM pg_catalog.pg_publication WHERE pubname = $2::text),"
+    " written AS ("
+    "  SELECT what, writer FROM relation"
+    "  UNION ALL SELECT what, a.xmin FROM relation r"
+    "   JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0"
+    "  UNION ALL SELECT what, i.xmin FROM relation r"
+    "   JOIN pg_catalog.pg_index i ON i.indrelid = r.oid"
+    "  UNION ALL SELECT what, n.xmin FROM relation r"
+    "   JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace"
+    "  UNION ALL SELECT what, writer FROM publication"
+    "  UNION ALL SELECT what, m.xmin FROM publication p"
+    "   JOIN pg_catalog.pg_publication_rel m ON m.prpubid = p.oid{})"
     " SELECT what FROM written LEFT JOIN slot ON true"
     "  WHERE slot.age IS NULL OR age(writer) BETWEEN 0 AND slot.age"
-    " UNION ALL SELECT 'table with OID ' || relation FROM wanted w"
-    "  WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = w.relation)"
+    " UNION ALL SELECT 'table with OID ' || gone FROM unnest($3::oid[]) gone"
+    "  WHERE gone NOT IN (SELECT oid FROM relation)"
     " LIMIT 1";
 
 constexpr const char* kOfSchemas =
-    "  UNION ALL SELECT 'publication ' || quote_ident(p.pubname), n.xmin"
-    "   FROM pg_catalog.pg_publication p"
-    "   JOIN pg_catalog.pg_publication_namespace n ON n.pnpubid = p.oid WHERE p.pubname = $2::text";
+    "  UNION ALL SELECT what, m.xmin FROM publication p"
+    "   JOIN pg_catalog.pg_publication_namespace m ON m.pnpubid = p.oid";
 
 }  // namespace
 

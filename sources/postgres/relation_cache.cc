@@ -76,11 +76,15 @@ absl::Status RelationCache::Load(const std::string& slot, const std::string& pub
   return absl::OkStatus();
 }
 
+absl::Status RelationCache::Connect() {
+  if (connection_ != nullptr && connection_->StillThere()) return absl::OkStatus();
+  connection_.reset();
+  PGFLOW_ASSIGN_OR_RETURN(connection_, postgres::Connection::Connect(options_, stop_));
+  return absl::OkStatus();
+}
+
 absl::Status RelationCache::ReadTables() {
-  if (connection_ == nullptr || !connection_->StillThere()) {
-    connection_.reset();
-    PGFLOW_ASSIGN_OR_RETURN(connection_, postgres::Connection::Connect(options_, stop_));
-  }
+  PGFLOW_RETURN_IF_ERROR(Connect());
   catalog_.clear();
   PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> row,
                           ReadPublication(*connection_, publication_, stop_));
@@ -206,10 +210,7 @@ void RelationCache::Settle(postgres::Xid top, bool committed) {
 }
 
 absl::Status RelationCache::ConfirmDefinitions(std::span<const Oid> tables) {
-  if (connection_ == nullptr || !connection_->StillThere()) {
-    connection_.reset();
-    PGFLOW_ASSIGN_OR_RETURN(connection_, postgres::Connection::Connect(options_, stop_));
-  }
+  PGFLOW_RETURN_IF_ERROR(Connect());
   PGFLOW_ASSIGN_OR_RETURN(
       const std::string changed,
       FindChangedWhileDecoded(*connection_, slot_, publication_, tables, stop_));

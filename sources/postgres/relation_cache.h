@@ -71,6 +71,8 @@ class RelationCache final : public RelationLookup {
     schemas::TableSchemaPtr now;
   };
 
+  // Makes sure of connection_.
+  absl::Status Connect();
   absl::Status ReadTables();
   // The schema of a message that says something new.
   absl::StatusOr<schemas::TableSchemaPtr> Learn(const postgres::RelationMessage& message,

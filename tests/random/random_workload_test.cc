@@ -25,6 +25,10 @@ constexpr uint64_t kSeedsInCi = 6;
 
 class RandomWorkloadTest : public SharedServerTest {
  protected:
+  void TearDown() override {
+    if (HasFailure()) PrintEvidence();
+  }
+
   void RunSeed(uint64_t seed);
   // What a failure is understood from: what was said, and how far slot and target came.
   void PrintEvidence() const;
@@ -94,9 +98,7 @@ void RandomWorkloadTest::RunSeed(uint64_t seed) {
 
 TEST_F(RandomWorkloadTest, BothSidesEndEqual) {
   if (const uint64_t seed = NumberFromEnvironment("PGFLOW_RANDOM_SEED", 0); seed != 0) {
-    RunSeed(seed);
-    if (HasFailure()) PrintEvidence();
-    return;
+    return RunSeed(seed);
   }
   const uint64_t seeds = NumberFromEnvironment("PGFLOW_RANDOM_SEEDS", kSeedsInCi);
   const uint64_t first =
@@ -105,7 +107,6 @@ TEST_F(RandomWorkloadTest, BothSidesEndEqual) {
     SCOPED_TRACE(fmt::format("PGFLOW_RANDOM_SEED={}", seed));
     RunSeed(seed);
     if (HasFailure()) {
-      PrintEvidence();
       std::printf("failed with PGFLOW_RANDOM_SEED=%llu\n", static_cast<unsigned long long>(seed));
       return;
     }
