@@ -20,12 +20,6 @@ using schemas::TableName;
 constexpr size_t kNamesBytesMax = 2000;
 constexpr std::string_view kMetaOnly = "filter_path=%2A.aliases%2C%2A.mappings._meta.pgflow&";
 
-TableName TableOf(const std::string& name) {
-  const size_t dot = name.find('.');
-  if (dot == std::string::npos) return {"", name};
-  return {name.substr(0, dot), name.substr(dot + 1)};
-}
-
 // Which names the template can make.
 std::string PatternOf(std::string_view name_template) {
   std::string pattern;
@@ -185,9 +179,7 @@ absl::Status IndexCopies::TakePlace(IndexState copy, std::stop_token stop) {
 absl::Status IndexCopies::Remove(const IndexState& state, std::stop_token stop) {
   base::LogInfo("index {}: removed; it is left over from a copy or a rebuild for {}", state.index,
                 state.meta.table);
-  const absl::Status removed =
-      cluster_.Call("DELETE", "/" + state.index, std::string(), std::move(stop)).status();
-  return absl::IsNotFound(removed) ? absl::OkStatus() : removed;
+  return DeleteIndex(cluster_, state.index, std::move(stop));
 }
 
 absl::Status IndexCopies::RemoveLeft(bool of_copies, std::stop_token stop) {

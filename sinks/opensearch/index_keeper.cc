@@ -206,8 +206,7 @@ absl::StatusOr<std::string> IndexKeeper::NextIndex(const IndexState& state, std:
     if (!left.has_value() || (left->meta.columns.empty() && !left->meta.dropped)) continue;
     // Another lane fills it at this moment, or filled it once: whose it is, is in it.
     if (left->meta.made_for != state.name && !left->meta.made_for.empty()) continue;
-    const absl::Status removed = cluster_.Call("DELETE", "/" + index, std::string(), stop).status();
-    if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
+    PGFLOW_RETURN_IF_ERROR(DeleteIndex(cluster_, index, stop));
   }
   return GenerationName(base, last + 1);
 }
@@ -282,9 +281,7 @@ absl::Status IndexKeeper::RemoveOld(std::stop_token stop) {
       ++old;
       continue;
     }
-    const absl::Status removed =
-        cluster_.Call("DELETE", "/" + old->first, std::string(), stop).status();
-    if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
+    PGFLOW_RETURN_IF_ERROR(DeleteIndex(cluster_, old->first, stop));
     old = old_.erase(old);
   }
   return absl::OkStatus();

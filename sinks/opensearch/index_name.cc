@@ -116,6 +116,11 @@ uint32_t GenerationOf(std::string_view name, std::string_view index) {
   return error == std::errc() && end == index.data() + index.size() ? generation : 0;
 }
 
+schemas::TableName TableOf(std::string_view text) {
+  const size_t dot = text.find('.');
+  return {std::string(text.substr(0, dot)), std::string(text.substr(dot + 1))};
+}
+
 std::string_view WithoutCopySuffix(std::string_view name) {
   if (name.ends_with(kCopySuffix)) name.remove_suffix(kCopySuffix.size());
   return name;

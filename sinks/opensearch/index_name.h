@@ -29,6 +29,9 @@ std::string GenerationName(std::string_view name, uint32_t generation);
 // 0: `index` is none of `name`'s.
 uint32_t GenerationOf(std::string_view name, std::string_view index);
 
+// The table of its TableName::ToString.
+schemas::TableName TableOf(std::string_view text);
+
 // Behind the name of a table's index: the alias of the one that is being filled beside it.
 inline constexpr std::string_view kCopySuffix = "-pgflow-copy";
 // `name` without it.

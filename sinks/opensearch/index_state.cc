@@ -74,6 +74,12 @@ absl::Status AskForCopy(absl::Status error, const std::set<schemas::TableName>& 
   return engine::CopyAgain(std::move(error), sources);
 }
 
+absl::Status DeleteIndex(Cluster& cluster, const std::string& index, std::stop_token stop) {
+  const absl::Status deleted =
+      cluster.Call("DELETE", "/" + index, std::string(), std::move(stop)).status();
+  return absl::IsNotFound(deleted) ? absl::OkStatus() : deleted;
+}
+
 absl::Status PutMapping(Cluster& cluster, const IndexState& state, const json& properties,
                         const IndexMeta& meta, std::stop_token stop) {
   json body = {{"_meta", meta.ToJson()}};

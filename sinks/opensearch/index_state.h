@@ -44,6 +44,9 @@ absl::Status NotOurs(const std::string& index, std::string_view why);
 // only away.
 absl::Status AskForCopy(absl::Status error, const std::set<schemas::TableName>& sources);
 
+// Also when there is none any more.
+absl::Status DeleteIndex(Cluster& cluster, const std::string& index, std::stop_token stop);
+
 // Adds `properties` to its mapping and replaces the meta.
 absl::Status PutMapping(Cluster& cluster, const IndexState& state, const nlohmann::json& properties,
                         const IndexMeta& meta, std::stop_token stop);

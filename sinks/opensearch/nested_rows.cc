@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "sinks/encoding/json_string.h"
 #include "sinks/opensearch/document_read.h"
+#include "sinks/opensearch/index_name.h"
 #include "sinks/opensearch/index_scan.h"
 #include "sinks/opensearch/index_state.h"
 #include "sinks/opensearch/json_scanner.h"
@@ -18,11 +19,6 @@ using nlohmann::json;
 
 // Documents that are read and written at once; a search names so many ids at most.
 constexpr size_t kDocumentsAtOnce = 500;
-
-schemas::TableName TableOf(const std::string& name) {
-  const size_t dot = name.find('.');
-  return {name.substr(0, dot), name.substr(dot + 1)};
-}
 
 std::string QuotedName(std::string_view text) {
   std::string quoted;

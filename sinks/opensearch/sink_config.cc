@@ -122,10 +122,7 @@ const SearchTableOptions* OpenSearchSinkConfig::OptionsOf(const schemas::TableNa
   return nullptr;
 }
 
-schemas::TableName JoinOptions::ParentTable() const {
-  const size_t dot = parent.find('.');
-  return {parent.substr(0, dot), parent.substr(dot + 1)};
-}
+schemas::TableName JoinOptions::ParentTable() const { return TableOf(parent); }
 
 std::vector<std::pair<std::string, std::string>> JoinOptions::Columns() const {
   std::vector<std::pair<std::string, std::string>> columns;
