@@ -62,6 +62,10 @@ struct SinkCheckpoint {
   SourceIdentity identity;
   StreamPoint stream;  // Before the first change: the slot's consistent point.
   bool snapshot_complete = false;
+  // The consistent point of the complete snapshot's last part; 0/0 without one. What a transaction
+  // that committed before it did to tables that have no progress here is over: they were gone, or
+  // had another name, when the rest was read.
+  postgres::Lsn snapshot_lsn;
   std::vector<TableProgress> tables;
 };
 
@@ -83,7 +87,8 @@ class CheckpointStore {
   virtual absl::Status FinishRange(const schemas::TableName& table, BlockRange range) = 0;
   virtual absl::Status FinishTables(std::span<const schemas::TableName> tables) = 0;
   absl::Status FinishTable(const schemas::TableName& table) { return FinishTables({&table, 1}); }
-  virtual absl::Status FinishSnapshot() = 0;
+  // `lsn`: SinkCheckpoint::snapshot_lsn.
+  virtual absl::Status FinishSnapshot(postgres::Lsn lsn) = 0;
   virtual absl::Status AdvanceStream(StreamPoint point) = 0;
   // The source was promoted: what the checkpoint says is of its new timeline's log, too.
   virtual absl::Status FollowTimeline(uint32_t timeline) = 0;

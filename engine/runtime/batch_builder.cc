@@ -45,6 +45,11 @@ absl::StatusOr<TableGates::Verdict> BatchBuilder::Judge(const Chunk& chunk,
   const schemas::TableName& table = chunk.tables[record.table]->table;
   if (only_ != nullptr && !only_->contains(table)) return Verdict::kSkip;
   if (gates_.open(commit_lsn)) return Verdict::kApply;
+  // What is of no table was not copied.
+  if (table.name.empty() ||
+      chunk.tables[record.table]->rows == schemas::RowKind::kLogicalMessages) {
+    return Verdict::kApply;
+  }
   const Verdict verdict = gates_.Judge(table, commit_lsn);
   if (record.operation != Operation::kSchemaChange || verdict == Verdict::kSkip) return verdict;
   PGFLOW_ASSIGN_OR_RETURN(

@@ -36,7 +36,7 @@ class FollowPromotionTest : public testing::Test {
                  .on_durable = {},
                  .options = {}} {
     EXPECT_TRUE(store_.Begin({7, 1, "shop", "pgflow"}, {Lsn(0x300), Lsn(0x380)}).ok());
-    EXPECT_TRUE(store_.FinishSnapshot().ok());
+    EXPECT_TRUE(store_.FinishSnapshot(postgres::Lsn(0x30)).ok());
   }
   ~FollowPromotionTest() override { std::filesystem::remove_all(directory_); }
 

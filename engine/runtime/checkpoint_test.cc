@@ -39,7 +39,7 @@ TEST_F(CheckpointTest, AStoreRemembersAcrossProcesses) {
     ASSERT_TRUE(store.FinishRange(table, {0, 8}).ok());
     ASSERT_TRUE(store.FinishRange(table, {8, BlockRange::kOpenEnd}).ok());
     ASSERT_TRUE(store.FinishTable(table).ok());
-    ASSERT_TRUE(store.FinishSnapshot().ok());
+    ASSERT_TRUE(store.FinishSnapshot(postgres::Lsn(0x30)).ok());
     ASSERT_TRUE(store.AdvanceStream({postgres::Lsn(0x30), postgres::Lsn(0x38)}).ok());
     ASSERT_TRUE(store.FollowTimeline(3).ok());
   }
@@ -53,6 +53,7 @@ TEST_F(CheckpointTest, AStoreRemembersAcrossProcesses) {
   EXPECT_EQ(checkpoint->identity, identity);
   EXPECT_EQ(checkpoint->stream, (StreamPoint{postgres::Lsn(0x30), postgres::Lsn(0x38)}));
   EXPECT_TRUE(checkpoint->snapshot_complete);
+  EXPECT_EQ(checkpoint->snapshot_lsn, postgres::Lsn(0x30));
   ASSERT_EQ(checkpoint->tables.size(), 1u);
   EXPECT_EQ(checkpoint->tables[0].table, table);
   EXPECT_EQ(checkpoint->tables[0].snapshot, "1@5:6:");
@@ -61,6 +62,22 @@ TEST_F(CheckpointTest, AStoreRemembersAcrossProcesses) {
             (std::vector<BlockRange>{{0, 8}, {8, BlockRange::kOpenEnd}}));
   ASSERT_TRUE(store.Forget().ok());
   EXPECT_FALSE(store.Load()->has_value());
+}
+
+TEST_F(CheckpointTest, AFileOfAnOlderVersionIsTaken) {
+  {
+    auto state = SqliteDatabase::Open(directory_ + "/made");
+    ASSERT_TRUE(state.ok()) << state.status();
+    SqliteCheckpointStore store(**state, "shop", "stdout");
+    ASSERT_TRUE(store.Begin({1, 1, "shop", "slot"}, {}).ok());
+    ASSERT_TRUE((*state)->Query("ALTER TABLE checkpoint DROP COLUMN snapshot_lsn", {}).ok());
+  }
+  auto state = SqliteDatabase::Open(directory_ + "/made");
+  ASSERT_TRUE(state.ok()) << state.status();
+  SqliteCheckpointStore store(**state, "shop", "stdout");
+  EXPECT_EQ(store.Load()->value().snapshot_lsn, postgres::Lsn());
+  ASSERT_TRUE(store.FinishSnapshot(postgres::Lsn(0x30)).ok());
+  EXPECT_EQ(store.Load()->value().snapshot_lsn, postgres::Lsn(0x30));
 }
 
 TEST_F(CheckpointTest, AnUnwritableDirectoryIsNamed) {
@@ -83,6 +100,21 @@ TEST(TableGatesTest, AChangeAtTheConsistentPointIsBehindTheSnapshot) {
   EXPECT_EQ(gates.Judge({"a", "resumed"}, postgres::Lsn(200)), Verdict::kApply);
   EXPECT_EQ(gates.Judge({"a", "other"}, postgres::Lsn(1)), Verdict::kApply);
   EXPECT_EQ(gates.settled(), postgres::Lsn(200));
+}
+
+// It was dropped, or renamed, before the copy's last part was read; there may be another one of its
+// name now.
+TEST(TableGatesTest, ATableThatWasNotCopiedWasGoneWhenTheSnapshotWasTaken) {
+  SinkCheckpoint checkpoint;
+  checkpoint.snapshot_lsn = postgres::Lsn(100);
+  checkpoint.tables = {{{"a", "early"}, postgres::Lsn(50), "", {}, true, {}}};
+  TableGates gates(checkpoint);
+  using Verdict = TableGates::Verdict;
+  EXPECT_EQ(gates.Judge({"a", "other"}, postgres::Lsn(99)), Verdict::kSkip);
+  EXPECT_EQ(gates.Judge({"a", "other"}, postgres::Lsn(100)), Verdict::kApply);
+  EXPECT_EQ(gates.Judge({"a", "early"}, postgres::Lsn(60)), Verdict::kApply);
+  EXPECT_EQ(gates.settled(), postgres::Lsn(100));
+  EXPECT_FALSE(gates.open(postgres::Lsn(99)));
 }
 
 // Rows and places are nobody else's business, whatever the umask says.

@@ -42,7 +42,7 @@ absl::Status LetterReplay::OpenSink(std::stop_token stop) {
   if (!checkpoint.has_value()) {
     // Attempts that were begun never came: it has been forgotten, or there were none.
     PGFLOW_RETURN_IF_ERROR(store->Begin(context_.identity, {}));
-    PGFLOW_RETURN_IF_ERROR(store->FinishSnapshot());
+    PGFLOW_RETURN_IF_ERROR(store->FinishSnapshot(postgres::Lsn()));
     PGFLOW_RETURN_IF_ERROR(own_->Open({context_.pipeline, node_.name + std::string(kReplaySuffix),
                                        context_.identity.database, context_.state.directory()},
                                       stop));

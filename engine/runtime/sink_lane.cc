@@ -197,7 +197,7 @@ absl::StatusOr<SinkCheckpoint> SinkLane::LoadCheckpoint(const std::stop_token& s
     }
   }
   if (!IsWithoutCopy(*checkpoint)) return *std::move(checkpoint);
-  PGFLOW_RETURN_IF_ERROR(store_->FinishSnapshot());
+  PGFLOW_RETURN_IF_ERROR(store_->FinishSnapshot(postgres::Lsn()));
   checkpoint->snapshot_complete = true;
   return *std::move(checkpoint);
 }

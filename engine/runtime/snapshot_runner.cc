@@ -155,7 +155,7 @@ absl::Status SnapshotRunner::Run(const SinkCheckpoint& checkpoint, std::stop_tok
   SinkCheckpoint current = checkpoint;
   while (true) {
     PGFLOW_ASSIGN_OR_RETURN(const bool done, RunRound(current, stop));
-    if (done) return context_.store.FinishSnapshot();
+    if (done) return context_.store.FinishSnapshot(last_point_);
     PGFLOW_ASSIGN_OR_RETURN(std::optional<SinkCheckpoint> next, context_.store.Load());
     if (!next.has_value())
       return absl::InternalError("the checkpoint vanished during the snapshot");

@@ -9,7 +9,8 @@ constexpr postgres::Lsn kHeld(UINT64_MAX);
 
 }  // namespace
 
-TableGates::TableGates(const SinkCheckpoint& checkpoint, bool beside) {
+TableGates::TableGates(const SinkCheckpoint& checkpoint, bool beside)
+    : snapshot_lsn_(checkpoint.snapshot_lsn), settled_(checkpoint.snapshot_lsn) {
   for (const TableProgress& table : checkpoint.tables) {
     if (beside && table.held_again()) {
       Watch(table.table);
@@ -30,7 +31,9 @@ TableGates::Verdict TableGates::Judge(const schemas::TableName& source_table,
   // in.
   if (open(commit_lsn)) return Verdict::kApply;
   const auto gate = gates_.find(source_table);
-  if (gate == gates_.end()) return Verdict::kApply;
+  if (gate == gates_.end()) {
+    return commit_lsn < snapshot_lsn_ ? Verdict::kSkip : Verdict::kApply;
+  }
   if (commit_lsn < gate->second.apply_from) return Verdict::kSkip;
   return commit_lsn < gate->second.catch_up_until ? Verdict::kCatchUp : Verdict::kApply;
 }

@@ -27,6 +27,7 @@ class TableGates {
   // `beside`: a table that is copied again is watched in place of held.
   explicit TableGates(const SinkCheckpoint& checkpoint, bool beside = false);
 
+  // Of rows and definitions of tables.
   Verdict Judge(const schemas::TableName& source_table, postgres::Lsn commit_lsn) const;
 
   // Every change of the table is skipped, until it is opened from some LSN on.
@@ -52,6 +53,7 @@ class TableGates {
 
  private:
   std::map<schemas::TableName, Gate> gates_;
+  postgres::Lsn snapshot_lsn_;  // Before it, there was no other table.
   postgres::Lsn settled_;
   size_t held_ = 0;
   std::set<schemas::TableName> watched_;

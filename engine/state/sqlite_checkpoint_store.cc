@@ -36,7 +36,8 @@ absl::StatusOr<std::optional<SinkCheckpoint>> SqliteCheckpointStore::Load() {
   std::optional<SinkCheckpoint> checkpoint;
   PGFLOW_RETURN_IF_ERROR(database_.Query(
 
-      "SELECT system_identifier, timeline, database, slot, commit_lsn, end_lsn, snapshot_complete "
+      "SELECT system_identifier, timeline, database, slot, commit_lsn, end_lsn, snapshot_complete, "
+      "snapshot_lsn "
       "FROM checkpoint WHERE sink = ?",
       {key_}, [&](const Row& row) {
         checkpoint.emplace();
@@ -44,6 +45,7 @@ absl::StatusOr<std::optional<SinkCheckpoint>> SqliteCheckpointStore::Load() {
                                 static_cast<uint32_t>(row.integer(1)), row.text(2), row.text(3)};
         checkpoint->stream = {LsnAt(row, 4), LsnAt(row, 5)};
         checkpoint->snapshot_complete = row.integer(6) != 0;
+        checkpoint->snapshot_lsn = LsnAt(row, 7);
       }));
   if (checkpoint.has_value()) PGFLOW_RETURN_IF_ERROR(LoadTables(*checkpoint));
   return checkpoint;
@@ -78,7 +80,8 @@ absl::Status SqliteCheckpointStore::LoadTables(SinkCheckpoint& checkpoint) {
 absl::Status SqliteCheckpointStore::Begin(const SourceIdentity& identity, StreamPoint start) {
   PGFLOW_RETURN_IF_ERROR(Forget());
   return database_.Query(
-      "INSERT INTO checkpoint VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
+      "INSERT INTO checkpoint (sink, system_identifier, timeline, database, slot, commit_lsn, "
+      "end_lsn) VALUES (?, ?, ?, ?, ?, ?, ?)",
       {key_, std::to_string(identity.system_identifier), static_cast<int64_t>(identity.timeline),
        identity.database, identity.slot, start.commit_lsn.ToString(), start.end_lsn.ToString()});
 }
@@ -143,8 +146,10 @@ absl::Status SqliteCheckpointStore::FinishTables(std::span<const schemas::TableN
   return absl::OkStatus();
 }
 
-absl::Status SqliteCheckpointStore::FinishSnapshot() {
-  return database_.Query("UPDATE checkpoint SET snapshot_complete = 1 WHERE sink = ?", {key_});
+absl::Status SqliteCheckpointStore::FinishSnapshot(postgres::Lsn lsn) {
+  return database_.Query(
+      "UPDATE checkpoint SET snapshot_complete = 1, snapshot_lsn = ? WHERE sink = ?",
+      {lsn.ToString(), key_});
 }
 
 absl::Status SqliteCheckpointStore::AdvanceStream(StreamPoint point) {

@@ -21,7 +21,7 @@ PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS checkpoint (
   sink TEXT PRIMARY KEY, system_identifier TEXT NOT NULL, timeline INTEGER NOT NULL,
   database TEXT NOT NULL, slot TEXT NOT NULL, commit_lsn TEXT NOT NULL, end_lsn TEXT NOT NULL,
-  snapshot_complete INTEGER NOT NULL DEFAULT 0);
+  snapshot_complete INTEGER NOT NULL DEFAULT 0, snapshot_lsn TEXT NOT NULL DEFAULT '0/0');
 CREATE TABLE IF NOT EXISTS table_progress (
   sink TEXT NOT NULL, schema_name TEXT NOT NULL, table_name TEXT NOT NULL,
   snapshot_lsn TEXT NOT NULL, snapshot TEXT NOT NULL, catch_up_until TEXT NOT NULL,
@@ -34,6 +34,13 @@ CREATE TABLE IF NOT EXISTS refresh_request (
   id INTEGER PRIMARY KEY AUTOINCREMENT, pipeline TEXT NOT NULL, request TEXT NOT NULL,
   done INTEGER NOT NULL DEFAULT 0, answer TEXT);
 )";
+
+// What the file of an older version lacks.
+constexpr const char* kMissingColumn =
+    "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM pragma_table_info('checkpoint') WHERE name = "
+    "'snapshot_lsn')";
+constexpr const char* kAddColumn =
+    "ALTER TABLE checkpoint ADD COLUMN snapshot_lsn TEXT NOT NULL DEFAULT '0/0'";
 
 constexpr int kBusyMilliseconds = 30'000;
 
@@ -84,7 +91,21 @@ absl::StatusOr<std::unique_ptr<SqliteDatabase>> SqliteDatabase::Open(const std::
                             "state store {}: {}; set state.directory to a writable place", path,
                             sqlite3_errmsg(handle));
   }
+  PGFLOW_ASSIGN_OR_RETURN(const bool old, database->IsOld());
+  if (old) {
+    // Another process may be about the same.
+    PGFLOW_RETURN_IF_ERROR(database->Transaction([&]() -> absl::Status {
+      PGFLOW_ASSIGN_OR_RETURN(const bool still, database->IsOld());
+      return still ? database->Query(kAddColumn, {}) : absl::OkStatus();
+    }));
+  }
   return database;
+}
+
+absl::StatusOr<bool> SqliteDatabase::IsOld() const {
+  bool old = false;
+  PGFLOW_RETURN_IF_ERROR(Query(kMissingColumn, {}, [&](const Row&) { old = true; }));
+  return old;
 }
 
 absl::Status SqliteDatabase::Remove(const std::string& directory, const std::string& file) {

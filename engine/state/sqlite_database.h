@@ -63,6 +63,7 @@ class SqliteDatabase {
   absl::Status Transaction(const std::function<absl::Status()>& work) const;
 
  private:
+  absl::StatusOr<bool> IsOld() const;  // Made by a version that had fewer columns.
   SqliteDatabase(sqlite3* handle, std::string directory, std::string path)
       : handle_(handle), directory_(std::move(directory)), path_(std::move(path)) {}
   sqlite3* handle_;

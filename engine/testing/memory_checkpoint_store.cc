@@ -64,10 +64,11 @@ absl::Status MemoryCheckpointStore::FinishTables(std::span<const schemas::TableN
   return absl::OkStatus();
 }
 
-absl::Status MemoryCheckpointStore::FinishSnapshot() {
+absl::Status MemoryCheckpointStore::FinishSnapshot(postgres::Lsn lsn) {
   base::MutexLock lock(&mutex_);
   if (!checkpoint_.has_value()) return NotBegun();
   checkpoint_->snapshot_complete = true;
+  checkpoint_->snapshot_lsn = lsn;
   return absl::OkStatus();
 }
 

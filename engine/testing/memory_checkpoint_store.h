@@ -16,7 +16,7 @@ class MemoryCheckpointStore final : public CheckpointStore {
   absl::Status BeginTables(std::span<const TableProgress> tables) override;
   absl::Status FinishRange(const schemas::TableName& table, BlockRange range) override;
   absl::Status FinishTables(std::span<const schemas::TableName> tables) override;
-  absl::Status FinishSnapshot() override;
+  absl::Status FinishSnapshot(postgres::Lsn lsn) override;
   absl::Status AdvanceStream(StreamPoint point) override;
   absl::Status FollowTimeline(uint32_t timeline) override;
   absl::Status Forget() override;

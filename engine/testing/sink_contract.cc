@@ -79,7 +79,7 @@ class Play {
                           (*loaded)->tables[0].finished.size() == 2;
     Require(recorded, "a finished range is in the sink's own checkpoint");
     Check(store->FinishTable(plan_.source_table), "the store's FinishTable");
-    Check(store->FinishSnapshot(), "FinishSnapshot");
+    Check(store->FinishSnapshot(postgres::Lsn(0x30)), "FinishSnapshot");
   }
 
   absl::Status Write(std::vector<Batch> batches, bool ends_at_commit, std::stop_token stop = {}) {

@@ -39,7 +39,8 @@ CheckpointRecord CheckpointKeys::Sink(const SinkCheckpoint& checkpoint) const {
                 {"timeline", checkpoint.identity.timeline},
                 {"database", checkpoint.identity.database},
                 {"slot", checkpoint.identity.slot},
-                {"snapshot_complete", checkpoint.snapshot_complete}})};
+                {"snapshot_complete", checkpoint.snapshot_complete},
+                {"snapshot_lsn", checkpoint.snapshot_lsn.ToString()}})};
 }
 
 CheckpointRecord CheckpointKeys::Stream(engine::StreamPoint point) const {
@@ -106,6 +107,8 @@ absl::Status CheckpointRecords::Apply(std::string_view key, std::optional<std::s
       sink_->identity.database = sink.at("database").get<std::string>();
       sink_->identity.slot = sink.at("slot").get<std::string>();
       sink_->snapshot_complete = sink.at("snapshot_complete").get<bool>();
+      // An older version wrote none.
+      if (sink.contains("snapshot_lsn")) sink_->snapshot_lsn = LsnOf(sink, "snapshot_lsn");
     }
     return absl::OkStatus();
   } catch (const std::exception& error) {

@@ -379,8 +379,13 @@ absl::Status KafkaCheckpointStore::ChangeSink(void (*change)(SinkCheckpoint&, ui
   return Write({keys_.Sink(*checkpoint)});
 }
 
-absl::Status KafkaCheckpointStore::FinishSnapshot() {
-  return ChangeSink([](SinkCheckpoint& sink, uint64_t) { sink.snapshot_complete = true; }, 0);
+absl::Status KafkaCheckpointStore::FinishSnapshot(postgres::Lsn lsn) {
+  return ChangeSink(
+      [](SinkCheckpoint& sink, uint64_t value) {
+        sink.snapshot_complete = true;
+        sink.snapshot_lsn = postgres::Lsn(value);
+      },
+      lsn.value());
 }
 
 absl::Status KafkaCheckpointStore::AdvanceStream(StreamPoint point) {

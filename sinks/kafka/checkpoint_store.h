@@ -83,7 +83,7 @@ class KafkaCheckpointStore final : public engine::CheckpointStore {
   absl::Status BeginTables(std::span<const engine::TableProgress> tables) override;
   absl::Status FinishRange(const schemas::TableName& table, engine::BlockRange range) override;
   absl::Status FinishTables(std::span<const schemas::TableName> tables) override;
-  absl::Status FinishSnapshot() override;
+  absl::Status FinishSnapshot(postgres::Lsn lsn) override;
   absl::Status AdvanceStream(engine::StreamPoint point) override;
   absl::Status FollowTimeline(uint32_t timeline) override;
   absl::Status Forget() override;

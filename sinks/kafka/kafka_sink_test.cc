@@ -203,7 +203,7 @@ TEST_F(KafkaSinkTest, TheOneThatWasReplacedIsFencedOff) {
   const absl::Status late = Write(*first, "insert items 2 two\n commit");
   EXPECT_EQ(late.code(), absl::StatusCode::kFailedPrecondition) << late;
   EXPECT_NE(base::Message(late).find("taken over"), std::string_view::npos) << late;
-  const absl::Status store = first->checkpoint_store()->FinishSnapshot();
+  const absl::Status store = first->checkpoint_store()->FinishSnapshot(postgres::Lsn(0x30));
   EXPECT_EQ(store.code(), absl::StatusCode::kFailedPrecondition) << store;
   ASSERT_TRUE(Write(*second, "begin lsn=0/700\n insert items 3 three\n commit").ok());
   EXPECT_EQ(Positions(), std::vector<std::string>{"0/700:0"});

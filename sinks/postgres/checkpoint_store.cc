@@ -30,7 +30,7 @@ constexpr const char* kTablesSql =
     " timeline bigint NOT NULL, database text NOT NULL, slot text NOT NULL,"
     " commit_lsn pg_lsn NOT NULL, end_lsn pg_lsn NOT NULL, commit_time timestamptz,"
     " snapshot_complete boolean NOT NULL DEFAULT false, epoch bigint NOT NULL,"
-    " updated_at timestamptz NOT NULL DEFAULT now(),"
+    " updated_at timestamptz NOT NULL DEFAULT now(), snapshot_lsn pg_lsn NOT NULL DEFAULT '0/0',"
     " PRIMARY KEY (pipeline, sink)) WITH (fillfactor = 10);"
     "CREATE TABLE IF NOT EXISTS {0}.table_progress ("
     " pipeline text NOT NULL, sink text NOT NULL, schema_name text NOT NULL,"
@@ -160,11 +160,25 @@ void PostgresCheckpointStore::EndOtherSessions() {
                  base::Message(ended));
 }
 
+// Those that the tables of an older version lack.
+absl::Status PostgresCheckpointStore::AddColumns() {
+  const std::string table = statements_->schema() + ".checkpoint";
+  PGFLOW_ASSIGN_OR_RETURN(
+      const postgres::Result has,
+      Run(fmt::format("SELECT count(*) > 0 FROM pg_attribute WHERE attrelid = {}::regclass AND "
+                      "attname = 'snapshot_lsn'",
+                      Literal(table))));
+  if (has.boolean(0, 0)) return absl::OkStatus();
+  const std::string sql = fmt::format(
+      "ALTER TABLE {} ADD COLUMN IF NOT EXISTS snapshot_lsn pg_lsn NOT NULL DEFAULT '0/0'", table);
+  return base::Annotate(Run(sql).status(), "the table was made by an older version; " + sql);
+}
+
 absl::Status PostgresCheckpointStore::CreateTables() {
   const std::string& schema = statements_->schema();
   // CREATE ... IF NOT EXISTS asks for the privilege to create even when there is nothing to do.
   PGFLOW_ASSIGN_OR_RETURN(const bool there, TablesExist());
-  if (there) return absl::OkStatus();
+  if (there) return AddColumns();
   PGFLOW_ASSIGN_OR_RETURN(
       const postgres::Result exists,
       Run(fmt::format("SELECT to_regnamespace({}) IS NOT NULL", Literal(schema))));
@@ -214,7 +228,8 @@ absl::StatusOr<std::optional<SinkCheckpoint>> PostgresCheckpointStore::Load() {
   PGFLOW_ASSIGN_OR_RETURN(
       const postgres::Result row,
       Run(fmt::format("SELECT system_identifier, timeline, database, slot, commit_lsn, end_lsn,"
-                      " snapshot_complete, epoch FROM {}.checkpoint WHERE {}",
+                      " snapshot_complete, epoch, to_jsonb(c) ->> 'snapshot_lsn'"
+                      " FROM {}.checkpoint c WHERE {}",
                       statements_->schema(), Mine())));
   const int64_t epoch = row.row_count() == 0 ? 0 : row.integer(0, 7);
   if (statements_->epoch() != 0 && epoch != statements_->epoch()) return statements_->TakenOver();
@@ -227,6 +242,7 @@ absl::StatusOr<std::optional<SinkCheckpoint>> PostgresCheckpointStore::Load() {
   checkpoint.identity.slot = row.text(0, 3);
   checkpoint.stream = {ToLsn(row.at(0, 4)), ToLsn(row.at(0, 5))};
   checkpoint.snapshot_complete = row.boolean(0, 6);
+  checkpoint.snapshot_lsn = ToLsn(row.at(0, 8));  // Null in a table that an older version made.
   PGFLOW_RETURN_IF_ERROR(LoadTables(checkpoint));
   return std::optional<SinkCheckpoint>(std::move(checkpoint));
 }
@@ -275,7 +291,7 @@ absl::Status PostgresCheckpointStore::Begin(const engine::SourceIdentity& identi
        fmt::format("DELETE FROM {}.table_progress WHERE {}", schema, Mine()),
        fmt::format("UPDATE {}.checkpoint SET system_identifier = {}, timeline = {}, database = {},"
                    " slot = {}, commit_lsn = '{}', end_lsn = '{}', commit_time = NULL,"
-                   " snapshot_complete = false, updated_at = now() WHERE {}",
+                   " snapshot_complete = false, snapshot_lsn = '0/0', updated_at = now() WHERE {}",
                    schema, identity.system_identifier, identity.timeline,
                    Literal(identity.database), Literal(identity.slot), start.commit_lsn,
                    start.end_lsn, Mine())});
@@ -336,12 +352,13 @@ absl::Status PostgresCheckpointStore::FinishTables(std::span<const schemas::Tabl
   return Change(sql);
 }
 
-absl::Status PostgresCheckpointStore::FinishSnapshot() {
+absl::Status PostgresCheckpointStore::FinishSnapshot(Lsn lsn) {
   const base::MutexLock lock(&mutex_);
   PGFLOW_RETURN_IF_ERROR(Connect());
   return Change(
-      {fmt::format("UPDATE {}.checkpoint SET snapshot_complete = true, updated_at = now() WHERE {}",
-                   statements_->schema(), Mine())});
+      {fmt::format("UPDATE {}.checkpoint SET snapshot_complete = true, snapshot_lsn = '{}',"
+                   " updated_at = now() WHERE {}",
+                   statements_->schema(), lsn, Mine())});
 }
 
 absl::Status PostgresCheckpointStore::AdvanceStream(StreamPoint point) {

@@ -48,7 +48,7 @@ class PostgresCheckpointStore final : public engine::CheckpointStore {
   absl::Status BeginTables(std::span<const engine::TableProgress> tables) override;
   absl::Status FinishRange(const schemas::TableName& table, engine::BlockRange range) override;
   absl::Status FinishTables(std::span<const schemas::TableName> tables) override;
-  absl::Status FinishSnapshot() override;
+  absl::Status FinishSnapshot(postgres::Lsn lsn) override;
   absl::Status AdvanceStream(engine::StreamPoint point) override;
   absl::Status FollowTimeline(uint32_t timeline) override;
   absl::Status Forget() override;
@@ -56,6 +56,7 @@ class PostgresCheckpointStore final : public engine::CheckpointStore {
  private:
   absl::Status Connect(std::string_view role = "checkpoint") ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CreateTables() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status AddColumns() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<bool> TablesExist() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whose the sink is; nothing when it was never taken.
   absl::StatusOr<std::optional<int64_t>> ReadEpoch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -356,7 +356,7 @@ TEST_F(PostgresSinkTest, FencesOffTheOneBefore) {
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
   EXPECT_NE(base::Message(status).find("taken over"), std::string_view::npos) << status;
   EXPECT_EQ(Rows("SELECT * FROM t"), "1");
-  EXPECT_FALSE(sink_->checkpoint_store()->FinishSnapshot().ok());
+  EXPECT_FALSE(sink_->checkpoint_store()->FinishSnapshot(postgres::Lsn(0x30)).ok());
 }
 
 // Positions as a server gives them, among them those at the start of a page and of a segment.
@@ -431,12 +431,13 @@ TEST_F(PostgresSinkTest, KeepsTheCheckpoint) {
   ASSERT_EQ(store.FinishRange(progress.table, {0, 8}), absl::OkStatus());
   ASSERT_EQ(store.FinishRange(progress.table, {8, engine::BlockRange::kOpenEnd}), absl::OkStatus());
   ASSERT_EQ(store.FinishTable(progress.table), absl::OkStatus());
-  ASSERT_EQ(store.FinishSnapshot(), absl::OkStatus());
+  ASSERT_EQ(store.FinishSnapshot(postgres::Lsn(0x30)), absl::OkStatus());
   ASSERT_EQ(store.AdvanceStream({postgres::Lsn(100), postgres::Lsn(110)}), absl::OkStatus());
   const auto loaded = store.Load();
   ASSERT_TRUE(loaded.ok() && loaded->has_value());
   EXPECT_EQ((*loaded)->identity, Identity());
   EXPECT_TRUE((*loaded)->snapshot_complete);
+  EXPECT_EQ((*loaded)->snapshot_lsn, postgres::Lsn(0x30));
   EXPECT_EQ((*loaded)->stream, (StreamPoint{postgres::Lsn(100), postgres::Lsn(110)}));
   ASSERT_EQ((*loaded)->tables.size(), 1U);
   EXPECT_TRUE((*loaded)->tables[0].complete);

@@ -53,7 +53,7 @@ class TakeoverTest : public SinkFixture {
     ExpectTakenOver(store.BeginTable({table, {}, "", {}, false, {}}), "BeginTable");
     ExpectTakenOver(store.FinishRange(table, {0, 9}), "FinishRange");
     ExpectTakenOver(store.FinishTable(table), "FinishTable");
-    ExpectTakenOver(store.FinishSnapshot(), "FinishSnapshot");
+    ExpectTakenOver(store.FinishSnapshot(postgres::Lsn(0x30)), "FinishSnapshot");
     ExpectTakenOver(store.AdvanceStream({Lsn(5), Lsn(6)}), "AdvanceStream");
     ExpectTakenOver(store.FollowTimeline(9), "FollowTimeline");
     ExpectTakenOver(store.Forget(), "Forget");
@@ -67,7 +67,7 @@ TEST_F(TakeoverTest, NothingOfTheOneBeforeChangesTheTarget) {
   config_.create_schema = true;
   Start();
   const std::unique_ptr<engine::Sink> other = OpenSink();
-  ASSERT_EQ(other->checkpoint_store()->FinishSnapshot(), absl::OkStatus());
+  ASSERT_EQ(other->checkpoint_store()->FinishSnapshot(postgres::Lsn(0x30)), absl::OkStatus());
   const std::string before = Everything();
   ExpectStoreIsFenced(*sink_->checkpoint_store());
 
@@ -119,7 +119,7 @@ TEST_F(TakeoverTest, OnlyWhoHasTheSlotTakesIt) {
   const auto late = *PostgresSink::Make(config_);
   EXPECT_EQ(late->Open(context, {}).code(), absl::StatusCode::kCancelled);
   EXPECT_EQ(asked, 1);
-  EXPECT_EQ(sink_->checkpoint_store()->FinishSnapshot(), absl::OkStatus());
+  EXPECT_EQ(sink_->checkpoint_store()->FinishSnapshot(postgres::Lsn(0x30)), absl::OkStatus());
 }
 
 // It had the slot when it asked, and was paused before it wrote; also when the row was not there.

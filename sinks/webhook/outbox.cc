@@ -88,8 +88,8 @@ class Outbox::Store final : public engine::CheckpointStore {
   absl::Status FinishTables(std::span<const schemas::TableName> tables) override {
     return Together([&] { return store_.FinishTables(tables); });
   }
-  absl::Status FinishSnapshot() override {
-    return Together([&] { return store_.FinishSnapshot(); });
+  absl::Status FinishSnapshot(postgres::Lsn lsn) override {
+    return Together([&] { return store_.FinishSnapshot(lsn); });
   }
   absl::Status AdvanceStream(engine::StreamPoint point) override {
     return Together([&] { return store_.AdvanceStream(point); });
