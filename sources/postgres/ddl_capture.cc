@@ -12,6 +12,7 @@ namespace pgflow::sources {
 namespace {
 
 using postgres::Connection;
+using postgres::ConnectOptions;
 using postgres::Result;
 
 // Identifies the installed script: a comment on its main event trigger. FNV-1a.
@@ -39,15 +40,14 @@ absl::StatusOr<bool> Ask(Connection& connection, const std::string& sql,
 constexpr std::string_view kIsThere = "SELECT to_regclass('pgflow.capture_pipeline') IS NOT NULL";
 
 // Which tables the pipeline has.
-std::string RegisterSql(Connection& connection, const CapturedPipeline& pipeline,
-                        std::string_view refresh) {
+std::string RegisterSql(Connection& connection, const CapturedPipeline& pipeline) {
   std::string sql = fmt::format(
       "INSERT INTO pgflow.capture_pipeline VALUES ({}, {}, {}, {}) ON CONFLICT (pipeline) DO "
       "UPDATE SET publication = excluded.publication, includes = excluded.includes, "
-      "excludes = excluded.excludes; SELECT pgflow.{}();",
+      "excludes = excluded.excludes;",
       connection.QuoteLiteral(pipeline.name), connection.QuoteLiteral(pipeline.publication),
       TextArray(connection, pipeline.filter->IncludeExpressions()),
-      TextArray(connection, pipeline.filter->ExcludeExpressions()), refresh);
+      TextArray(connection, pipeline.filter->ExcludeExpressions()));
   if (connection.server_version() < 140000) {
     sql += fmt::format("SELECT pgflow.publish_messages({});",
                        connection.QuoteLiteral(pipeline.publication));
@@ -59,13 +59,15 @@ std::string RegisterSql(Connection& connection, const CapturedPipeline& pipeline
 constexpr const char* kNoteAlone =
     "SELECT set_config('pgflow.installed_by', CASE WHEN pg_snapshot_xmin(pg_current_snapshot())"
     "::text = pg_current_xact_id()::text THEN pg_current_xact_id()::text ELSE '' END, false);";
-// Whether the number behind it was nobody's, so that no transaction that wrote was there meanwhile;
-// a command that only began to has no number yet.
+// Whether this number is the next one behind the so many that were ours, so that no transaction
+// that wrote was there meanwhile; a command that only began to has no number yet.
 constexpr const char* kWasAlone =
     "SELECT current_setting('pgflow.installed_by') = (pg_current_xact_id()::text::bigint - "
-    "1)::text "
+    "{})::text "
     "AND NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND "
     "backend_type = 'client backend' AND state <> 'idle' AND pid <> pg_backend_pid())";
+// Takes a number also where there is nothing to store.
+constexpr const char* kRefreshShare = "SELECT pg_current_xact_id(), pgflow.refresh_share({}, {})";
 
 // One transaction: all of it, or nothing.
 absl::Status RunScript(Connection& connection, const std::string& script,
@@ -75,6 +77,41 @@ absl::Status RunScript(Connection& connection, const std::string& script,
     connection.Execute("ROLLBACK", stop).status().IgnoreError();
   }
   return status;
+}
+
+// What takes longest of a first start with very many tables: two sessions take half of it each. The
+// number of transactions that it took.
+absl::StatusOr<int> RefreshSideBySide(Connection& connection, const ConnectOptions& options,
+                                      const std::stop_token& stop) {
+  auto second = Connection::Connect(options, stop);
+  // There may be no room for a second one.
+  if (!second.ok()) {
+    PGFLOW_RETURN_IF_ERROR(connection.Execute(fmt::format(kRefreshShare, 0, 1), stop).status());
+    return 1;
+  }
+  PGFLOW_RETURN_IF_ERROR((*second)->EnterPipeline());
+  PGFLOW_RETURN_IF_ERROR((*second)->SendQuery(fmt::format(kRefreshShare, 1, 2), {}, stop));
+  PGFLOW_RETURN_IF_ERROR((*second)->SendSync(stop));
+  PGFLOW_RETURN_IF_ERROR(connection.Execute(fmt::format(kRefreshShare, 0, 2), stop).status());
+  for (int i = 0; i < 2; ++i) PGFLOW_RETURN_IF_ERROR((*second)->NextResult(stop).status());
+  return 2;
+}
+
+// Waits for those that are under way.
+absl::Status AwaitTransactions(Connection& connection, const std::stop_token& stop) {
+  PGFLOW_ASSIGN_OR_RETURN(
+      const Result now, connection.Execute("SELECT pg_snapshot_xmax(pg_current_snapshot())", stop));
+  while (true) {
+    PGFLOW_ASSIGN_OR_RETURN(
+        const bool over,
+        Ask(connection,
+            fmt::format("SELECT pg_snapshot_xmin(pg_current_snapshot()) >= '{}'::xid8",
+                        now.at(0, 0)),
+            stop));
+    if (over) return absl::OkStatus();
+    if (stop.stop_requested()) return absl::CancelledError("stopped");
+    PGFLOW_RETURN_IF_ERROR(connection.WaitReadable(absl::Now() + absl::Milliseconds(50), stop));
+  }
 }
 
 }  // namespace
@@ -167,23 +204,35 @@ absl::StatusOr<bool> MayMakeCapture(Connection& connection, const std::stop_toke
 }
 
 absl::StatusOr<bool> InstallCapture(Connection& connection, const CapturedPipeline& pipeline,
+                                    const ConnectOptions* second_session,
                                     const std::stop_token& stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const bool there, Ask(connection, std::string(kIsThere), stop));
   std::string script = "SET LOCAL client_min_messages = warning;";
   script += kNoteAlone;
   script += kDdlCaptureSql;
-  script += fmt::format(
-      "COMMENT ON EVENT TRIGGER pgflow_capture IS {};"
-      "GRANT USAGE ON SCHEMA pgflow TO PUBLIC; GRANT SELECT ON pgflow.capture_pipeline TO PUBLIC;",
-      connection.QuoteLiteral(Version()));
-  script += RegisterSql(connection, pipeline, "refresh");
+  script +=
+      "GRANT USAGE ON SCHEMA pgflow TO PUBLIC; GRANT SELECT ON pgflow.capture_pipeline TO PUBLIC;";
+  script += RegisterSql(connection, pipeline);
+  // Whoever finds triggers without it makes them again.
+  const std::string complete = fmt::format("COMMENT ON EVENT TRIGGER pgflow_capture IS {};",
+                                           connection.QuoteLiteral(Version()));
+  if (there || second_session == nullptr) {
+    PGFLOW_RETURN_IF_ERROR(
+        RunScript(connection, script + complete + "SELECT pgflow.refresh();", stop));
+    return Ask(connection, fmt::format(kWasAlone, 1), stop);
+  }
   PGFLOW_RETURN_IF_ERROR(RunScript(connection, script, stop));
-  return Ask(connection, kWasAlone, stop);
+  PGFLOW_ASSIGN_OR_RETURN(const int shares, RefreshSideBySide(connection, *second_session, stop));
+  PGFLOW_RETURN_IF_ERROR(connection.Execute(complete, stop).status());
+  return Ask(connection, fmt::format(kWasAlone, shares + 2), stop);
 }
 
 absl::Status UpdateCapture(Connection& connection, const CapturedPipeline& pipeline,
                            const std::stop_token& stop) {
   // The states are there, and kept by the triggers.
-  return RunScript(connection, RegisterSql(connection, pipeline, "refresh_publications"), stop);
+  return RunScript(connection,
+                   RegisterSql(connection, pipeline) + "SELECT pgflow.refresh_publications();",
+                   stop);
 }
 
 absl::StatusOr<bool> MissesChosenTables(Connection& connection, const CapturedPipeline& pipeline,
@@ -207,21 +256,14 @@ absl::StatusOr<std::string> ReadCaptureSecret(Connection& connection, const std:
 }
 
 absl::Status SettleCapture(Connection& connection, const std::stop_token& stop) {
-  PGFLOW_ASSIGN_OR_RETURN(
-      const Result now, connection.Execute("SELECT pg_snapshot_xmax(pg_current_snapshot())", stop));
   while (true) {
-    PGFLOW_ASSIGN_OR_RETURN(
-        const bool over,
-        Ask(connection,
-            fmt::format("SELECT pg_snapshot_xmin(pg_current_snapshot()) >= '{}'::xid8",
-                        now.at(0, 0)),
-            stop));
-    if (over) break;
-    if (stop.stop_requested()) return absl::CancelledError("stopped");
-    PGFLOW_RETURN_IF_ERROR(connection.WaitReadable(absl::Now() + absl::Milliseconds(50), stop));
+    PGFLOW_RETURN_IF_ERROR(AwaitTransactions(connection, stop));
+    const absl::StatusOr<Result> stored = connection.Execute(
+        "SELECT pgflow.refresh_share(0, 1) > 0, pgflow.refresh_publications()", stop);
+    PGFLOW_RETURN_IF_ERROR(base::Annotate(stored.status(), "refresh the DDL capture"));
+    // A command that dropped one of these before it could see its state has to be over as well.
+    if (!stored->boolean(0, 0)) return absl::OkStatus();
   }
-  return base::Annotate(connection.Execute("SELECT pgflow.refresh()", stop).status(),
-                        "refresh the DDL capture");
 }
 
 absl::Status RemoveCapture(Connection& connection, const std::string& pipeline,

@@ -42,9 +42,13 @@ absl::StatusOr<CaptureState> ReadCaptureState(postgres::Connection& connection,
                                               const CapturedPipeline& pipeline,
                                               const std::stop_token& stop);
 // Makes it, or replaces one that is kDisabled or kOtherVersion. True: nobody else did anything
-// meanwhile, and SettleCapture would find nothing.
+// meanwhile, and SettleCapture would find nothing. With `second_session` another one shares the
+// work. Only where no slot brings what the triggers write meanwhile: they take for new what has no
+// state yet.
 absl::StatusOr<bool> InstallCapture(postgres::Connection& connection,
-                                    const CapturedPipeline& pipeline, const std::stop_token& stop);
+                                    const CapturedPipeline& pipeline,
+                                    const postgres::ConnectOptions* second_session,
+                                    const std::stop_token& stop);
 // Tells a capture that is there which tables the pipeline has now.
 absl::Status UpdateCapture(postgres::Connection& connection, const CapturedPipeline& pipeline,
                            const std::stop_token& stop);

@@ -96,6 +96,8 @@ class PostgresSource final : public engine::Source {
                                                const std::stop_token& stop);
   absl::Status PreparePublication(postgres::Connection& connection, bool create, bool slot_exists,
                                   std::stop_token stop);
+  absl::Status TryToPreparePublication(postgres::Connection& connection, bool create,
+                                       bool slot_exists, std::stop_token stop);
   absl::Status PrepareCapture(postgres::Connection& connection, const schemas::TableFilter& filter,
                               bool create, bool slot_exists, const std::stop_token& stop);
   absl::StatusOr<std::unique_ptr<engine::SnapshotSession>> ImportSnapshot(

@@ -23,6 +23,12 @@ using postgres::Connection;
 
 constexpr size_t kNamedMax = 10;
 constexpr int kSelectAttempts = 3;
+constexpr int kLooksAtTables = 10;
+
+bool NamesWhatIsGone(const absl::Status& status) {
+  const std::string state = postgres::SqlStateOf(status);
+  return state == "42P01" || state == "3F000";
+}
 
 absl::Status MissingFromPublication(const std::string& publication,
                                     const std::vector<schemas::TableName>& missing, bool standby) {
@@ -120,6 +126,16 @@ absl::Status PostgresSource::LeaveOutOfReach(Connection& connection,
 
 absl::Status PostgresSource::PreparePublication(Connection& connection, bool create,
                                                 bool slot_exists, std::stop_token stop) {
+  absl::Status status = TryToPreparePublication(connection, create, slot_exists, stop);
+  // A table that was dropped since the catalog was read: the next look does not find it.
+  for (int look = 1; NamesWhatIsGone(status) && look < kLooksAtTables; ++look) {
+    status = TryToPreparePublication(connection, create, slot_exists, stop);
+  }
+  return status;
+}
+
+absl::Status PostgresSource::TryToPreparePublication(Connection& connection, bool create,
+                                                     bool slot_exists, std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(const std::optional<PublicationRow> existing,
                           ReadPublication(connection, publication(), stop));
   absl::StatusOr<schemas::Catalog> catalog =
@@ -377,7 +393,9 @@ absl::Status PostgresSource::PrepareCapture(Connection& connection,
                                           "tell the DDL capture the selected tables"));
     return SettleCapture(connection, stop);
   }
-  const absl::StatusOr<bool> alone = InstallCapture(connection, pipeline, stop);
+  const postgres::ConnectOptions second_session = Options("control");
+  const absl::StatusOr<bool> alone =
+      InstallCapture(connection, pipeline, slot_exists ? nullptr : &second_session, stop);
   PGFLOW_RETURN_IF_ERROR(base::Annotate(alone.status(), "install the DDL capture"));
   // A table that a transaction of before made would be in no publication.
   if (!*alone) PGFLOW_RETURN_IF_ERROR(SettleCapture(connection, stop));

@@ -1,5 +1,11 @@
--- The states of everything that is there.
-CREATE OR REPLACE FUNCTION pgflow.present_states()
+-- Whether an object is in this one of so many shares of all objects.
+CREATE OR REPLACE FUNCTION pgflow.in_share(object oid, share int, shares int) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$
+  SELECT abs(hashoid(object)::bigint) % shares = share
+$$;
+
+-- The states of everything in that share which is there.
+CREATE OR REPLACE FUNCTION pgflow.present_states(share int, shares int)
 RETURNS TABLE (of_class oid, of_object oid, of_state jsonb)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -13,7 +19,7 @@ BEGIN
   INTO relations, sequences
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND c.relpersistence <> 't'
-  AND n.nspname !~ '^(pg_|information_schema$|pgflow$)'
+  AND n.nspname !~ '^(pg_|information_schema$|pgflow$)' AND pgflow.in_share(c.oid, share, shares)
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
     AND d.objid = c.oid AND d.deptype = 'e');
   RETURN QUERY SELECT 'pg_class'::regclass::oid, r.of_object, r.of_state
@@ -32,6 +38,7 @@ BEGIN
     UNION ALL SELECT * FROM pgflow.definitions()
   ) o LEFT JOIN pg_namespace n ON n.oid = o.namespace
   WHERE coalesce(n.nspname, '') !~ '^(pg_|information_schema$|pgflow$)'
+  AND pgflow.in_share(o.oid, share, shares)
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = o.class AND d.objid = o.oid
     AND d.deptype = 'e');
 END $$;
@@ -47,10 +54,9 @@ BEGIN
   AND NOT s.publications @> now.of_publications;
 END $$;
 
--- Stores the state of everything that is there. Called when the triggers are made, and again when
--- all transactions that began before are over: what they changed was not captured. Each state is
--- computed once, and all of them together.
-CREATE OR REPLACE FUNCTION pgflow.refresh() RETURNS void
+-- Stores the states of one share of what is there: several sessions can do so side by side. Each
+-- state is computed once, and all of them together. The number of states that nobody had stored.
+CREATE OR REPLACE FUNCTION pgflow.refresh_share(share int, shares int) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 SET standard_conforming_strings = on SET timezone = 'UTC' SET lc_monetary = 'C'
 SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres' SET extra_float_digits = 3
@@ -60,9 +66,10 @@ DECLARE
   stale record;
   classes oid[];
   objects oid[];
+  new bigint;
 BEGIN
   DELETE FROM pgflow.command_note WHERE transaction < pg_snapshot_xmin(pg_current_snapshot());
-  WITH present AS MATERIALIZED (SELECT * FROM pgflow.present_states()),
+  WITH present AS MATERIALIZED (SELECT * FROM pgflow.present_states(share, shares)),
   added AS (
     INSERT INTO pgflow.object_state (class, object, state, publications)
     SELECT p.of_class, p.of_object, p.of_state, coalesce(b.of_publications, '{}')
@@ -71,20 +78,23 @@ BEGIN
       ON p.of_class = 'pg_class'::regclass AND b.of_relation = p.of_object
     WHERE NOT EXISTS (SELECT FROM pgflow.object_state s
       WHERE s.class = p.of_class AND s.object = p.of_object)
-    ON CONFLICT (class, object) DO NOTHING),  -- Its command has stored it meanwhile.
+    ON CONFLICT (class, object) DO NOTHING  -- Its command has stored it meanwhile.
+    RETURNING object),
   -- By itself: the state of each would be asked for before it is known that few are absent.
   absent AS MATERIALIZED (
-    SELECT s.class, s.object FROM pgflow.object_state s WHERE NOT EXISTS (SELECT FROM present p
+    SELECT s.class, s.object FROM pgflow.object_state s
+    WHERE pgflow.in_share(s.object, share, shares) AND NOT EXISTS (SELECT FROM present p
       WHERE p.of_class = s.class AND p.of_object = s.object)),
   gone AS (
     DELETE FROM pgflow.object_state s USING absent a
     WHERE s.class = a.class AND s.object = a.object AND pgflow.state(a.class, a.object) IS NULL)
-  SELECT array_agg(s.class), array_agg(s.object) INTO classes, objects
+  SELECT array_agg(s.class), array_agg(s.object), (SELECT count(*) FROM added)
+  INTO classes, objects, new
   FROM pgflow.object_state s
   LEFT JOIN present p ON p.of_class = s.class AND p.of_object = s.object
-  WHERE s.state <> CASE WHEN p.of_object IS NULL THEN pgflow.state(s.class, s.object)
+  WHERE pgflow.in_share(s.object, share, shares)
+  AND s.state <> CASE WHEN p.of_object IS NULL THEN pgflow.state(s.class, s.object)
     ELSE p.of_state END;
-  PERFORM pgflow.refresh_publications();
   FOR stale IN SELECT * FROM unnest(classes, objects) s(class, object) LOOP
     -- Behind a command that is changing it just now.
     IF stale.class = 'pg_class'::regclass
@@ -96,6 +106,17 @@ BEGIN
     WHERE class = stale.class AND object = stale.object
     AND pgflow.state(class, object) IS NOT NULL;
   END LOOP;
+  RETURN new;
+END $$;
+
+-- Stores the state of everything that is there. Called when the triggers are made over states of
+-- before, and again when all transactions that began before are over: what they changed was not
+-- captured.
+CREATE OR REPLACE FUNCTION pgflow.refresh() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM pgflow.refresh_share(0, 1);
+  PERFORM pgflow.refresh_publications();
 END $$;
 
 -- Before version 14: lets the messages through, which are rows there.
