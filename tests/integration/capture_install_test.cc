@@ -89,9 +89,10 @@ class CaptureInstallTest : public SharedServerTest {
           sql = fmt::format("COMMENT ON TABLE t{} IS '{}'", table, i);
           break;
         case 5:
-          sql = fmt::format("ALTER TABLE t{0} RENAME TO r{1}_{2}; ALTER TABLE r{1}_{2} ADD z int; "
-                            "ALTER TABLE r{1}_{2} RENAME TO t{0}",
-                            table, writer, i);
+          sql = fmt::format(
+              "ALTER TABLE t{0} RENAME TO r{1}_{2}; ALTER TABLE r{1}_{2} ADD z int; "
+              "ALTER TABLE r{1}_{2} RENAME TO t{0}",
+              table, writer, i);
           break;
         case 6:
           sql = fmt::format("DROP TABLE IF EXISTS n{}_{}", writer, i - 3);
@@ -132,8 +133,9 @@ TEST_F(CaptureInstallTest, OneThatWasKilledIsFinishedByTheNextStart) {
     // Between the triggers and the last state, most often.
     EXPECT_TRUE(Eventually([&] {
       return process->Printed("publication and slot exist") ||
-             source_.ValueIfAny("SELECT count(*) FROM pg_event_trigger WHERE evtname = "
-                                "'pgflow_capture'") == "1";
+             source_.ValueIfAny(
+                 "SELECT count(*) FROM pg_event_trigger WHERE evtname = "
+                 "'pgflow_capture'") == "1";
     }));
     absl::SleepFor(absl::Milliseconds(random() % 60));
     process->Kill9();

@@ -41,10 +41,10 @@ class CopyGapTest : public SharedServerTest {
  private:
   void ExpectEqualNow() {
     const std::string tables =
-        "SELECT string_agg(format('%s %s %s %s', relname, relkind, attname, format_type(atttypid, "
-        "atttypmod)), E'\\n' ORDER BY relname COLLATE \"C\", attname) FROM pg_attribute JOIN pg_class "
-        "c ON c.oid = attrelid WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', "
-        "'v') AND attnum > 0 AND NOT attisdropped";
+        "SELECT string_agg(format('%s %s %s %s', relname, relkind, attname, "
+        "format_type(atttypid, atttypmod)), E'\\n' ORDER BY relname COLLATE \"C\", attname) FROM "
+        "pg_attribute JOIN pg_class c ON c.oid = attrelid WHERE relnamespace = "
+        "'public'::regnamespace AND relkind IN ('r', 'p', 'v') AND attnum > 0 AND NOT attisdropped";
     EXPECT_EQ(target_.Value(tables), source_.Value(tables));
     const std::string names =
         "SELECT string_agg(relname, ',') FROM pg_class WHERE relnamespace = 'public'::regnamespace "
@@ -56,12 +56,13 @@ class CopyGapTest : public SharedServerTest {
 };
 
 TEST_F(CopyGapTest, ATableIsRenamedThereAndBack) {
-  ExpectEqualAfter({"INSERT INTO keyless VALUES ('a'); ALTER TABLE keyless RENAME TO away;"
-                    "INSERT INTO away VALUES ('b'); ALTER TABLE kept RENAME TO far",
-                    "INSERT INTO away VALUES ('c'); INSERT INTO far (v) VALUES ('d');"
-                    "ALTER TABLE far ADD extra int DEFAULT 3",
-                    "ALTER TABLE away RENAME TO keyless; ALTER TABLE far RENAME TO kept",
-                    "INSERT INTO keyless VALUES ('e')"});
+  ExpectEqualAfter(
+      {"INSERT INTO keyless VALUES ('a'); ALTER TABLE keyless RENAME TO away;"
+       "INSERT INTO away VALUES ('b'); ALTER TABLE kept RENAME TO far",
+       "INSERT INTO away VALUES ('c'); INSERT INTO far (v) VALUES ('d');"
+       "ALTER TABLE far ADD extra int DEFAULT 3",
+       "ALTER TABLE away RENAME TO keyless; ALTER TABLE far RENAME TO kept",
+       "INSERT INTO keyless VALUES ('e')"});
 }
 
 TEST_F(CopyGapTest, ATableIsRenamedForGood) {
@@ -71,10 +72,11 @@ TEST_F(CopyGapTest, ATableIsRenamedForGood) {
 }
 
 TEST_F(CopyGapTest, AnotherTableTakesTheName) {
-  ExpectEqualAfter({"ALTER TABLE kept RENAME TO older",
-                    "CREATE TABLE kept (id serial PRIMARY KEY, v text, more int);"
-                    "INSERT INTO kept (v, more) SELECT v, id FROM older; UPDATE older SET v = 'gone'",
-                    "DROP TABLE older"});
+  ExpectEqualAfter(
+      {"ALTER TABLE kept RENAME TO older",
+       "CREATE TABLE kept (id serial PRIMARY KEY, v text, more int);"
+       "INSERT INTO kept (v, more) SELECT v, id FROM older; UPDATE older SET v = 'gone'",
+       "DROP TABLE older"});
 }
 
 TEST_F(CopyGapTest, ItIsDroppedAndMadeAnew) {
@@ -90,10 +92,11 @@ TEST_F(CopyGapTest, TwoTablesExchangeTheirNames) {
 }
 
 TEST_F(CopyGapTest, OneComesAndGoes) {
-  ExpectEqualAfter({"CREATE TABLE brief (id int PRIMARY KEY, v text); INSERT INTO brief VALUES (1, "
-                    "'x')",
-                    "ALTER TABLE brief ADD c int DEFAULT 1; UPDATE brief SET v = 'y'",
-                    "TRUNCATE brief", "DROP TABLE brief"});
+  ExpectEqualAfter(
+      {"CREATE TABLE brief (id int PRIMARY KEY, v text); INSERT INTO brief VALUES (1, "
+       "'x')",
+       "ALTER TABLE brief ADD c int DEFAULT 1; UPDATE brief SET v = 'y'", "TRUNCATE brief",
+       "DROP TABLE brief"});
 }
 
 TEST_F(CopyGapTest, APartitionedTableIsMadeAnew) {
