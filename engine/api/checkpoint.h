@@ -62,9 +62,9 @@ struct SinkCheckpoint {
   SourceIdentity identity;
   StreamPoint stream;  // Before the first change: the slot's consistent point.
   bool snapshot_complete = false;
-  // The consistent point of the complete snapshot's last part; 0/0 without one. What a transaction
-  // that committed before it did to tables that have no progress here is over: they were gone, or
-  // had another name, when the rest was read.
+  // The earliest consistent point that rows of the complete snapshot were read at; 0/0 without one.
+  // What a transaction that committed before it did to tables that have no progress here is over:
+  // they were gone, or had another name, by then.
   postgres::Lsn snapshot_lsn;
   std::vector<TableProgress> tables;
 };

@@ -153,9 +153,14 @@ absl::StatusOr<bool> SnapshotRunner::RunRound(const SinkCheckpoint& checkpoint,
 
 absl::Status SnapshotRunner::Run(const SinkCheckpoint& checkpoint, std::stop_token stop) {
   SinkCheckpoint current = checkpoint;
+  postgres::Lsn earliest(UINT64_MAX);
+  for (const TableProgress& table : checkpoint.tables) {
+    earliest = std::min(earliest, table.snapshot_lsn);
+  }
   while (true) {
     PGFLOW_ASSIGN_OR_RETURN(const bool done, RunRound(current, stop));
-    if (done) return context_.store.FinishSnapshot(last_point_);
+    earliest = std::min(earliest, last_point_);
+    if (done) return context_.store.FinishSnapshot(earliest);
     PGFLOW_ASSIGN_OR_RETURN(std::optional<SinkCheckpoint> next, context_.store.Load());
     if (!next.has_value())
       return absl::InternalError("the checkpoint vanished during the snapshot");
