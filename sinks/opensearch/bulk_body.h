@@ -13,11 +13,16 @@ namespace pgflow::sinks {
 
 // Where documents go: the beginnings of their action lines.
 struct BulkTarget {
-  explicit BulkTarget(std::string_view index, bool is_alias);
+  // `pipeline`: the ingest pipeline; empty: what the index's settings say, kNoPipeline: none at
+  // all.
+  explicit BulkTarget(std::string_view index, bool is_alias, std::string_view pipeline = {});
 
   std::string index_action;
   std::string delete_action;
+  bool has_pipeline = false;
 };
+
+inline constexpr std::string_view kNoPipeline = "_none";
 
 class BulkBody {
  public:
@@ -35,13 +40,18 @@ class BulkBody {
   // Takes back what BeginIndex began.
   void DropIndex() { bytes_.resize(begin_); }
   void Delete(const BulkTarget& target, std::string_view id, uint64_t version, uint64_t tag);
-  // An item of another body.
+  // An item of another body; of the second, the deletion of the document in place of its writing.
   void Copy(const BulkBody& other, const Item& item);
+  void CopyAsDeletion(const BulkBody& other, const Item& item);
   void Clear();
 
   const std::string& bytes() const { return bytes_; }
   const std::vector<Item>& items() const { return items_; }
   bool empty() const { return items_.empty(); }
+  // The answer may have another order, and all its documents are of one index.
+  bool has_pipeline() const { return has_pipeline_; }
+  // The action of an item: {"_index":...,"version":...,"_id":...}.
+  std::string_view ActionOf(const Item& item) const;
 
  private:
   void AppendAction(std::string_view action, std::string_view id, uint64_t version);
@@ -49,6 +59,7 @@ class BulkBody {
   std::string bytes_;
   std::vector<Item> items_;
   size_t begin_ = 0;
+  bool has_pipeline_ = false;
 };
 
 }  // namespace pgflow::sinks

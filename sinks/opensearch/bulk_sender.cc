@@ -43,8 +43,10 @@ struct BulkSender::Round {
 absl::StatusOr<std::vector<RefusedItem>> BulkSender::Send(std::vector<BulkBody> bodies,
                                                           Visibility visibility,
                                                           std::stop_token stop) {
-  path_ = fmt::format("/_bulk?filter_path={}{}", kBulkAnswerFilter,
-                      visibility == Visibility::kAtOnce ? "&refresh=true" : "");
+  const std::string_view refresh = visibility == Visibility::kAtOnce ? "&refresh=true" : "";
+  path_ = fmt::format("/_bulk?filter_path={}{}", kBulkAnswerFilter, refresh);
+  pipeline_path_ =
+      fmt::format("/_bulk?filter_path={}{}{}", kBulkAnswerFilter, kPipelineAnswerFilter, refresh);
   std::deque<BulkBody> waiting;
   for (BulkBody& body : bodies) {
     if (!body.empty()) waiting.push_back(std::move(body));
@@ -81,7 +83,8 @@ absl::Status BulkSender::SendRound(std::deque<BulkBody>& waiting, Round& round,
     while (!waiting.empty() && client.in_flight() < connections_) {
       auto body = std::make_shared<BulkBody>(std::move(waiting.front()));
       waiting.pop_front();
-      client.Start(cluster_.MakeRequest("POST", path_, body->bytes()),
+      client.Start(cluster_.MakeRequest("POST", body->has_pipeline() ? pipeline_path_ : path_,
+                                        body->bytes()),
                    [this, body, &round](absl::StatusOr<http::Response> response) {
                      Take(*body, std::move(response), round);
                    });
@@ -122,18 +125,24 @@ void BulkSender::Take(const BulkBody& body, absl::StatusOr<http::Response> respo
 void BulkSender::TakeAnswer(const BulkBody& body, const http::Response& response,
                             Round& round) const {
   const absl::StatusOr<std::vector<BulkFailure>> failures =
-      ReadBulkAnswer(response.body, body.items().size());
+      body.has_pipeline() ? ReadPipelineAnswer(response.body, body)
+                          : ReadBulkAnswer(response.body, body.items().size());
   if (!failures.ok()) {
     if (round.error.ok()) round.error = failures.status();
     return;
   }
   BulkBody later;
+  BulkBody dropped;
   for (const BulkFailure& failure : *failures) {
     const BulkBody::Item& item = body.items()[failure.item];
     switch (failure.kind) {
       case BulkFailure::Kind::kLater:
         later.Copy(body, item);
         round.later_reason = failure.reason;
+        break;
+      case BulkFailure::Kind::kDropped:
+        // What was there before is not what there is now.
+        dropped.CopyAsDeletion(body, item);
         break;
       case BulkFailure::Kind::kRefused:
         round.refused.push_back({item.tag, failure.reason});
@@ -148,6 +157,7 @@ void BulkSender::TakeAnswer(const BulkBody& body, const http::Response& response
     }
   }
   if (!later.empty()) round.later.push_back(std::move(later));
+  if (!dropped.empty()) round.again.push_back(std::move(dropped));
 }
 
 }  // namespace pgflow::sinks

@@ -57,6 +57,7 @@ class BulkSender {
   const uint64_t connections_;
   const BulkPatience patience_;
   std::string path_;
+  std::string pipeline_path_;
 };
 
 }  // namespace pgflow::sinks

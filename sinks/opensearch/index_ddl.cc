@@ -38,6 +38,10 @@ absl::Status IndexKeeper::Announce(const schemas::TableName& table, const Column
   }
   Advance(meta, step);
   if (edits.empty()) return PutMapping(cluster_, *state, {}, meta, std::move(stop));
+  if (const absl::Status holds = CheckHoldsRows(*state, "columns were renamed or dropped");
+      !holds.ok()) {
+    return AskForCopy(holds, SourcesOf(meta, table));
+  }
   base::LogInfo("index {}: rebuilt, because columns of {} were renamed or dropped", state->index,
                 table.ToString());
   shape.plan.schema.table = table;

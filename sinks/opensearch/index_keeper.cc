@@ -76,8 +76,9 @@ absl::StatusOr<std::string> IndexKeeper::NameOf(const schemas::TableName& table)
 }
 
 TableIndexPtr IndexKeeper::MakeIndex(const IndexState& state, IndexShape shape) {
-  return std::make_shared<const TableIndex>(
-      TableIndex{state.name, BulkTarget(state.name, state.is_alias()), std::move(shape.plan)});
+  return std::make_shared<const TableIndex>(TableIndex{
+      state.name, BulkTarget(state.name, state.is_alias(), PipelineOf(shape.meta.origin)),
+      std::move(shape.plan)});
 }
 
 absl::Status IndexKeeper::Create(const std::string& name, const std::string& index,
@@ -185,6 +186,7 @@ absl::Status IndexKeeper::Fit(IndexState& state, const IndexShape& shape, Schema
     change.reason = base::Message(put);
   }
   if (!state.is_alias()) return NotOurs(state.index, change.reason);
+  PGFLOW_RETURN_IF_ERROR(CheckHoldsRows(state, change.reason));
   base::LogInfo("index {}: rebuilt, because {}", state.index, change.reason);
   return Rebuild(state, WithNested(shape, meta), &change.edits, meta, nullptr, std::move(stop));
 }

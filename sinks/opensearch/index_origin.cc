@@ -54,11 +54,15 @@ json OriginOf(const OpenSearchSinkConfig& config, const schemas::TableName& tabl
   }
   json mapping = json::object();
   if (options != nullptr && options->mapping.is_map()) mapping = ToJson(options->mapping);
-  return {{"strings", kStrings[static_cast<size_t>(config.strings)]},
-          {"numerics", kNumerics[static_cast<size_t>(config.numerics)]},
-          {"json", kJson[static_cast<size_t>(config.json)]},
-          {"mapping", mapping},
-          {"settings", settings}};
+  json origin = {{"strings", kStrings[static_cast<size_t>(config.strings)]},
+                 {"numerics", kNumerics[static_cast<size_t>(config.numerics)]},
+                 {"json", kJson[static_cast<size_t>(config.json)]},
+                 {"mapping", mapping},
+                 {"settings", settings}};
+  // Absent: as in indices that were made before there was one.
+  const std::string pipeline = config.PipelineOf(table);
+  if (!pipeline.empty()) origin["pipeline"] = pipeline;
+  return origin;
 }
 
 MappingChoices ChoicesOf(const json& origin) {
@@ -69,6 +73,11 @@ MappingChoices ChoicesOf(const json& origin) {
   const json& mapping = MemberOf(origin, "mapping");
   choices.columns = mapping.is_object() ? mapping : json::object();
   return choices;
+}
+
+std::string PipelineOf(const json& origin) {
+  const json& name = MemberOf(origin, "pipeline");
+  return name.is_string() ? name.get<std::string>() : std::string();
 }
 
 bool HasOtherMapping(const json& origin, const json& wanted) {

@@ -10,10 +10,14 @@
 
 namespace pgflow::sinks {
 
-// What the options ask for now: {"strings", "numerics", "json", "mapping", "settings"}.
+// What the options ask for now: {"strings", "numerics", "json", "mapping", "settings", "pipeline"};
+// the last one is absent when there is none.
 nlohmann::json OriginOf(const OpenSearchSinkConfig& config, const schemas::TableName& table);
 
 MappingChoices ChoicesOf(const nlohmann::json& origin);
+
+// The ingest pipeline that the documents went through; empty: none.
+std::string PipelineOf(const nlohmann::json& origin);
 
 // Whether documents or their fields would be others. Settings aside.
 bool HasOtherMapping(const nlohmann::json& origin, const nlohmann::json& wanted);

@@ -158,7 +158,8 @@ absl::Status SearchDocuments(Cluster& cluster, const std::string& index, const j
 absl::Status CopyDocuments(Cluster& cluster, const std::string& from, const std::string& to,
                            const FieldEdits& edits, std::stop_token stop) {
   BulkSender sender(cluster, 1);
-  const BulkTarget target(to, false);
+  // They went through what there is to go through.
+  const BulkTarget target(to, false, kNoPipeline);
   const std::string what = fmt::format("copy of index {} to {}", from, to);
   return Scan(
       cluster, from, true,

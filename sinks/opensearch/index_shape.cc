@@ -1,6 +1,7 @@
 #include "sinks/opensearch/index_shape.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <set>
 
@@ -80,6 +81,32 @@ int LinkClass(const schemas::Column& column) {
     default:
       return 0;
   }
+}
+
+// Whether values of the type may be stored apart from their row, and an UPDATE that does not touch
+// them not send them.
+bool MayBeLarge(const schemas::Column& column) {
+  // Those of a fixed size: numbers, dates and times, geometry, network cards, the server's own.
+  constexpr std::array<postgres::Oid, 31> kFixed = {
+      16,  18,  19,  20,  21,   23,   26,   27,   28,   29,   600,  601,  603,  628,  700, 701,
+      718, 774, 790, 829, 1082, 1083, 1114, 1184, 1186, 1266, 2950, 3220, 5069, 2205, 24};
+  const postgres::Oid type = column.wire_type != 0 ? column.wire_type : column.type;
+  return std::ranges::find(kFixed, type) == kFixed.end();
+}
+
+// What a pipeline made of a value is no longer the value, which an UPDATE would have to bring.
+absl::Status CheckWholeRows(const schemas::TableSchema& schema, const std::string& pipeline) {
+  if (schema.replica_identity == schemas::ReplicaIdentity::kFull) return absl::OkStatus();
+  for (const schemas::Column& column : schema.columns) {
+    if (column.identity || !MayBeLarge(column)) continue;
+    return base::MakeStatus(
+        absl::StatusCode::kFailedPrecondition,
+        "table {}: the pipeline {} needs whole rows, and an UPDATE that does not touch a large "
+        "value of column {} does not bring it; ALTER TABLE {} REPLICA IDENTITY FULL, or give the "
+        "table pipeline: none",
+        schema.table.ToString(), pipeline, column.name, schema.table.ToString());
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<size_t> JoinColumn(const JoinOptions& join, const schemas::TableSchema& schema,
@@ -194,6 +221,8 @@ absl::StatusOr<IndexShape> MakeIndexShape(const schemas::TableSchema& schema,
   }
   const json made_from = origin.is_null() ? OriginOf(config, schema.table) : origin;
   const MappingChoices choices = ChoicesOf(made_from);
+  const std::string pipeline = PipelineOf(made_from);
+  if (!pipeline.empty()) PGFLOW_RETURN_IF_ERROR(CheckWholeRows(schema, pipeline));
   // By position in the table, however the key was found.
   std::ranges::sort(key);
   std::vector<FieldMapping> mappings;
@@ -206,7 +235,8 @@ absl::StatusOr<IndexShape> MakeIndexShape(const schemas::TableSchema& schema,
   }
   IndexShape shape;
   PGFLOW_ASSIGN_OR_RETURN(shape.plan, MakeDocumentPlan(schema, key, mappings));
-  shape.properties = json::object();
+  // Fields of the pipeline's making.
+  shape.properties = pipeline.empty() ? json::object() : choices.columns;
   shape.meta.table = schema.table.ToString();
   shape.meta.origin = made_from;
   for (const KeyPart& part : shape.plan.key) {

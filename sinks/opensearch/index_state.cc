@@ -6,6 +6,7 @@
 
 #include "base/status.h"
 #include "engine/api/copy_again.h"
+#include "sinks/opensearch/index_origin.h"
 
 namespace pgflow::sinks {
 
@@ -67,6 +68,16 @@ absl::Status NotOurs(const std::string& index, std::string_view why) {
       "alias, a rebuilt one cannot take its place: delete it and copy the table again (pgflow "
       "refresh), then it becomes an alias",
       index, why);
+}
+
+absl::Status CheckHoldsRows(const IndexState& state, std::string_view why) {
+  const std::string pipeline = PipelineOf(state.meta.origin);
+  if (pipeline.empty()) return absl::OkStatus();
+  return base::MakeStatus(
+      absl::StatusCode::kFailedPrecondition,
+      "index {}: {}, and its documents are what the ingest pipeline {} made of the rows; copy the "
+      "table again (pgflow refresh)",
+      state.index, why, pipeline);
 }
 
 absl::Status AskForCopy(absl::Status error, const std::set<schemas::TableName>& sources) {

@@ -40,6 +40,9 @@ absl::StatusOr<nlohmann::json> TakeOtherNames(Cluster& cluster, const IndexState
 
 // kFailedPrecondition: the index must be rebuilt, and cannot, because its name is no alias.
 absl::Status NotOurs(const std::string& index, std::string_view why);
+// kFailedPrecondition: its documents are not the rows alone, so that they cannot follow the rows'
+// columns: an ingest pipeline made them.
+absl::Status CheckHoldsRows(const IndexState& state, std::string_view why);
 // What is there cannot follow, and is to be copied again: engine::CopyAgain, unless the server is
 // only away.
 absl::Status AskForCopy(absl::Status error, const std::set<schemas::TableName>& sources);

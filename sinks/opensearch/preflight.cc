@@ -1,9 +1,11 @@
 #include "sinks/opensearch/preflight.h"
 
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 
+#include "base/percent_encoding.h"
 #include "base/status.h"
 #include "sinks/opensearch/index_keeper.h"
 
@@ -43,6 +45,35 @@ void CheckGeoColumns(const OpenSearchSinkConfig& config, const schemas::TableSch
     if (!geo.ok() || geo->empty()) continue;  // An error is the table's.
     findings.push_back({Severity::kWarning, "table " + schema.table.ToString(), *geo, ""});
   }
+}
+
+// That the ingest pipelines of the tables are there.
+absl::Status CheckPipelines(const OpenSearchSinkConfig& config, Cluster& cluster,
+                            std::span<const engine::TablePlan> tables,
+                            std::vector<Finding>& findings, std::stop_token stop) {
+  std::set<std::string> names;
+  for (const engine::TablePlan& table : tables)
+    names.insert(config.PipelineOf(table.schema->table));
+  names.erase("");
+  for (const std::string& name : names) {
+    const absl::Status found =
+        cluster.Call("GET", "/_ingest/pipeline/" + base::PercentEncode(name), std::string(), stop)
+            .status();
+    const std::string subject = "ingest pipeline " + name;
+    if (found.ok()) {
+      findings.push_back({Severity::kOk, subject, "is there", ""});
+    } else if (absl::IsNotFound(found)) {
+      findings.push_back(
+          {Severity::kError, subject, "the server has none of this name",
+           "create it (PUT _ingest/pipeline/" + name + "), or name another one under pipeline"});
+    } else if (absl::IsPermissionDenied(found)) {
+      findings.push_back(
+          {Severity::kWarning, subject, "whether it is there is not for this user to know", ""});
+    } else {
+      return found;
+    }
+  }
+  return absl::OkStatus();
 }
 
 const schemas::TableSchema* FindTable(std::span<const engine::TablePlan> tables,
@@ -107,6 +138,7 @@ absl::StatusOr<std::vector<Finding>> CheckSearchTarget(const OpenSearchSinkConfi
     CheckGeoColumns(config, *table.schema, findings);
   }
   CheckJoinTables(config, tables, findings);
+  PGFLOW_RETURN_IF_ERROR(CheckPipelines(config, cluster, tables, findings, stop));
   return findings;
 }
 

@@ -33,6 +33,9 @@ config::ConfigSpec<SearchTableOptions> TableSpec() {
              "one without SRID, these types say that it is longitude and latitude.");
   spec.Field("settings", &SearchTableOptions::settings,
              "Settings of their index, over the general ones.");
+  spec.Field("pipeline", &SearchTableOptions::pipeline,
+             "The ingest pipeline of their documents, in place of the general one; none: none.")
+      .Example("articles");
   return spec;
 }
 
@@ -112,6 +115,22 @@ absl::Status ValidateJoins(const std::vector<JoinOptions>& joins) {
   return absl::OkStatus();
 }
 
+// A document with nested rows is written again from what it holds already.
+absl::Status ValidateJoinedTables(const OpenSearchSinkConfig& config) {
+  for (const JoinOptions& join : config.joins) {
+    for (const std::string& table : {join.parent, join.child}) {
+      const std::string pipeline = config.PipelineOf(TableOf(table));
+      if (pipeline.empty()) continue;
+      return base::MakeStatus(absl::StatusCode::kInvalidArgument,
+                              "pipeline: {} is part of a join, whose documents would go through {} "
+                              "again and again; give it pipeline: none under tables, or leave the "
+                              "join out",
+                              table, pipeline);
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 const SearchTableOptions* OpenSearchSinkConfig::OptionsOf(const schemas::TableName& table) const {
@@ -120,6 +139,13 @@ const SearchTableOptions* OpenSearchSinkConfig::OptionsOf(const schemas::TableNa
     if (schemas::MatchesGlob(options.table, name)) return &options;
   }
   return nullptr;
+}
+
+std::string OpenSearchSinkConfig::PipelineOf(const schemas::TableName& table) const {
+  const SearchTableOptions* options = OptionsOf(table);
+  const bool own = options != nullptr && !options->pipeline.empty();
+  const std::string& chosen = own ? options->pipeline : pipeline;
+  return chosen == "none" ? std::string() : chosen;
 }
 
 schemas::TableName JoinOptions::ParentTable() const { return TableOf(parent); }
@@ -174,6 +200,11 @@ config::ConfigSpec<OpenSearchSinkConfig> OpenSearchSinkSpec() {
   AddMappingFields(spec);
   spec.Field("settings", &OpenSearchSinkConfig::settings,
              "Settings of every index that is created: {number_of_shards: 3, analysis: ...}.");
+  spec.Field("pipeline", &OpenSearchSinkConfig::pipeline,
+             "An ingest pipeline of the server that documents go through. It gets whole rows: a "
+             "table with large values needs REPLICA IDENTITY FULL. A document that it drops is not "
+             "in the index. Columns that it makes are mapped under tables: mapping.")
+      .Example("enrich");
   spec.Section("tables", &OpenSearchSinkConfig::tables, TableSpec(),
                "What is particular to some tables.");
   spec.Section("joins", &OpenSearchSinkConfig::joins, JoinSpec(),
@@ -228,6 +259,7 @@ absl::Status ValidateOpenSearchSinkConfig(const OpenSearchSinkConfig& config) {
     PGFLOW_RETURN_IF_ERROR(ValidateIndexTemplate("tables: index", table.index));
   }
   PGFLOW_RETURN_IF_ERROR(ValidateJoins(config.joins));
+  PGFLOW_RETURN_IF_ERROR(ValidateJoinedTables(config));
   if (config.deletes_remembered < 2 * config.connection.request_timeout) {
     return absl::InvalidArgumentError(
         "deletes_remembered must be at least twice connection.request_timeout: a request that is "

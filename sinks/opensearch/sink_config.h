@@ -29,6 +29,7 @@ struct SearchTableOptions {
   std::vector<std::string> key;  // Columns; empty: the replica identity.
   config::Node mapping;          // Of fields, by column.
   config::Node settings;         // Of the index.
+  std::string pipeline;          // Empty: the general one.
 };
 
 // Rows of `child` within the documents of `parent`.
@@ -55,6 +56,7 @@ struct OpenSearchSinkConfig {
   NumericMapping numerics = NumericMapping::kDouble;
   JsonMapping json = JsonMapping::kFlattened;
   config::Node settings;
+  std::string pipeline;
   std::vector<SearchTableOptions> tables;
   std::vector<JoinOptions> joins;
   ExistingDocuments on_existing_documents = ExistingDocuments::kRefuse;
@@ -65,6 +67,8 @@ struct OpenSearchSinkConfig {
 
   // The first of `tables` that names it; null when none does.
   const SearchTableOptions* OptionsOf(const schemas::TableName& table) const;
+  // The ingest pipeline that its documents go through; empty: none.
+  std::string PipelineOf(const schemas::TableName& table) const;
   // Those whose parent, or whose child, it is.
   std::vector<const JoinOptions*> JoinsWithParent(const schemas::TableName& table) const;
   std::vector<const JoinOptions*> JoinsWithChild(const schemas::TableName& table) const;

@@ -12,6 +12,7 @@ absl::Status SearchSnapshotLane::BeginRange(const engine::TablePlan& table, engi
   table_ = table;
   mode_ = options.mode;
   body_.Clear();
+  last_index_ = nullptr;
   return absl::OkStatus();
 }
 
@@ -33,6 +34,10 @@ absl::StatusOr<engine::WriteResult> SearchSnapshotLane::Write(engine::Batch& bat
     if (events[i].schema != schema) {
       schema = events[i].schema;
       PGFLOW_ASSIGN_OR_RETURN(index, IndexOf(batch, events[i], stop));
+      // Documents of a pipeline are sent for one index at a time.
+      const bool apart = body_.has_pipeline() || index->target.has_pipeline;
+      if (apart && index != last_index_) PGFLOW_RETURN_IF_ERROR(flush());
+      last_index_ = index;
     }
     const size_t columns = index->plan.columns.size();
     if (events[i].after.column_count() != columns) {

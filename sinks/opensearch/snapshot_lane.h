@@ -56,6 +56,7 @@ class SearchSnapshotLane final : public engine::SnapshotLane {
   Mode mode_ = Mode::kFast;
   // Of the tables of the range: one, unless a transformer routes its rows.
   std::map<schemas::TableSchemaPtr, TableIndexPtr> indexes_;
+  const TableIndex* last_index_ = nullptr;  // Whose documents the body holds, the last of them.
   BulkBody body_;
   std::vector<schemas::Value> values_;
   std::string id_;

@@ -231,6 +231,14 @@ absl::Status WindowWriter::AddRow(const TableIndex& index, const ChangeEvent& ev
     }
   }
   entry.has_unchanged = HasUnchanged(after_);
+  if (entry.has_unchanged && index.target.has_pipeline) {
+    return base::MakeStatus(
+        absl::StatusCode::kFailedPrecondition,
+        "table {}: its change at {} does not bring all values, which its pipeline needs; ALTER "
+        "TABLE {} REPLICA IDENTITY FULL, and copy the table again (pgflow refresh)",
+        index.plan.schema.table.ToString(), position.ToString(),
+        index.plan.schema.table.ToString());
+  }
   entry.values = Keep(after_);
   if (old_id == entry.id) {
     Put(std::move(entry));
@@ -449,23 +457,27 @@ absl::Status WindowWriter::Flush(BulkSender::Visibility visibility, std::stop_to
 }
 
 std::vector<BulkBody> WindowWriter::Encode() {
-  std::vector<BulkBody> bodies(1);
+  std::vector<BulkBody> bodies;
+  // Those of a pipeline by their index, the others together (null).
+  std::map<const TableIndex*, BulkBody> open;
   for (size_t i = 0; i < entries_.size(); ++i) {
     const Entry& entry = entries_[i];
     if (entry.index == nullptr) continue;
     sent_ = std::max(sent_, entry.position.commit_lsn);
     if (nested_.IsParent(entry.index->plan.schema.table)) continue;
-    if (bodies.back().bytes().size() >= config_.bulk_size.bytes) bodies.emplace_back();
+    BulkBody& body = open[entry.index->target.has_pipeline ? entry.index : nullptr];
+    if (body.bytes().size() >= config_.bulk_size.bytes) bodies.push_back(std::exchange(body, {}));
     const uint64_t version = entry.position.commit_lsn.value();
     if (entry.values == nullptr) {
-      bodies.back().Delete(entry.index->target, entry.id, version, i);
+      body.Delete(entry.index->target, entry.id, version, i);
       continue;
     }
-    std::string& bytes = bodies.back().BeginIndex(entry.index->target, entry.id, version);
+    std::string& bytes = body.BeginIndex(entry.index->target, entry.id, version);
     AppendDocument(entry.index->plan, {entry.values, entry.index->plan.columns.size()},
                    entry.existing, bytes);
-    bodies.back().FinishIndex(i);
+    body.FinishIndex(i);
   }
+  for (auto& [index, body] : open) bodies.push_back(std::move(body));
   return bodies;
 }
 

@@ -204,6 +204,39 @@ TEST_F(SearchRebuildTest, AnotherMappingIsSeenAtTheStart) {
   Finish(*process, watch);
 }
 
+// Under writes, and killed while the new index is filled.
+TEST_F(SearchRebuildTest, AnotherPipelineIsSeenAtTheStart) {
+  source_.Execute("ALTER TABLE items REPLICA IDENTITY FULL");
+  auto process = RunAndCopy();
+  const std::string before = IndexBehind(Search(), index_);
+  SearchWatch watch(Search(), index_);
+  watch.Expect(3000);
+  StartWriting();
+  const std::string name = prefix_ + "enrich";
+  ASSERT_TRUE(Search()
+                  .Request("PUT", "/_ingest/pipeline/" + name,
+                           R"({"processors":[{"append":{"field":"tags","value":"seen"}},)"
+                           R"({"uppercase":{"field":"name","ignore_missing":true}}]})")
+                  .ok());
+  pipeline_.sinks = {Sink(", pipeline: " + name)};
+  Restart(process);
+  absl::SleepFor(absl::Milliseconds(400));
+  process->Signal(SIGKILL);
+  process->WaitForExit();
+  process = Run();
+  AwaitAnotherIndex(before, *process);
+  // A rename makes the documents anew.
+  const std::string enriched = IndexBehind(Search(), index_);
+  source_.Execute("ALTER TABLE items RENAME price TO cost");
+  AwaitAnotherIndex(enriched, *process);
+  StopWriting();
+  EqualSoon(*process,
+            "SELECT id::text, (row_to_json(t)::jsonb || jsonb_build_object('name', upper(name), "
+            "'tags', jsonb_build_array('seen')))::text FROM items t");
+  EXPECT_EQ(watch.problem(), "") << process->Output().substr(0, 20000);
+  ExpectOneIndex();
+}
+
 TEST_F(SearchRebuildTest, OtherSettingsAreSeenAtTheStart) {
   auto process = RunAndCopy();
   const std::string before = IndexBehind(Search(), index_);
