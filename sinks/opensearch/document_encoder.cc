@@ -109,6 +109,13 @@ void AppendVector(const FieldPlan& plan, const Value& value, std::string& out) {
   }
 }
 
+// A server's ip_range takes no address without a mask, and no IPv4 address within IPv6 with one.
+void AppendNetwork(const FieldPlan& plan, const Value& value, std::string& out) {
+  std::string text;
+  if (AppendValueText(value, plan.type, text) && AppendNetworkField(text, out)) return;
+  AppendString(plan, value, out);
+}
+
 void AppendPointField(const FieldPlan& plan, const Value& value, std::string& out) {
   std::string text;
   const bool readable = AppendValueText(value, plan.type, text);
@@ -239,6 +246,8 @@ void AppendField(const FieldPlan& plan, const Value& value, std::string& out) {
     case FieldForm::kRange:
     case FieldForm::kMultirange:
       return AppendContainer(plan, value, out);
+    case FieldForm::kNetwork:
+      return AppendNetwork(plan, value, out);
     case FieldForm::kVector:
       return AppendVector(plan, value, out);
     case FieldForm::kPoint:

@@ -57,6 +57,35 @@ TEST(FieldTest, NumbersKeepEveryDigit) {
   EXPECT_EQ(Field(oid::kNumeric, longest), "\"" + longest + "\"");
 }
 
+TEST(FieldTest, NetworksAreWhatARangeOfAddressesTakes) {
+  constexpr postgres::Oid kInet = 869;
+  constexpr postgres::Oid kCidr = 650;
+  EXPECT_EQ(Field(kInet, "10.1.2.3/24"), "\"10.1.2.3/24\"");
+  EXPECT_EQ(Field(kInet, "10.1.2.3"), "\"10.1.2.3\"");
+  EXPECT_EQ(Field(kCidr, "10.0.0.0/8"), "\"10.0.0.0/8\"");
+  const nlohmann::json range = {{"type", "ip_range"}};
+  const auto network = [&](std::string_view text) {
+    return Field(Column(kInet), Text(text), range);
+  };
+  EXPECT_EQ(network("10.1.2.3"), "\"10.1.2.3/32\"");
+  EXPECT_EQ(network("10.1.2.3/24"), "\"10.1.2.3/24\"");
+  EXPECT_EQ(network("2001:db8::1"), "\"2001:db8::1/128\"");
+  EXPECT_EQ(network("::/0"), "\"::/0\"");
+  EXPECT_EQ(network("::ffff:1.2.3.4/120"),
+            R"({"gte":"0:0:0:0:0:ffff:102:300","lte":"0:0:0:0:0:ffff:102:3ff"})");
+  EXPECT_EQ(network("::ffff:1.2.3.4"),
+            R"({"gte":"0:0:0:0:0:ffff:102:304","lte":"0:0:0:0:0:ffff:102:304"})");
+  EXPECT_EQ(network("::ffff:0.0.0.0/95"),
+            R"({"gte":"0:0:0:0:0:fffe:0:0","lte":"0:0:0:0:0:ffff:ffff:ffff"})");
+  EXPECT_EQ(Field(Column(kCidr), Text("10.0.0.0/8"), {{"type", "keyword"}}), "\"10.0.0.0/8\"");
+  constexpr postgres::Oid kInets = 1041;
+  EXPECT_EQ(Field(Column(kInets), Text("{10.0.0.1,NULL,10.0.0.0/8}"), range),
+            R"(["10.0.0.1/32",null,"10.0.0.0/8"])");
+  for (const char* none : {"", "x", "10.0.0.1/33", "10.0.0.1/", "::1/129", "10.0.0.1/8x"}) {
+    EXPECT_EQ(network(none), "\"" + std::string(none) + "\"");
+  }
+}
+
 TEST(FieldTest, TimesAreIso8601) {
   EXPECT_EQ(Field(oid::kDate, "2026-01-31"), "\"2026-01-31\"");
   EXPECT_EQ(Field(oid::kDate, "12345-01-31"), "\"+12345-01-31\"");

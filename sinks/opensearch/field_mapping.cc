@@ -16,6 +16,8 @@ namespace oid = postgres::oid;
 
 // Longer ones are in the document, but not found as keywords: a term has 32,766 bytes at most.
 constexpr int kKeywordCharactersMax = 1024;
+constexpr postgres::Oid kInet = 869;
+constexpr postgres::Oid kCidr = 650;
 
 FieldPlan Plan(FieldForm form, const TypeText* type = nullptr) {
   return {.form = form, .type = type, .element = nullptr};
@@ -142,10 +144,10 @@ FieldMapping MapType(postgres::Oid type_oid, const MappingChoices& choices,
       mapped.plan.type = type;
       return mapped;
     }
-    case 869:  // inet
+    case kInet:
       return {Lenient("ip"), plan(FieldForm::kString)};
-    case 650:  // cidr
-      return {{{"type", "ip_range"}}, plan(FieldForm::kString)};
+    case kCidr:
+      return {{{"type", "ip_range"}}, plan(FieldForm::kNetwork)};
     case oid::kText:
     case oid::kVarchar:
     case oid::kBpchar:
@@ -161,6 +163,14 @@ FieldMapping MapType(postgres::Oid type_oid, const MappingChoices& choices,
 // What the user's mapping asks of the document.
 void Adapt(const json& chosen, bool is_geo, FieldPlan& plan) {
   const std::string type = chosen.value("type", "object");
+  if (plan.form == FieldForm::kArray) {
+    FieldPlan element = *plan.element;
+    Adapt(chosen, is_geo, element);
+    plan.element = std::make_shared<const FieldPlan>(std::move(element));
+  }
+  if (plan.type != nullptr && (plan.type->type == kInet || plan.type->type == kCidr)) {
+    plan.form = type == "ip_range" ? FieldForm::kNetwork : FieldForm::kString;
+  }
   const bool enabled = chosen.value("enabled", true);
   if (plan.form == FieldForm::kObjectJson || plan.form == FieldForm::kInlineJson) {
     const bool object =

@@ -46,6 +46,7 @@ enum class FieldForm : uint8_t {
   kArray,       // [...], nested for several dimensions.
   kRange,       // {"gte":1,"lt":5}; an empty one is [].
   kMultirange,  // A list of those.
+  kNetwork,     // An address with its mask, 10.0.0.0/8; of IPv4 within IPv6 {"gte":..,"lte":..}.
   kVector,      // pgvector's text is a JSON list.
   kPoint,       // {"lat":y,"lon":x}
   kGeoPoint,    // The same of a PostGIS point, or [x,y,z].

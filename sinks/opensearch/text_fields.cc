@@ -1,8 +1,13 @@
 #include "sinks/opensearch/text_fields.h"
 
+#include <arpa/inet.h>
 #include <strings.h>
 
+#include <algorithm>
+#include <array>
+#include <charconv>
 #include <cstdlib>
+#include <iterator>
 #include <optional>
 
 #include <fmt/format.h>
@@ -186,6 +191,46 @@ void AppendIsoTime(std::string_view text, std::string& out) {
   }
   out.append(rest);
   if (rest.size() == 3) out.append(":00");
+}
+
+bool AppendNetworkField(std::string_view text, std::string& out) {
+  const size_t slash = std::min(text.find('/'), text.size());
+  const std::string address(text.substr(0, slash));
+  const bool is_v6 = address.find(':') != std::string::npos;
+  std::array<uint8_t, 16> low = {};
+  if (inet_pton(is_v6 ? AF_INET6 : AF_INET, address.c_str(), low.data()) != 1) return false;
+  unsigned bits = is_v6 ? 128 : 32;
+  if (slash < text.size()) {
+    unsigned mask = 0;
+    const std::string_view digits = text.substr(slash + 1);
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), mask);
+    if (error != std::errc() || end != digits.data() + digits.size() || mask > bits) return false;
+    bits = mask;
+  }
+  const bool is_mapped = is_v6 && low[10] == 0xFF && low[11] == 0xFF &&
+                         std::all_of(low.begin(), low.begin() + 10, [](auto b) { return b == 0; });
+  if (!is_mapped) {
+    fmt::format_to(std::back_inserter(out), "\"{}/{}\"", address, bits);
+    return true;
+  }
+  std::array<uint8_t, 16> high = low;
+  for (unsigned i = 0; i < 16; ++i) {
+    const unsigned kept = std::min(8U, bits - std::min(bits, 8 * i));
+    const auto host = static_cast<uint8_t>(0xFFU >> kept);
+    low[i] = static_cast<uint8_t>(low[i] & ~host);
+    high[i] = static_cast<uint8_t>(high[i] | host);
+  }
+  RangeWriter range(out);
+  for (const auto* bound : {&low, &high}) {
+    range.Bound(bound == &low ? "gte" : "lte");
+    for (unsigned i = 0; i < 16; i += 2) {
+      fmt::format_to(std::back_inserter(out), "{}{:x}", i == 0 ? "\"" : ":",
+                     (*bound)[i] << 8U | (*bound)[i + 1]);
+    }
+    out.push_back('"');
+  }
+  range.Finish();
+  return true;
 }
 
 bool AppendTextContainer(const FieldPlan& plan, std::string_view text, std::string& out) {

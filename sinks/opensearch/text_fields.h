@@ -1,5 +1,5 @@
-// Fields from a type's text output: times in ISO 8601; arrays, ranges and multiranges. Pure; for
-// document_encoder.h.
+// Fields from a type's text output: times in ISO 8601; networks; arrays, ranges and multiranges.
+// Pure; for document_encoder.h.
 #pragma once
 
 #include <string>
@@ -11,6 +11,11 @@ namespace pgflow::sinks {
 
 // Of a date or timestamp in ISO style. What is none (infinity) is appended as it is.
 void AppendIsoTime(std::string_view text, std::string& out);
+
+// Of an inet or cidr, as a server's ip_range takes it: always with its mask; IPv4 within IPv6 as
+// {"gte":..,"lte":..}, because servers read it as IPv4. False when the text is none: nothing is
+// appended.
+bool AppendNetworkField(std::string_view text, std::string& out);
 
 // `plan` is one of the three. False when the text is malformed; a part may then have been appended.
 bool AppendTextContainer(const FieldPlan& plan, std::string_view text, std::string& out);

@@ -1,4 +1,5 @@
 // The search sink as a user runs it: the real program between a real Postgres and OpenSearch.
+#include <array>
 #include <csignal>
 #include <map>
 
@@ -250,6 +251,57 @@ TEST_F(OpenSearchTest, EveryKindOfValueArrivesAndIsFound) {
   }
   process->Signal(SIGINT);
   EXPECT_EQ(process->WaitForExit(), 0) << process->Output();
+}
+
+// Nothing is refused, whatever the mask, and an address finds the networks that it is in.
+TEST_F(OpenSearchTest, NetworksAreFoundByTheirAddresses) {
+  const std::string rows =
+      "(0, '10.1.0.0/16', '10.1.2.3', '10.1.2.3', '{10.1.0.0/16,NULL}', '{10.1.2.3}'),"
+      "(1, '::ffff:10.1.2.0/120', '10.1.2.3/24', '10.1.2.3/24', '{}', '{10.1.2.3/24}'),"
+      "(2, '::/0', '::ffff:10.1.2.3', '::ffff:10.1.2.3', NULL, '{::ffff:10.1.2.3/95}'),"
+      "(3, '0.0.0.0/0', '2001:db8::1/64', '2001:db8::1', '{2001:db8::/64}', '{2001:db8::1}'),"
+      "(4, '::ffff:0.0.0.0/96', '::1.2.3.4/127', '::1.2.3.4/127', '{::/128}', NULL),"
+      "(5, '2001:db8::/32', NULL, NULL, NULL, NULL)";
+  source_.Execute(
+      "CREATE TABLE nets (id int PRIMARY KEY, net cidr, host inet, plain inet, nets cidr[], hosts "
+      "inet[]); INSERT INTO nets VALUES " +
+      rows);
+  pipeline_.sinks = {
+      Sink(", tables: [{table: public.nets, mapping: {host: {type: ip_range}, hosts: {type: "
+           "ip_range}}}]")};
+  const auto process = Run();
+  const std::string index = prefix_ + "nets";
+  ASSERT_TRUE(Eventually([&] { return Documents(index).size() == 6; })) << process->Output();
+  source_.Execute("INSERT INTO nets SELECT id + 10, net, host, plain, nets, hosts FROM nets");
+  ASSERT_TRUE(Eventually([&] { return Documents(index).size() == 12; })) << process->Output();
+  for (const auto& [field, address, found] : std::vector<std::array<std::string, 3>>{
+           {"net", "10.1.2.9", "0,1,2,3,4"},
+           {"net", "2001:db8:7::1", "2,5"},
+           {"host", "10.1.2.3", "0,1,2"},
+           {"host", "10.1.2.200", "1"},
+           {"host", "2001:db8::77", "3"},
+           {"plain", "10.1.2.3", "0,2"},
+           {"nets", "10.1.99.1", "0"},
+           {"nets", "2001:db8::5", "3"},
+           {"hosts", "10.1.2.4", "1,2"},
+       }) {
+    const auto answer = Search().Request(
+        "POST", "/" + index + "/_search?size=50",
+        fmt::format(R"({{"sort":"id","query":{{"term":{{"{}":"{}"}}}}}})", field, address));
+    ASSERT_TRUE(answer.ok()) << answer.status();
+    std::string ids;
+    size_t count = 0;
+    const json parsed = json::parse(*answer);
+    for (const json& hit : parsed["hits"]["hits"]) {
+      const int id = hit["_source"]["id"].get<int>();
+      ++count;
+      if (id < 10) ids += (ids.empty() ? "" : ",") + std::to_string(id);
+    }
+    EXPECT_EQ(ids, found) << field << " " << address;
+    EXPECT_EQ(count, 2 * (found.size() + 1) / 2) << field << " " << address;
+  }
+  const json all = json::parse(Documents(index).at("1"));
+  EXPECT_EQ(all["plain"], "10.1.2.3/24");
 }
 
 // Points only: the test's server comes without the module of geo_shape.
