@@ -41,7 +41,8 @@ struct TableProgress {
   // The consistent point its finished ranges were read at: changes that committed before it are in
   // the rows, so the stream's changes of this table are applied from here on.
   postgres::Lsn snapshot_lsn;
-  // pg_current_snapshot() there: xmin:xmax:xip. For resuming inside the table.
+  // What was copied, and what the snapshot saw, as the one who copies puts it: for resuming inside
+  // the table.
   std::string snapshot;
   std::vector<BlockRange> finished;
   bool complete = false;

@@ -8,6 +8,18 @@
 #include "schemas/ddl/ddl_script.h"
 
 namespace pgflow::engine {
+namespace {
+
+absl::Status RefuseShared(const schemas::TableName& table, postgres::Lsn commit_lsn) {
+  return base::MakeStatus(
+      absl::StatusCode::kFailedPrecondition,
+      "at {}, while the copy was interrupted, {} was the name of another table than the one that "
+      "was copied under it later, and what the two hold cannot be told apart any more. Run `pgflow "
+      "destroy`, empty the target and start over",
+      commit_lsn.ToString(), table.ToString());
+}
+
+}  // namespace
 
 void BatchBuilder::Start(StreamPoint checkpoint, TableGates gates) {
   checkpoint_ = checkpoint;
@@ -50,14 +62,27 @@ absl::StatusOr<TableGates::Verdict> BatchBuilder::Judge(const Chunk& chunk,
       chunk.tables[record.table]->rows == schemas::RowKind::kLogicalMessages) {
     return Verdict::kApply;
   }
-  const Verdict verdict = gates_.Judge(table, commit_lsn);
-  if (record.operation != Operation::kSchemaChange || verdict == Verdict::kSkip) return verdict;
+  const postgres::Oid oid = chunk.tables[record.table]->oid;
+  const Verdict verdict = gates_.Judge(table, oid, commit_lsn);
+  const bool taken = gates_.IsTaken(table, oid, commit_lsn);
+  if (taken && verdict != Verdict::kSkip) return RefuseShared(table, commit_lsn);
+  if (record.operation != Operation::kSchemaChange) return verdict;
+  // What was copied later went through its names before that.
+  if (verdict == Verdict::kSkip && gates_.IsKnown(oid, commit_lsn)) return verdict;
   PGFLOW_ASSIGN_OR_RETURN(
       const schemas::DdlSubject subject,
       schemas::ReadDdlSubject(
           std::string_view(chunk.bytes).substr(record.after_offset, record.after_size)));
+  if (!subject.is_table) return verdict;
+  if (subject.name_before != table) {
+    if (taken) return RefuseShared(table, commit_lsn);
+    if (gates_.IsTaken(subject.name_before, oid, commit_lsn)) {
+      return RefuseShared(subject.name_before, commit_lsn);
+    }
+  }
+  if (verdict == Verdict::kSkip) return verdict;
   const bool renamed = gates_.IsWatched(subject.name_before) && subject.name_before != table;
-  if (!subject.is_table || (!renamed && !gates_.IsHeld(subject.name_before))) return verdict;
+  if (!renamed && !gates_.IsHeld(subject.name_before)) return verdict;
   gates_.Hold(table);
   renamed_.push_back(table);
   return Verdict::kSkip;

@@ -10,6 +10,7 @@
 
 #include "base/status.h"
 #include "engine/runtime/table_gates.h"
+#include "engine/runtime/table_ledger.h"
 #include "engine/state/sqlite_checkpoint_store.h"
 
 namespace pgflow::engine {
@@ -93,12 +94,12 @@ TEST(TableGatesTest, AChangeAtTheConsistentPointIsBehindTheSnapshot) {
                        {{"a", "resumed"}, postgres::Lsn(50), "", {}, true, postgres::Lsn(200)}};
   const TableGates gates(checkpoint);
   using Verdict = TableGates::Verdict;
-  EXPECT_EQ(gates.Judge({"a", "plain"}, postgres::Lsn(99)), Verdict::kSkip);
-  EXPECT_EQ(gates.Judge({"a", "plain"}, postgres::Lsn(100)), Verdict::kApply);
-  EXPECT_EQ(gates.Judge({"a", "resumed"}, postgres::Lsn(49)), Verdict::kSkip);
-  EXPECT_EQ(gates.Judge({"a", "resumed"}, postgres::Lsn(50)), Verdict::kCatchUp);
-  EXPECT_EQ(gates.Judge({"a", "resumed"}, postgres::Lsn(200)), Verdict::kApply);
-  EXPECT_EQ(gates.Judge({"a", "other"}, postgres::Lsn(1)), Verdict::kApply);
+  EXPECT_EQ(gates.Judge({"a", "plain"}, 0, postgres::Lsn(99)), Verdict::kSkip);
+  EXPECT_EQ(gates.Judge({"a", "plain"}, 0, postgres::Lsn(100)), Verdict::kApply);
+  EXPECT_EQ(gates.Judge({"a", "resumed"}, 0, postgres::Lsn(49)), Verdict::kSkip);
+  EXPECT_EQ(gates.Judge({"a", "resumed"}, 0, postgres::Lsn(50)), Verdict::kCatchUp);
+  EXPECT_EQ(gates.Judge({"a", "resumed"}, 0, postgres::Lsn(200)), Verdict::kApply);
+  EXPECT_EQ(gates.Judge({"a", "other"}, 0, postgres::Lsn(1)), Verdict::kApply);
   EXPECT_EQ(gates.settled(), postgres::Lsn(200));
 }
 
@@ -110,11 +111,61 @@ TEST(TableGatesTest, ATableThatWasNotCopiedWasGoneWhenTheSnapshotWasTaken) {
   checkpoint.tables = {{{"a", "early"}, postgres::Lsn(50), "", {}, true, {}}};
   TableGates gates(checkpoint);
   using Verdict = TableGates::Verdict;
-  EXPECT_EQ(gates.Judge({"a", "other"}, postgres::Lsn(99)), Verdict::kSkip);
-  EXPECT_EQ(gates.Judge({"a", "other"}, postgres::Lsn(100)), Verdict::kApply);
-  EXPECT_EQ(gates.Judge({"a", "early"}, postgres::Lsn(60)), Verdict::kApply);
+  EXPECT_EQ(gates.Judge({"a", "other"}, 0, postgres::Lsn(99)), Verdict::kSkip);
+  EXPECT_EQ(gates.Judge({"a", "other"}, 0, postgres::Lsn(100)), Verdict::kApply);
+  EXPECT_EQ(gates.Judge({"a", "early"}, 0, postgres::Lsn(60)), Verdict::kApply);
   EXPECT_EQ(gates.settled(), postgres::Lsn(100));
   EXPECT_FALSE(gates.open(postgres::Lsn(99)));
+}
+
+TEST(TableGatesTest, ACopiedTableIsKnownByItsOid) {
+  SinkCheckpoint checkpoint;
+  checkpoint.snapshot_lsn = postgres::Lsn(100);
+  checkpoint.tables = {{{"a", "early"}, postgres::Lsn(100), "7/1@1:1:", {}, true, {}},
+                       {{"a", "late"}, postgres::Lsn(200), "8/1@1:1:", {}, true, {}},
+                       {{"a", "anew"}, postgres::Lsn(200), "9/1@1:1:", {}, true, {}}};
+  TableGates gates(checkpoint);
+  using Verdict = TableGates::Verdict;
+  const postgres::Lsn between(150);
+  EXPECT_EQ(gates.Judge({"a", "early"}, 7, between), Verdict::kApply);
+  EXPECT_EQ(gates.Judge({"a", "late"}, 8, between), Verdict::kSkip);
+  // Under other names.
+  EXPECT_EQ(gates.Judge({"a", "renamed"}, 7, between), Verdict::kApply);
+  EXPECT_EQ(gates.Judge({"a", "renamed"}, 8, between), Verdict::kSkip);
+  EXPECT_EQ(gates.Judge({"a", "early"}, 8, between), Verdict::kSkip);
+  EXPECT_EQ(gates.Judge({"a", "late"}, 7, between), Verdict::kApply);
+  // One that was dropped before another was copied under its name; one that came later.
+  EXPECT_EQ(gates.Judge({"a", "anew"}, 3, between), Verdict::kSkip);
+  EXPECT_EQ(gates.Judge({"a", "early"}, 10, between), Verdict::kApply);
+  EXPECT_TRUE(gates.IsKnown(8, between));
+  EXPECT_TRUE(gates.IsKnown(10, postgres::Lsn(99)));
+  EXPECT_FALSE(gates.IsKnown(10, between));
+  EXPECT_TRUE(gates.IsTaken({"a", "late"}, 7, between));
+  EXPECT_FALSE(gates.IsTaken({"a", "late"}, 7, postgres::Lsn(200)));
+  EXPECT_FALSE(gates.IsTaken({"a", "late"}, 8, between));
+  EXPECT_FALSE(gates.IsTaken({"a", "early"}, 8, between));
+  EXPECT_FALSE(gates.IsTaken({"a", "renamed"}, 7, between));
+  // What joins is known by its name.
+  gates.Hold({"a", "early"});
+  EXPECT_EQ(gates.Judge({"a", "early"}, 7, between), Verdict::kSkip);
+  gates.Open({"a", "early"}, {postgres::Lsn(120), {}});
+  EXPECT_EQ(gates.Judge({"a", "early"}, 11, between), Verdict::kApply);
+}
+
+TEST(TableLedgerTest, IsWhatItWas) {
+  const std::optional<TableLedger> ledger =
+      TableLedger::Parse(TableLedger{16384, UINT64_MAX, "1:2:"}.ToText());
+  ASSERT_TRUE(ledger.has_value());
+  EXPECT_EQ(ledger->oid, 16384U);
+  EXPECT_EQ(ledger->storage, UINT64_MAX);
+  EXPECT_EQ(ledger->snapshot, "1:2:");
+  const std::optional<TableLedger> earlier = TableLedger::Parse("77@1:2:3");
+  ASSERT_TRUE(earlier.has_value());
+  EXPECT_EQ(earlier->oid, 0U);
+  EXPECT_EQ(earlier->storage, 77U);
+  for (const char* other : {"", "again", "x@1:1:", "1/x@1:1:", "x/1@1:1:", "1/2"}) {
+    EXPECT_FALSE(TableLedger::Parse(other).has_value()) << other;
+  }
 }
 
 // Rows and places are nobody else's business, whatever the umask says.

@@ -1,18 +1,15 @@
 #include "engine/runtime/snapshot_plan.h"
 
 #include <algorithm>
-#include <map>
+#include <optional>
 #include <utility>
 
 #include "base/status.h"
+#include "engine/runtime/earlier_tables.h"
+#include "engine/runtime/table_ledger.h"
 
 namespace pgflow::engine {
 namespace {
-
-// The ledger's text: storage and snapshot, so that a rewritten table is not taken for the old one.
-std::string LedgerText(const SnapshotTable& table, const std::string& snapshot) {
-  return fmt::format("{}@{}", table.storage, snapshot);
-}
 
 const schemas::TableDefinition* FindDefinition(const schemas::DatabaseDefinition& definition,
                                                const schemas::TableName& name) {
@@ -61,22 +58,19 @@ void PlanTable(const SnapshotSession& session, const SnapshotTable& table,
     planned.progress = *earlier;
     return;
   }
-  planned.progress = {table.schema->table,
-                      session.consistent_point(),
-                      LedgerText(table, session.snapshot()),
-                      {},
-                      false,
-                      {}};
+  const TableLedger ledger{table.schema->oid, table.storage, session.snapshot()};
+  planned.progress = {
+      table.schema->table, session.consistent_point(), ledger.ToText(), {}, false, {}};
   planned.ranges = table.ranges;
   if (earlier == nullptr) return;
   planned.start = PlannedTable::Start::kReset;
-  const size_t at = earlier->snapshot.find('@');
-  if (changed || earlier->finished.empty() || !CanResume(table, planned) ||
-      at == std::string::npos || earlier->snapshot.substr(0, at) != std::to_string(table.storage)) {
+  const std::optional<TableLedger> before = TableLedger::Parse(earlier->snapshot);
+  if (changed || earlier->finished.empty() || !CanResume(table, planned) || !before.has_value() ||
+      before->storage != table.storage) {
     return;
   }
   planned.start = PlannedTable::Start::kResume;
-  planned.older_snapshot = earlier->snapshot.substr(at + 1);
+  planned.older_snapshot = before->snapshot;
   planned.progress = *earlier;
   planned.progress.catch_up_until = session.consistent_point();
   planned.ranges = UnfinishedRanges(earlier->finished, BlocksPerRange(table));
@@ -118,39 +112,51 @@ std::vector<BlockRange> UnfinishedRanges(std::vector<BlockRange> finished,
 
 namespace {
 
+// A table that was copied and renamed since has its rows under the name that it had.
+schemas::TableSchemaPtr UnderEarlierName(const schemas::TableSchemaPtr& schema,
+                                         const TableProgress* progress) {
+  if (progress == nullptr || progress->table == schema->table) return schema;
+  auto renamed = std::make_shared<schemas::TableSchema>(*schema);
+  renamed->table = progress->table;
+  return renamed;
+}
+
 absl::StatusOr<SnapshotPlan> PlanTables(
     const SnapshotSession& session, const std::shared_ptr<const schemas::DatabaseDefinition>& all,
     const SinkCheckpoint& checkpoint, const TablePredicate& wanted,
     const std::set<schemas::TableName>& changed,
     std::span<const std::unique_ptr<Transformer>> transformers) {
-  std::map<schemas::TableName, const TableProgress*> progress;
-  for (const TableProgress& table : checkpoint.tables) progress[table.table] = &table;
   SnapshotPlan plan{.tables = {}, .definition = all};
   const std::span<const SnapshotTable> tables = session.tables();
+  const EarlierTables earlier(checkpoint, tables);
   std::vector<uint32_t> order(tables.size());
   for (uint32_t i = 0; i < order.size(); ++i) order[i] = i;
   std::ranges::stable_sort(
       order, [&](uint32_t a, uint32_t b) { return tables[a].bytes > tables[b].bytes; });
   for (uint32_t index : order) {
     const SnapshotTable& table = tables[index];
-    if (!wanted(table.schema->table)) continue;
+    PGFLOW_ASSIGN_OR_RETURN(const EarlierTables::Found found, earlier.Of(*table.schema));
+    if (found.streamed) continue;
+    const schemas::TableSchemaPtr source = UnderEarlierName(table.schema, found.progress);
+    const schemas::TableName& name = source->table;
+    if (!wanted(name)) continue;
+    if (name != table.schema->table && changed.contains(name)) {
+      return RefuseRenamed(name, table.schema->table);
+    }
     PGFLOW_ASSIGN_OR_RETURN(std::vector<schemas::TableSchemaPtr> schemas,
-                            TransformedTables(transformers, table.schema));
+                            TransformedTables(transformers, source));
     std::erase(schemas, nullptr);
     if (schemas.empty()) continue;  // A transformer drops every row of it.
     PlannedTable planned;
     planned.source = index;
     planned.bytes = table.bytes;
     for (const schemas::TableSchemaPtr& schema : schemas) planned.targets.insert(schema->table);
-    const schemas::TableName& name = table.schema->table;
-    const schemas::TableDefinition* definition = FindDefinition(*all, name);
+    const schemas::TableDefinition* definition = FindDefinition(*all, table.schema->table);
     planned.plan = {name, schemas.front(), definition};
     for (size_t i = 1; i < schemas.size(); ++i) {
       planned.routes.push_back({name, std::move(schemas[i]), definition});
     }
-    const auto earlier = progress.find(name);
-    PlanTable(session, table, earlier == progress.end() ? nullptr : earlier->second,
-              changed.contains(name), planned);
+    PlanTable(session, table, found.progress, changed.contains(name), planned);
     plan.tables.push_back(std::move(planned));
   }
   return plan;

@@ -43,7 +43,7 @@ using TablePredicate = std::function<bool(const schemas::TableName&)>;
 
 // Pure but for the transformers' schema caches. Only tables that are `wanted`; `changed` ones are
 // started over in any case, and with a table that is started over all that have rows in a target
-// table of it, because that is emptied.
+// table of it, because that is emptied. kFailedPrecondition: EarlierTables.
 absl::StatusOr<SnapshotPlan> PlanSnapshot(
     const SnapshotSession& session, const SinkCheckpoint& checkpoint, const TablePredicate& wanted,
     std::set<schemas::TableName> changed,

@@ -4,6 +4,7 @@
 #include <string>
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "engine/testing/event_builder.h"
@@ -92,7 +93,7 @@ TEST(PlanSnapshotTest, ContinuesFromTheLedger) {
   EXPECT_EQ(resumed.progress.snapshot_lsn, postgres::Lsn(0x1000));
   EXPECT_EQ(resumed.progress.catch_up_until, postgres::Lsn(0x2000));
   EXPECT_EQ(resumed.ranges, (std::vector<BlockRange>{{10, kOpen}}));
-  EXPECT_EQ(plan->tables[5].progress.snapshot, "1@20:20:");
+  EXPECT_EQ(plan->tables[5].progress.snapshot, "16384/1@20:20:");
   EXPECT_EQ(plan->tables[5].progress.snapshot_lsn, postgres::Lsn(0x2000));
 }
 
@@ -148,6 +149,78 @@ TEST(PlanSnapshotTest, ResumesByThePrimaryKeyWhateverTheReplicaIdentity) {
                                                    {"by_other", Start::kReset},
                                                    {"deferrable", Start::kReset},
                                                    {"deferrable_full", Start::kReset}}));
+}
+
+// Tables with an oid, and progress of some of them under other names.
+class RenamedTablesTest : public testing::Test {
+ protected:
+  void Now(const std::string& name, postgres::Oid oid) {
+    auto schema = std::make_shared<schemas::TableSchema>(
+        *EventBuilder().Table(fmt::format("{} (id int4 key)", name)));
+    schema->oid = oid;
+    session_.Add(std::move(schema), 1, 1, true);
+  }
+  void Before(const std::string& name, postgres::Oid oid, bool complete) {
+    checkpoint_.tables.push_back(Earlier(name, fmt::format("{}/1@10:10:", oid), complete));
+  }
+  std::string Refusal(const std::set<schemas::TableName>& changed = {}) {
+    const auto wanted = [](const auto&) { return true; };
+    const auto plan = PlanSnapshot(session_, checkpoint_, wanted, changed, {});
+    return std::string(plan.status().message());
+  }
+
+  FakeSession session_;
+  SinkCheckpoint checkpoint_;
+};
+
+TEST_F(RenamedTablesTest, GoOnUnderTheNameTheyWereCopiedBy) {
+  Before("one", 1, true);
+  Before("two", 2, true);
+  Before("away", 3, true);
+  Before("half", 4, false);
+  Now("two", 1);
+  Now("one", 2);
+  Now("other", 3);
+  Now("away", 5);  // Made since.
+  Now("half", 4);
+  Now("fresh", 6);
+  using Start = PlannedTable::Start;
+  EXPECT_EQ(StartsOf(session_, checkpoint_), (Starts{{"one", Start::kComplete},
+                                                     {"two", Start::kComplete},
+                                                     {"away", Start::kComplete},
+                                                     {"half", Start::kResume},
+                                                     {"fresh", Start::kFresh}}));
+}
+
+TEST_F(RenamedTablesTest, ANameOfOneThatIsGoneIsFree) {
+  Before("gone", 1, false);
+  Before("copied", 2, true);
+  Before("dropped", 3, true);
+  Now("gone", 2);
+  Now("dropped", 4);
+  using Start = PlannedTable::Start;
+  EXPECT_EQ(StartsOf(session_, checkpoint_),
+            (Starts{{"copied", Start::kComplete}, {"dropped", Start::kComplete}}));
+}
+
+TEST_F(RenamedTablesTest, HalfOfOneIsRefused) {
+  Before("half", 1, false);
+  Now("other", 1);
+  EXPECT_THAT(Refusal(), testing::HasSubstr("table public.half was renamed to public.other"));
+}
+
+TEST_F(RenamedTablesTest, TheNameOfAHalfIsRefused) {
+  Before("half", 1, false);
+  Now("half", 2);
+  Now("other", 1);
+  EXPECT_THAT(Refusal(), testing::HasSubstr("table public.half was renamed to public.other"));
+}
+
+TEST_F(RenamedTablesTest, OneThatHasToBeCopiedAgainIsRefused) {
+  Before("copied", 1, true);
+  Now("other", 1);
+  EXPECT_EQ(Refusal(), "");
+  EXPECT_THAT(Refusal({{"public", "copied"}}), testing::HasSubstr("was renamed to public.other"));
 }
 
 // Sends rows of every table to one that they share, too.

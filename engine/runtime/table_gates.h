@@ -27,8 +27,18 @@ class TableGates {
   // `beside`: a table that is copied again is watched in place of held.
   explicit TableGates(const SinkCheckpoint& checkpoint, bool beside = false);
 
-  // Of rows and definitions of tables.
-  Verdict Judge(const schemas::TableName& source_table, postgres::Lsn commit_lsn) const;
+  // Of a change of a table's rows or definition. A table that was copied is known by its oid,
+  // because it may have had another name before and after; 0: not known.
+  Verdict Judge(const schemas::TableName& source_table, postgres::Oid oid,
+                postgres::Lsn commit_lsn) const;
+  // Whether the sink has another table under that name already, which was copied at a later point:
+  // nothing that is to be applied may go there.
+  bool IsTaken(const schemas::TableName& source_table, postgres::Oid oid,
+               postgres::Lsn commit_lsn) const;
+  // Whether Judge needs no name: the table was copied, or was gone before anything was.
+  bool IsKnown(postgres::Oid oid, postgres::Lsn commit_lsn) const {
+    return commit_lsn < snapshot_lsn_ || FindByOid(oid) != nullptr;
+  }
 
   // Every change of the table is skipped, until it is opened from some LSN on.
   void Hold(const schemas::TableName& source_table);
@@ -52,8 +62,16 @@ class TableGates {
   }
 
  private:
-  std::map<schemas::TableName, Gate> gates_;
-  postgres::Lsn snapshot_lsn_;  // Before it, there was no other table.
+  struct Entry {
+    Gate gate;
+    postgres::Oid oid = 0;  // Of the table that was copied; 0: whichever has the name.
+  };
+  const Entry* FindByOid(postgres::Oid oid) const;
+  const Entry* Find(const schemas::TableName& source_table, postgres::Oid oid) const;
+
+  std::map<schemas::TableName, Entry> gates_;
+  std::map<postgres::Oid, schemas::TableName> names_;  // As they were when they were copied.
+  postgres::Lsn snapshot_lsn_;                         // Before it, there was no other table.
   postgres::Lsn settled_;
   size_t held_ = 0;
   std::set<schemas::TableName> watched_;
