@@ -9,6 +9,7 @@
 #include "sinks/opensearch/index_name.h"
 #include "sinks/opensearch/index_origin.h"
 #include "sinks/opensearch/index_scan.h"
+#include "sinks/opensearch/index_template.h"
 
 namespace pgflow::sinks {
 namespace {
@@ -221,7 +222,7 @@ absl::StatusOr<std::map<TableName, std::string>> IndexCopies::FindOutdated(std::
 absl::StatusOr<std::string> IndexCopies::Compare(const IndexState& listed, std::stop_token stop) {
   const json wanted = OriginOf(config_, TableOf(listed.meta.table));
   const json& origin = listed.meta.origin;
-  if (origin == wanted) return std::string();
+  if (IsAsWanted(origin, wanted)) return std::string();
   if (!origin.is_null() && HasOtherMapping(origin, wanted)) {
     return fmt::format("its index {} was made with another mapping", listed.index);
   }
@@ -241,7 +242,9 @@ absl::StatusOr<std::string> IndexCopies::Compare(const IndexState& listed, std::
     base::LogInfo("index {}: has other settings now: {}", state->index, changed.dump());
   }
   // Who made it did not say from what: it counts as made from what there is now.
+  const json given = TemplateIn(origin);
   state->meta.origin = wanted;
+  if (!given.is_null()) state->meta.origin["template"] = given;
   PGFLOW_RETURN_IF_ERROR(PutMapping(cluster_, *state, {}, state->meta, std::move(stop)));
   return std::string();
 }

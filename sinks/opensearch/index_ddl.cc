@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "sinks/opensearch/index_keeper.h"
 #include "sinks/opensearch/index_origin.h"
+#include "sinks/opensearch/index_template.h"
 
 namespace pgflow::sinks {
 
@@ -74,6 +75,9 @@ absl::Status IndexKeeper::Replace(const schemas::TableName& table, SchemaStep st
   IndexMeta meta;
   meta.table = table.ToString();
   meta.origin = OriginOf(config_, table);
+  if (const json& given = TemplateIn(state->meta.origin); !given.is_null()) {
+    meta.origin["template"] = given;
+  }
   meta.sources = state->meta.sources;
   meta.log = state->meta.log;
   meta.former = state->meta.former;

@@ -11,6 +11,7 @@
 #include "sinks/opensearch/index_scan.h"
 #include "sinks/opensearch/index_shape.h"
 #include "sinks/opensearch/index_state.h"
+#include "sinks/opensearch/index_template.h"
 
 namespace pgflow::sinks {
 
@@ -28,7 +29,12 @@ std::vector<int16_t> KnownKey(const engine::TablePlan& table) {
   return table.definition->primary_key->attribute_numbers;
 }
 
-absl::Status CheckConfirms(const IndexState& state) {
+absl::Status Misfit(const std::string& index, const std::string& why) {
+  return base::MakeStatus(absl::StatusCode::kFailedPrecondition, "index {}: {}", index, why);
+}
+
+absl::Status CheckKeeps(const IndexState& state) {
+  if (!state.misfit.empty()) return Misfit(state.index, state.misfit);
   if (!state.confirms_early) return absl::OkStatus();
   return base::MakeStatus(
       absl::StatusCode::kFailedPrecondition,
@@ -44,6 +50,16 @@ absl::Status CheckIsCopy(const IndexState& state, const IndexMeta& wanted) {
   return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
                           "{} is not the copy of table {} that it should be; delete or rename it",
                           state.name, wanted.table);
+}
+
+// What the server's templates gave the index, or would give it.
+absl::StatusOr<json> TemplateFor(Cluster& cluster, const std::string& name,
+                                 const std::optional<IndexState>& state, std::stop_token stop) {
+  if (state.has_value()) return TemplateIn(state->meta.origin);
+  PGFLOW_ASSIGN_OR_RETURN(
+      const IndexTemplate given,
+      ReadIndexTemplate(cluster, GenerationName(WithoutCopySuffix(name), 1), std::move(stop)));
+  return given.mapping;
 }
 
 // The mapping of the nested rows is not the table's own, and stays.
@@ -84,21 +100,40 @@ TableIndexPtr IndexKeeper::MakeIndex(const IndexState& state, IndexShape shape) 
 absl::Status IndexKeeper::Create(const std::string& name, const std::string& index,
                                  const IndexShape& shape, const IndexMeta& meta,
                                  std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const IndexTemplate given, ReadIndexTemplate(cluster_, index, stop));
+  if (!given.misfit.empty()) return Misfit(index, given.misfit);
+  const schemas::TableName& table = shape.plan.schema.table;
+  PGFLOW_ASSIGN_OR_RETURN(const std::string live, NameOf(table));
+  for (const std::string_view own : {std::string_view(live), WithoutCopySuffix(live)}) {
+    if (!given.aliases.contains(std::string(own))) continue;
+    return Misfit(index, fmt::format("the alias {} is pgflow's to move from one index to the next, "
+                                     "and an index template gives it to each; take it out of the "
+                                     "template",
+                                     own));
+  }
   IndexMeta made_from = meta;
   made_from.origin["settings"] = OriginOf(config_, shape.plan.schema.table)["settings"];
-  json body = {
-      {"settings", SettingsOf(config_, shape.plan.schema)},
-      {"mappings",
-       {{"dynamic", false}, {"_meta", made_from.ToJson()}, {"properties", shape.properties}}}};
+  json body = {{"settings", SettingsOf(config_, shape.plan.schema, given.settings)},
+               {"mappings", {{"_meta", made_from.ToJson()}, {"properties", shape.properties}}}};
+  const json& dynamic = MemberOf(TemplateIn(made_from.origin), "dynamic");
+  body["mappings"]["dynamic"] = dynamic.is_null() ? json(false) : dynamic;
   if (!name.empty()) body["aliases"] = {{name, json::object()}};
-  const absl::Status created = cluster_.Call("PUT", "/" + index, body, std::move(stop)).status();
+  const absl::Status created = cluster_.Call("PUT", "/" + index, body, stop).status();
   // Two lanes may come to the same number, each for a rebuild of its own.
   if (absl::IsFailedPrecondition(created) &&
       base::Message(created).find("already exists") != std::string_view::npos) {
     return absl::AlreadyExistsError(index);
   }
-  return base::Annotate(
-      created, fmt::format("table {}: create index {}", shape.plan.schema.table.ToString(), index));
+  PGFLOW_RETURN_IF_ERROR(
+      base::Annotate(created, fmt::format("table {}: create index {}", table.ToString(), index)));
+  // Who searches by a name that a template gives would find what is only filled, beside the other.
+  const bool is_seen = !name.empty() && !std::string_view(name).ends_with(kCopySuffix);
+  if (is_seen || given.aliases.empty()) return absl::OkStatus();
+  json actions = json::array();
+  for (const std::string& alias : given.aliases) {
+    actions.push_back({{"remove", {{"index", index}, {"alias", alias}}}});
+  }
+  return cluster_.Call("POST", "/_aliases", json{{"actions", actions}}, std::move(stop)).status();
 }
 
 absl::StatusOr<IndexState> IndexKeeper::CreateFirst(const std::string& name,
@@ -110,6 +145,7 @@ absl::StatusOr<IndexState> IndexKeeper::CreateFirst(const std::string& name,
       .uuid = {},
       .meta = shape.meta,
       .properties = shape.properties,
+      .misfit = {},
   };
   if (name != base) {
     PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> live,
@@ -131,7 +167,7 @@ absl::StatusOr<IndexState> IndexKeeper::CreateFirst(const std::string& name,
   PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> made,
                           ReadIndex(cluster_, state.index, std::move(stop)));
   if (made.has_value()) {
-    PGFLOW_RETURN_IF_ERROR(CheckConfirms(*made));
+    PGFLOW_RETURN_IF_ERROR(CheckKeeps(*made));
     state.uuid = made->uuid;
   }
   return state;
@@ -362,11 +398,12 @@ absl::Status IndexKeeper::Prepare(const engine::TablePlan& table, bool fresh,
                                   std::stop_token stop) {
   const schemas::TableSchema& schema = *table.schema;
   PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(schema.table));
-  PGFLOW_ASSIGN_OR_RETURN(IndexShape shape,
-                          MakeIndexShape(schema, KnownKey(table), config_, product_));
+  PGFLOW_ASSIGN_OR_RETURN(std::optional<IndexState> state, ReadIndex(cluster_, name, stop));
+  PGFLOW_ASSIGN_OR_RETURN(const json given, TemplateFor(cluster_, name, state, stop));
+  PGFLOW_ASSIGN_OR_RETURN(
+      IndexShape shape, MakeIndexShape(schema, KnownKey(table), config_, product_, nullptr, given));
   PGFLOW_RETURN_IF_ERROR(CheckKey(shape.plan));
   shape.meta.sources[table.source_table] = {};
-  PGFLOW_ASSIGN_OR_RETURN(std::optional<IndexState> state, ReadIndex(cluster_, name, stop));
   if (!state.has_value()) {
     if (copied_.contains(schema.table)) PGFLOW_RETURN_IF_ERROR(PrepareCopy(name, shape, stop));
     PGFLOW_ASSIGN_OR_RETURN(state, CreateFirst(name, shape, stop));
@@ -389,7 +426,7 @@ absl::Status IndexKeeper::Prepare(const engine::TablePlan& table, bool fresh,
       PGFLOW_RETURN_IF_ERROR(RemoveDocuments(*state, shape, stop));
     }
   }
-  PGFLOW_RETURN_IF_ERROR(CheckConfirms(*state));
+  PGFLOW_RETURN_IF_ERROR(CheckKeeps(*state));
   if (!state->meta.sources.contains(table.source_table)) {
     state->meta.sources[table.source_table] = {};
     PGFLOW_RETURN_IF_ERROR(PutMapping(cluster_, *state, {}, state->meta, stop));
@@ -413,10 +450,11 @@ absl::Status IndexKeeper::PrepareCopy(const std::string& name, IndexShape& shape
 
 absl::Status IndexKeeper::Reset(const engine::TablePlan& table, std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(table.schema->table));
-  PGFLOW_ASSIGN_OR_RETURN(IndexShape shape,
-                          MakeIndexShape(*table.schema, KnownKey(table), config_, product_));
   PGFLOW_ASSIGN_OR_RETURN(std::optional<IndexState> state, ReadIndex(cluster_, name, stop));
   if (!state.has_value()) return absl::OkStatus();  // Prepare creates it.
+  PGFLOW_ASSIGN_OR_RETURN(const IndexShape shape,
+                          MakeIndexShape(*table.schema, KnownKey(table), config_, product_, nullptr,
+                                         TemplateIn(state->meta.origin)));
   if (copied_.contains(table.schema->table)) {
     // Nobody reads it.
     PGFLOW_RETURN_IF_ERROR(CheckIsCopy(*state, shape.meta));
@@ -428,14 +466,15 @@ absl::Status IndexKeeper::Reset(const engine::TablePlan& table, std::stop_token 
 absl::StatusOr<TableIndexPtr> IndexKeeper::Open(const engine::TablePlan& table,
                                                 std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(table.schema->table));
-  PGFLOW_ASSIGN_OR_RETURN(IndexShape shape,
-                          MakeIndexShape(*table.schema, KnownKey(table), config_, product_));
   PGFLOW_ASSIGN_OR_RETURN(const std::optional<IndexState> state,
                           ReadIndex(cluster_, name, std::move(stop)));
   if (!state.has_value()) {
     return base::MakeStatus(absl::StatusCode::kAborted,
                             "index {} is gone in the middle of the snapshot", name);
   }
+  PGFLOW_ASSIGN_OR_RETURN(IndexShape shape,
+                          MakeIndexShape(*table.schema, KnownKey(table), config_, product_, nullptr,
+                                         TemplateIn(state->meta.origin)));
   return MakeIndex(*state, std::move(shape));
 }
 
@@ -492,9 +531,10 @@ absl::StatusOr<TableIndexPtr> IndexKeeper::Bind(const schemas::TableSchema& sche
   }
   const absl::StatusOr<schemas::TableSchema> numbered = NumberColumns(known, schema);
   if (!numbered.ok()) return AskForCopy(numbered.status(), sources);
+  PGFLOW_ASSIGN_OR_RETURN(const json given, TemplateFor(cluster_, name, state, stop));
   PGFLOW_ASSIGN_OR_RETURN(IndexShape shape,
                           MakeIndexShape(*numbered, known.key, config_, product_,
-                                         IsKept(schema.table) ? known.origin : json()));
+                                         IsKept(schema.table) ? known.origin : json(), given));
   PGFLOW_RETURN_IF_ERROR(CheckKey(shape.plan));
   if (!state.has_value() && copied_.contains(schema.table)) {
     return AskForCopy(
@@ -505,7 +545,7 @@ absl::StatusOr<TableIndexPtr> IndexKeeper::Bind(const schemas::TableSchema& sche
     base::LogInfo("table {}: index {} is created", schema.table.ToString(), name);
     PGFLOW_ASSIGN_OR_RETURN(state, CreateFirst(name, shape, stop));
   } else {
-    PGFLOW_RETURN_IF_ERROR(CheckConfirms(*state));
+    PGFLOW_RETURN_IF_ERROR(CheckKeeps(*state));
     // One that awaits its new table (Replace) was made without knowing its columns.
     const bool awaits = known.dropped && known.columns.empty();
     const absl::Status fitted = Fit(*state, shape, step, empties || awaits, stop);

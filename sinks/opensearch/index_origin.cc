@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "sinks/opensearch/index_meta.h"
+#include "sinks/opensearch/index_template.h"
 
 namespace pgflow::sinks {
 namespace {
@@ -71,7 +72,9 @@ MappingChoices ChoicesOf(const json& origin) {
   ReadChoice(origin, "numerics", kNumerics, choices.numerics);
   ReadChoice(origin, "json", kJson, choices.json);
   const json& mapping = MemberOf(origin, "mapping");
-  choices.columns = mapping.is_object() ? mapping : json::object();
+  const json& given = MemberOf(TemplateIn(origin), "properties");
+  choices.columns = given.is_object() ? given : json::object();
+  if (mapping.is_object()) choices.columns.update(mapping);
   return choices;
 }
 
@@ -80,10 +83,17 @@ std::string PipelineOf(const json& origin) {
   return name.is_string() ? name.get<std::string>() : std::string();
 }
 
+bool IsAsWanted(const json& origin, const json& wanted) {
+  json was = origin;
+  if (was.is_object()) was.erase("template");
+  return was == wanted;
+}
+
 bool HasOtherMapping(const json& origin, const json& wanted) {
   json was = origin;
   json is = wanted;
   was.erase("settings");
+  was.erase("template");
   is.erase("settings");
   return was != is;
 }

@@ -11,7 +11,8 @@
 namespace pgflow::sinks {
 
 // What the options ask for now: {"strings", "numerics", "json", "mapping", "settings", "pipeline"};
-// the last one is absent when there is none.
+// the last one is absent when there is none. An index adds "template": what a template of the
+// server's gave it.
 nlohmann::json OriginOf(const OpenSearchSinkConfig& config, const schemas::TableName& table);
 
 MappingChoices ChoicesOf(const nlohmann::json& origin);
@@ -19,7 +20,11 @@ MappingChoices ChoicesOf(const nlohmann::json& origin);
 // The ingest pipeline that the documents went through; empty: none.
 std::string PipelineOf(const nlohmann::json& origin);
 
-// Whether documents or their fields would be others. Settings aside.
+// Whether an index of `origin` is as the options want it. What the server's templates gave it
+// stays: they are for new indices.
+bool IsAsWanted(const nlohmann::json& origin, const nlohmann::json& wanted);
+
+// Whether documents or their fields would be others. Settings and templates aside.
 bool HasOtherMapping(const nlohmann::json& origin, const nlohmann::json& wanted);
 
 // What to put into the settings of an index of `origin` to get those of `wanted`: null takes one

@@ -211,7 +211,8 @@ absl::Status CheckJoinTypes(const JoinOptions& join, const schemas::TableSchema&
 absl::StatusOr<IndexShape> MakeIndexShape(const schemas::TableSchema& schema,
                                           const std::vector<int16_t>& known_key,
                                           const OpenSearchSinkConfig& config,
-                                          const SearchProduct& product, const json& origin) {
+                                          const SearchProduct& product, const json& origin,
+                                          const json& given) {
   const SearchTableOptions* options = config.OptionsOf(schema.table);
   std::vector<int16_t> key = schema.HasKey() ? std::vector<int16_t>() : known_key;
   if (options != nullptr) {
@@ -219,7 +220,8 @@ absl::StatusOr<IndexShape> MakeIndexShape(const schemas::TableSchema& schema,
       PGFLOW_ASSIGN_OR_RETURN(key, ConfiguredKey(schema, options->key));
     }
   }
-  const json made_from = origin.is_null() ? OriginOf(config, schema.table) : origin;
+  json made_from = origin.is_null() ? OriginOf(config, schema.table) : origin;
+  if (origin.is_null() && !given.empty()) made_from["template"] = given;
   const MappingChoices choices = ChoicesOf(made_from);
   const std::string pipeline = PipelineOf(made_from);
   if (!pipeline.empty()) PGFLOW_RETURN_IF_ERROR(CheckWholeRows(schema, pipeline));
@@ -263,12 +265,15 @@ absl::Status CheckKey(const DocumentPlan& plan) {
       plan.schema.table.ToString());
 }
 
-json SettingsOf(const OpenSearchSinkConfig& config, const schemas::TableSchema& schema) {
+json SettingsOf(const OpenSearchSinkConfig& config, const schemas::TableSchema& schema,
+                const json& given) {
   json settings = OriginOf(config, schema.table)["settings"];
   // Each text is two fields; the server's own limit is 1000.
   const size_t fields = 3 * schema.columns.size();
   const char* limit = "index.mapping.total_fields.limit";
-  if (fields > 1000 && !settings.contains(limit)) settings[limit] = fields;
+  const json& total = MemberOf(MemberOf(MemberOf(given, "index"), "mapping"), "total_fields");
+  const bool is_given = !MemberOf(total, "limit").is_null();
+  if (fields > 1000 && !is_given && !settings.contains(limit)) settings[limit] = fields;
   return settings;
 }
 

@@ -25,12 +25,13 @@ struct IndexShape {
 // `known_key`: the key's attribute numbers from elsewhere, for a table whose replica identity is
 // none. kFailedPrecondition: names collide, or a configured key names no column.
 // `origin`: what an existing index was made from, for one that is to stay as it is; null: what the
-// options ask for.
+// options ask for, and `given`, of the server's template for it (null: none).
 absl::StatusOr<IndexShape> MakeIndexShape(const schemas::TableSchema& schema,
                                           const std::vector<int16_t>& known_key,
                                           const OpenSearchSinkConfig& config,
                                           const SearchProduct& product,
-                                          const nlohmann::json& origin = nullptr);
+                                          const nlohmann::json& origin = nullptr,
+                                          const nlohmann::json& given = nullptr);
 
 // That the columns on both sides of a join are alike, where both tables are there: whole numbers,
 // texts, or uuids. kFailedPrecondition: they are not.
@@ -40,8 +41,9 @@ absl::Status CheckJoinTypes(const JoinOptions& join, const schemas::TableSchema&
 // kFailedPrecondition: the table has no key, and so its rows no ids.
 absl::Status CheckKey(const DocumentPlan& plan);
 
-// Of a new index for the table.
-nlohmann::json SettingsOf(const OpenSearchSinkConfig& config, const schemas::TableSchema& schema);
+// Of a new index for the table, over the `given` ones of the server's templates.
+nlohmann::json SettingsOf(const OpenSearchSinkConfig& config, const schemas::TableSchema& schema,
+                          const nlohmann::json& given);
 
 struct ShapeChange {
   enum class Kind : uint8_t {

@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "engine/api/copy_again.h"
 #include "sinks/opensearch/index_origin.h"
+#include "sinks/opensearch/index_template.h"
 
 namespace pgflow::sinks {
 
@@ -27,6 +28,7 @@ absl::StatusOr<IndexState> ToIndexState(const std::string& name, const std::stri
   absl::StatusOr<IndexMeta> meta = IndexMeta::FromMapping(mapping);
   if (!meta.ok()) return base::Annotate(meta.status(), "index " + state.index);
   state.meta = *std::move(meta);
+  state.misfit = MisfitOf(mapping);
   const json& properties = MemberOf(mapping, "properties");
   state.properties = properties.is_object() ? properties : json::object();
   return state;

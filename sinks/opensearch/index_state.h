@@ -23,6 +23,7 @@ struct IndexState {
   IndexMeta meta;
   nlohmann::json properties;    // Of its mapping.
   bool confirms_early = false;  // What it confirmed may not be on disk.
+  std::string misfit;           // As MisfitOf.
 
   bool is_alias() const { return name != index; }
 };

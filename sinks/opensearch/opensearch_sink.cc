@@ -103,7 +103,7 @@ absl::StatusOr<engine::ResumeLimits> OpenSearchSink::LimitResuming(
     // Whatever was copied into it went with it.
     // Or by other options, and what was copied has the form of those.
     const bool other = state.has_value() && copied_.contains(table.schema->table) &&
-                       state->meta.origin != OriginOf(config_, table.schema->table);
+                       !IsAsWanted(state->meta.origin, OriginOf(config_, table.schema->table));
     if (!state.has_value() || other) limits.start_over.insert(table.schema->table);
   }
   return limits;

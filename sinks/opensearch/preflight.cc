@@ -8,6 +8,8 @@
 #include "base/percent_encoding.h"
 #include "base/status.h"
 #include "sinks/opensearch/index_keeper.h"
+#include "sinks/opensearch/index_name.h"
+#include "sinks/opensearch/index_template.h"
 
 namespace pgflow::sinks {
 namespace {
@@ -45,6 +47,28 @@ void CheckGeoColumns(const OpenSearchSinkConfig& config, const schemas::TableSch
     if (!geo.ok() || geo->empty()) continue;  // An error is the table's.
     findings.push_back({Severity::kWarning, "table " + schema.table.ToString(), *geo, ""});
   }
+}
+
+// The server's template for the table's index: that documents can be kept in what it makes, and
+// its name for the finding.
+absl::Status CheckTemplate(Cluster& cluster, const std::string& name, std::string& made_by,
+                           std::stop_token stop) {
+  const std::string index = GenerationName(name, 1);
+  PGFLOW_ASSIGN_OR_RETURN(const std::string found, NameOfTemplate(cluster, index, stop));
+  if (found.empty()) return absl::OkStatus();
+  PGFLOW_ASSIGN_OR_RETURN(const IndexTemplate given, ReadIndexTemplate(cluster, index, stop));
+  if (!given.misfit.empty()) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition, "index template {}: {}", found,
+                            given.misfit);
+  }
+  if (given.aliases.contains(name)) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "index template {}: it gives the alias {} to each index, which is "
+                            "pgflow's to move; take it out of the template",
+                            found, name);
+  }
+  made_by = fmt::format("; the index template {} applies where the file says nothing", found);
+  return absl::OkStatus();
 }
 
 // That the ingest pipelines of the tables are there.
@@ -133,7 +157,9 @@ absl::StatusOr<std::vector<Finding>> CheckSearchTarget(const OpenSearchSinkConfi
     absl::Status status = name.status();
     if (status.ok()) status = ClaimIndexName(owners, *name, table.schema->table);
     if (status.ok()) status = keeper.Check(table);
-    findings.push_back(status.ok() ? Finding{Severity::kOk, subject, "index " + *name, ""}
+    std::string made_by;
+    if (status.ok()) status = CheckTemplate(cluster, *name, made_by, stop);
+    findings.push_back(status.ok() ? Finding{Severity::kOk, subject, "index " + *name + made_by, ""}
                                    : Problem(subject, status));
     CheckGeoColumns(config, *table.schema, findings);
   }
