@@ -59,7 +59,8 @@ TEST_F(IndexTemplateTest, HoldsWhereTheFileSaysNothing) {
     "aliases":{")" +
               prefix_ + R"(all":{"filter":{"term":{"id":1}}}},
     "mappings":{"dynamic":"strict","properties":{"name":{"type":"keyword","normalizer":"lowercase"},
-      "note":{"type":"keyword"},"later":{"type":"keyword"},"data":{"type":"object","enabled":false}}}})");
+      "note":{"type":"keyword"},"later":{"type":"keyword"},
+      "data":{"type":"object","enabled":false}}}})");
   MapColumn("{note: {type: text}}");
   EXPECT_THAT(Check(), Contains(Field(&engine::Finding::problem,
                                       HasSubstr("the index template " + prefix_ + "mine"))));
