@@ -56,6 +56,19 @@ bool AddLimited(const SnapshotPlan& plan, const ResumeLimits& limits,
 
 }  // namespace
 
+// Of tables that are not there any more a part is in the sink, and their changes until `now` still
+// come: rows that it never got may be among them.
+void AddAbandoned(const SinkCheckpoint& checkpoint, const SnapshotPlan& plan, postgres::Lsn now,
+                  std::vector<TableProgress>& begun) {
+  std::set<schemas::TableName> planned;
+  for (const PlannedTable& table : plan.tables) planned.insert(table.progress.table);
+  for (const TableProgress& table : checkpoint.tables) {
+    if (table.complete || table.held() || planned.contains(table.table)) continue;
+    begun.push_back(table);
+    begun.back().catch_up_until = now;
+  }
+}
+
 // The ledger forgets first: after a crash in between, ranges whose rows are gone would count.
 absl::Status SnapshotRunner::Reset(const SnapshotPlan& plan, std::stop_token stop) {
   std::vector<TablePlan> emptied;
@@ -100,7 +113,8 @@ absl::StatusOr<SnapshotPlan> SnapshotRunner::Plan(const SnapshotSession& session
   return plan;
 }
 
-absl::Status SnapshotRunner::Prepare(const SnapshotPlan& plan, std::stop_token stop) {
+absl::Status SnapshotRunner::Prepare(const SinkCheckpoint& checkpoint, const SnapshotPlan& plan,
+                                     std::stop_token stop) {
   std::vector<TablePlan> fresh;
   std::vector<TablePlan> kept;
   for (const PlannedTable& table : plan.tables) {
@@ -123,6 +137,7 @@ absl::Status SnapshotRunner::Prepare(const SnapshotPlan& plan, std::stop_token s
   for (const PlannedTable& table : plan.tables) {
     if (table.start != PlannedTable::Start::kComplete) begun.push_back(table.progress);
   }
+  AddAbandoned(checkpoint, plan, last_point_, begun);
   return context_.store.BeginTables(begun);
 }
 
@@ -133,7 +148,7 @@ absl::StatusOr<bool> SnapshotRunner::RunRound(const SinkCheckpoint& checkpoint,
   last_point_ = session->consistent_point();
   PGFLOW_ASSIGN_OR_RETURN(const SnapshotPlan plan, Plan(*session, checkpoint, stop));
   context_.statistics.SetTables(StatusOf(*session, plan));
-  PGFLOW_RETURN_IF_ERROR(Prepare(plan, stop));
+  PGFLOW_RETURN_IF_ERROR(Prepare(checkpoint, plan, stop));
   SnapshotRound round(context_, std::move(session), plan);
   PGFLOW_RETURN_IF_ERROR(round.Run(stop));
   changed_ = round.changed();

@@ -57,7 +57,8 @@ class SnapshotRunner {
   absl::StatusOr<bool> RunRound(const SinkCheckpoint& checkpoint, std::stop_token stop);
   absl::StatusOr<SnapshotPlan> Plan(const SnapshotSession& session,
                                     const SinkCheckpoint& checkpoint, std::stop_token stop);
-  absl::Status Prepare(const SnapshotPlan& plan, std::stop_token stop);
+  absl::Status Prepare(const SinkCheckpoint& checkpoint, const SnapshotPlan& plan,
+                       std::stop_token stop);
   absl::Status Reset(const SnapshotPlan& plan, std::stop_token stop);
 
   SnapshotContext context_;

@@ -70,13 +70,13 @@ TableGates::Verdict TableGates::Judge(const schemas::TableName& source_table, po
 
 void TableGates::Hold(const schemas::TableName& source_table) {
   if (!IsHeld(source_table)) ++held_;
-  gates_[source_table] = {{kHeld, {}}, 0};
+  gates_[source_table] = {{kHeld, {}}};
 }
 
 void TableGates::Open(const schemas::TableName& source_table, Gate gate) {
   if (IsHeld(source_table)) --held_;
   watched_.erase(source_table);
-  gates_[source_table] = {gate, 0};
+  gates_[source_table] = {gate};
   settled_ = std::max({settled_, gate.apply_from, gate.catch_up_until});
 }
 

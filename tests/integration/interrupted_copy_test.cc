@@ -213,7 +213,11 @@ TEST_F(InterruptedCopyTest, ACopiedTableIsDropped) {
 }
 
 TEST_F(InterruptedCopyTest, AnUnfinishedTableIsDropped) {
-  ExpectEqualAfter({"INSERT INTO small VALUES (-1, 'x')", "DROP TABLE small"});
+  ExpectEqualAfter(
+      {"INSERT INTO small VALUES (-1, 'x'); DELETE FROM small WHERE id < 9;"
+       "UPDATE small SET v = 'y' WHERE id > 15900; ALTER TABLE small ADD w int",
+       "UPDATE small SET w = 1 WHERE id > 15990; ALTER TABLE small RENAME TO tiny",
+       "UPDATE tiny SET w = 2 WHERE id > 15990; DROP TABLE tiny"});
 }
 
 // Gives tables of the source other names, one change at a time.
