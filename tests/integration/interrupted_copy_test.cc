@@ -220,6 +220,31 @@ TEST_F(InterruptedCopyTest, AnUnfinishedTableIsDropped) {
        "UPDATE tiny SET w = 2 WHERE id > 15990; DROP TABLE tiny"});
 }
 
+// Nobody tells of names there: they are given by hand on both sides.
+TEST_F(InterruptedCopyTest, WithoutTheCaptureACopiedTableIsRenamed) {
+  pipeline_.source_options.clear();
+  ASSERT_NO_FATAL_FAILURE(KillAndExecute(
+      {"ALTER TABLE big RENAME TO old; UPDATE old SET v = 'o' WHERE id < 9",
+       "CREATE TABLE fresh (id int PRIMARY KEY, v text); INSERT INTO fresh VALUES (1, 'f')",
+       "INSERT INTO fresh VALUES (2, 'g'); INSERT INTO old VALUES (-2, 'x')"}));
+  target_.Execute("ALTER TABLE big RENAME TO old");
+  const auto process = Run();
+  ExpectEqualSoon({"fresh", "middle", "old", "small"}, *process);
+  source_.Execute(
+      "INSERT INTO old VALUES (-1, 'l'); INSERT INTO fresh VALUES (3, 'h');"
+      "INSERT INTO small VALUES (-1, 'l')");
+  ExpectEqualSoon({"fresh", "middle", "old", "small"}, *process);
+}
+
+TEST_F(InterruptedCopyTest, WithoutTheCaptureANameThatIsGivenAnewIsRefused) {
+  pipeline_.source_options.clear();
+  ASSERT_NO_FATAL_FAILURE(
+      KillAndExecute({"ALTER TABLE big RENAME TO old",
+                      "CREATE TABLE big (id int PRIMARY KEY); INSERT INTO big VALUES (1)"}));
+  target_.Execute("ALTER TABLE big RENAME TO old");
+  EXPECT_THAT(Expect(1, "run", {"--until-current"}), HasSubstr("another table has its name now"));
+}
+
 // Gives tables of the source other names, one change at a time.
 class NameChanger {
  public:
