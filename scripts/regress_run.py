@@ -14,7 +14,7 @@ import tempfile
 import time
 
 from regress_compare import definition_differences, row_differences
-from throwaway import BIN, Cluster, SqlError, end_on_signals
+from throwaway import BIN, Cluster, SqlError, end_on_signals, server_identity
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 KNOWN = os.path.join(REPOSITORY, "tests", "conformance", "regress_differences.txt")
@@ -61,15 +61,17 @@ def schedule(regress):
         return [name for line in lines if line.startswith("test:") for name in line.split()[1:]]
 
 
-def known_differences():
-    """File -> reason, of "file: reason" lines."""
+def known_differences(version):
+    """File -> reason, of "file: reason" lines, and "file version: reason", which go before."""
     known = {}
     with open(KNOWN) as lines:
         for line in lines:
             if ":" in line and not line.startswith("#"):
                 name, reason = line.split(":", 1)
                 known[name.strip()] = reason.strip()
-    return known
+    own = " %d" % version
+    return {**known, **{name.removesuffix(own): reason for name, reason in known.items()
+                        if name.endswith(own)}}
 
 
 class Verdict:
@@ -89,6 +91,11 @@ class Regress:
         self._directory = tempfile.mkdtemp(prefix="pgflow_regress_")
         os.chmod(self._directory, 0o755)
         os.makedirs(options.out, exist_ok=True)
+        self._tablespace = os.path.join(self._directory, "testtablespace")
+        os.mkdir(self._tablespace)
+        identity = server_identity()
+        if identity:
+            os.chown(self._tablespace, identity["user"], identity["group"])
         self._source = Cluster(self._directory, "source", SETTINGS)
         self._target = Cluster(self._directory, "target", SETTINGS)
         self._pgflow = None
@@ -149,13 +156,12 @@ class Regress:
 
     def _psql(self, cluster, name, database=DATABASE):
         """False: it took too long, and was ended. A command that ends the server is passed over."""
-        build = os.path.join(self._directory, "results")
+        build = self._places()["PG_ABS_BUILDDIR"]
         os.makedirs(build + "/results", exist_ok=True)
         for path in (build, build + "/results"):
             os.chmod(path, 0o777)
-        environment = {**SESSION, "PG_ABS_SRCDIR": self._options.regress, "PG_DLSUFFIX": ".so",
-                       "PG_LIBDIR": self._options.regress, "PG_ABS_BUILDDIR": build}
-        script = os.path.join(self._options.regress, "sql", name + ".sql")
+        environment = {**SESSION, **self._places()}
+        script = self._script(name)
         output = os.path.join(self._options.out, name + ".out")
         deadline = time.monotonic() + FILE_TIMEOUT_S
         with open(output, "wb") as out:
@@ -169,6 +175,30 @@ class Regress:
                     return False
                 script = self._behind_a_crash(cluster, script, output)
         return True
+
+    def _places(self):
+        return {"PG_ABS_SRCDIR": self._options.regress, "PG_LIBDIR": self._options.regress,
+                "PG_ABS_BUILDDIR": os.path.join(self._directory, "results"), "PG_DLSUFFIX": ".so"}
+
+    def _script(self, name):
+        """Before version 15 some files are templates, and the common tables are made by many of
+        them: there those of version 15 stand for them."""
+        script = os.path.join(self._options.regress, "sql", name + ".sql")
+        if os.path.exists(script):
+            return script
+        if name == "test_setup":
+            return os.path.join(where_tests_are(15), "sql", name + ".sql")
+        with open(os.path.join(self._options.regress, "input", name + ".source"),
+                  errors="surrogateescape") as template:
+            text = template.read()
+        for key, value in self._places().items():
+            key = key.removeprefix("PG_")
+            text = text.replace("@%s@" % (key if key == "DLSUFFIX" else key.lower()), value)
+        text = text.replace("@testtablespace@", self._tablespace)
+        script = os.path.join(self._directory, name + ".sql")
+        with open(script, "w", errors="surrogateescape") as out:
+            out.write(text)
+        return script
 
     def _behind_a_crash(self, cluster, script, output):
         """A script of what is behind the line at which psql lost the server; None: it did not."""
@@ -207,8 +237,7 @@ class Regress:
     def _mirror_roles(self, files):
         with self._target.session(DATABASE) as session:
             for each in files:
-                path = os.path.join(self._options.regress, "sql", each + ".sql")
-                with open(path, errors="replace") as text:
+                with open(self._script(each), errors="replace") as text:
                     for statement in ROLES.findall(text.read()):
                         try:
                             session.query(statement)
@@ -303,6 +332,13 @@ def report(verdict, known, out):
         table.write(line + "\n")
 
 
+def where_tests_are(version):
+    where = subprocess.run(
+        [os.path.join(REPOSITORY, "scripts", "install-regress"), "--where", str(version)],
+        check=True, capture_output=True, text=True)
+    return where.stdout.strip()
+
+
 def find_tests(options):
     """Fills in the version and the directory of the tests, and takes clients as new as those."""
     told = options.version is not None
@@ -340,7 +376,7 @@ def main():
     options.out = os.path.abspath(
         options.out or os.path.join(REPOSITORY, "build", "regress-%d" % options.version))
     options.pgflow = os.path.abspath(options.pgflow)
-    known = known_differences()
+    known = known_differences(options.version)
     end_on_signals()
     regress = Regress(options)
     verdicts = []
