@@ -17,21 +17,26 @@ using postgres::Result;
 // (RelationGetIndexList).
 constexpr std::string_view kColumnsQuery =
     "SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, "
-    "format_type(a.atttypid, NULL), format_type(a.atttypid, a.atttypmod), a.attnotnull, "
+    "format_type(a.atttypid, NULL), format_type(a.atttypid, a.atttypmod), {2}, "
     "a.attidentity, a.attgenerated, {1}, "
     "CASE WHEN a.attcollation <> t.typcollation THEN "
     "(SELECT format('%I.%I', n.nspname, k.collname) FROM pg_collation k "
     "JOIN pg_namespace n ON n.oid = k.collnamespace WHERE k.oid = a.attcollation) END, "
     "c.relreplident = 'f' OR coalesce("
-    "a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]), false) "
+    "a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]), false), {4} "
     "FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid "
     "JOIN pg_type t ON t.oid = a.atttypid "
     "LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.atthasdef "
     "LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisvalid AND i.indimmediate "
     "AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident "
-    "ELSE false END "
+    "ELSE false END {3} "
     "WHERE a.attrelid = ANY ('{0}'::oid[]) AND a.attnum > 0 AND NOT a.attisdropped "
     "ORDER BY a.attrelid, a.attnum";
+
+// From version 18 rows of before it may have no value, and heirs do without it.
+constexpr std::string_view kNotNullJoin =
+    "LEFT JOIN pg_constraint k ON k.conrelid = a.attrelid AND k.contype = 'n' "
+    "AND k.conkey = ARRAY[a.attnum] AND a.attnotnull";
 
 // Without a list of its own a publication carries all columns but the generated ones.
 bool IsPublished(const PublishedParts& parts, Oid table, const ColumnDefinition& column) {
@@ -169,12 +174,17 @@ absl::Status ReadColumns(Connection& connection, const std::string& oids, Catalo
   // The default of a column that is not generated names no column, so that it can be read without
   // the table, whose lock would have to be waited for.
   const bool whole = depth >= CatalogDepth::kDefinitions;
+  const bool names_not_null = connection.server_version() >= 180000;
   PGFLOW_ASSIGN_OR_RETURN(
       const Result rows,
       connection.Execute(
-          fmt::format(fmt::runtime(kColumnsQuery), oids,
-                      whole ? "pg_get_expr(d.adbin, d.adrelid)"
-                            : "CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, 0) END"),
+          fmt::format(
+              fmt::runtime(kColumnsQuery), oids,
+              whole ? "pg_get_expr(d.adbin, d.adrelid)"
+                    : "CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, 0) END",
+              names_not_null ? "a.attnotnull AND coalesce(k.convalidated, true)" : "a.attnotnull",
+              names_not_null ? kNotNullJoin : "",
+              names_not_null ? "coalesce(k.connoinherit, false)" : "false"),
           stop));
   for (int row = 0; row < rows.row_count(); ++row) {
     const Oid oid = static_cast<Oid>(rows.integer(row, 0));
@@ -183,7 +193,8 @@ absl::Status ReadColumns(Connection& connection, const std::string& oids, Catalo
     definition.attribute_number = static_cast<int16_t>(rows.integer(row, 1));
     definition.name = rows.text(row, 2);
     definition.type_sql = rows.text(row, 6);
-    definition.not_null = rows.boolean(row, 7);
+    const bool not_null = rows.boolean(row, 7);
+    definition.not_null = not_null && !rows.boolean(row, 13);
     if (!rows.at(row, 8).empty()) definition.identity = rows.at(row, 8)[0];
     if (!rows.at(row, 9).empty()) definition.generated = rows.at(row, 9)[0];
     definition.default_sql = rows.text(row, 10);
@@ -201,7 +212,7 @@ absl::Status ReadColumns(Connection& connection, const std::string& oids, Catalo
       column.attribute_number = definition.attribute_number;
       column.identity = rows.boolean(row, 12);
       column.type_name = rows.text(row, 5);
-      column.not_null = definition.not_null;
+      column.not_null = not_null;
       if (definition.generated == '\0') column.default_sql = definition.default_sql;
       table.schema->columns.push_back(std::move(column));
     }
@@ -216,16 +227,18 @@ absl::Status ReadKeys(Connection& connection, const std::string& oids, CatalogDe
       const Result keys,
       connection.Execute(
           fmt::format(
-              "SELECT k.conrelid, k.conname, k.condeferrable, a.attnum FROM pg_constraint k "
+              "SELECT k.conrelid, k.conname, k.condeferrable, a.attnum, {} FROM pg_constraint k "
               "CROSS JOIN LATERAL unnest(k.conkey) WITH ORDINALITY a(attnum, place) "
               "WHERE k.contype = 'p' AND k.conrelid = ANY ('{}'::oid[]) "
               "ORDER BY k.conrelid, a.place",
-              oids),
+              connection.server_version() >= 180000 ? "k.conperiod" : "false", oids),
           stop));
   for (int row = 0; row < keys.row_count(); ++row) {
     TableParts& table = tables.at(static_cast<Oid>(keys.integer(row, 0)));
     std::optional<PrimaryKey>& key = table.definition.primary_key;
-    if (!key.has_value()) key = PrimaryKey{keys.text(row, 1), {}, keys.boolean(row, 2)};
+    if (!key.has_value()) {
+      key = PrimaryKey{keys.text(row, 1), {}, keys.boolean(row, 2), keys.boolean(row, 4)};
+    }
     key->attribute_numbers.push_back(static_cast<int16_t>(keys.integer(row, 3)));
   }
   for (auto& [oid, table] : tables) MarkPrimaryKey(table);
@@ -235,10 +248,14 @@ absl::Status ReadKeys(Connection& connection, const std::string& oids, CatalogDe
   PGFLOW_ASSIGN_OR_RETURN(
       const Result indexes,
       connection.Execute(
-          fmt::format("SELECT i.indrelid, pg_get_indexdef(i.indexrelid) FROM pg_index i "
-                      "JOIN pg_class c ON c.oid = i.indrelid WHERE c.relreplident = 'i' "
-                      "AND i.indisreplident AND i.indrelid = ANY ('{}'::oid[])",
-                      oids),
+          fmt::format(
+              "SELECT i.indrelid, CASE WHEN i.indisexclusion THEN (SELECT format('ALTER "
+              "TABLE %s ADD CONSTRAINT %I %s', i.indrelid::regclass, k.conname, "
+              "pg_get_constraintdef(k.oid)) FROM pg_constraint k WHERE k.conindid = "
+              "i.indexrelid AND k.contype = 'u') ELSE pg_get_indexdef(i.indexrelid) END "
+              "FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid WHERE c.relreplident = 'i' "
+              "AND i.indisreplident AND i.indrelid = ANY ('{}'::oid[])",
+              oids),
           stop));
   for (int row = 0; row < indexes.row_count(); ++row) {
     tables.at(static_cast<Oid>(indexes.integer(row, 0))).definition.identity_index_sql =

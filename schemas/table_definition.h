@@ -17,7 +17,7 @@ struct ColumnDefinition {
   std::string name;
   std::string type_sql;       // format_type(type, typmod), schema-qualified where it is needed.
   std::string collation_sql;  // Empty: the type's own.
-  bool not_null = false;
+  bool not_null = false;      // Of all rows, and of heirs.
   std::string default_sql;  // pg_get_expr; empty: none. Also the expression of a generated column.
   char identity = '\0';     // 'a' ALWAYS, 'd' BY DEFAULT, '\0' none (pg_attribute.attidentity).
   char generated = '\0';    // 's' STORED, 'v' VIRTUAL, '\0' none.
@@ -48,6 +48,7 @@ struct PrimaryKey {
   std::string name;
   std::vector<int16_t> attribute_numbers;  // In the order of the index.
   bool deferrable = false;
+  bool without_overlaps = false;  // Of its last column (18).
 };
 
 struct TableDefinition {
@@ -60,7 +61,8 @@ struct TableDefinition {
   bool identity_full = false;             // REPLICA IDENTITY FULL.
   std::vector<ColumnDefinition> columns;  // Every live column, generated ones too.
   std::optional<PrimaryKey> primary_key;
-  // For REPLICA IDENTITY USING INDEX: the unique index's definition (pg_get_indexdef), else empty.
+  // For REPLICA IDENTITY USING INDEX: what makes the unique index, or its constraint WITHOUT
+  // OVERLAPS; else empty.
   std::string identity_index_sql;
 };
 

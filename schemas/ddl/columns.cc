@@ -18,10 +18,14 @@ std::string CollateSql(const Json& column) {
   return collation.empty() ? collation : " COLLATE " + collation;
 }
 
-// NOT NULL for rows to come alone.
-bool IsNotValid(const Json& column) {
-  return TextOf(column, "not_null_definition").find(" NOT VALID") != std::string::npos;
+bool IsNoInherit(const Json& column) {
+  return TextOf(column, "not_null_definition").find(" NO INHERIT") != std::string::npos;
 }
+
+constexpr const char* kNoNotValid =
+    "servers before version 18 have no NOT NULL for rows to come alone: it is left out";
+constexpr const char* kNoNoInherit =
+    "servers before version 18 have no NOT NULL that heirs do without: it is left out";
 
 // Of the sequence behind an identity column, each with `verb` in front of it.
 std::string SequenceOptions(const Json& sequence, std::string_view verb) {
@@ -92,7 +96,7 @@ class ColumnsWriter {
         CommentNotNull(Json::object(), column);
       }
       if (was != nullptr || column.contains("missing") || !FlagOf(column, "local")) continue;
-      if (FlagOf(column, "not_null")) Set(column, "SET NOT NULL");
+      if (FlagOf(column, "not_null")) AddWholeNotNull(column);
       if (column.contains("generated")) continue;
       if (!TextOf(column, "default").empty()) {
         Set(column, "SET DEFAULT " + TextOf(column, "default"));
@@ -116,9 +120,7 @@ class ColumnsWriter {
       bare.erase("not_null");
       bare.erase("not_null_name");
       bare.erase("not_null_definition");
-      out_.Add(column.contains("generated")
-                   ? fmt::format("{}ADD COLUMN IF NOT EXISTS {}", alter_, ColumnSql(bare))
-                   : std::move(sql));
+      column.contains("generated") ? AddColumn(bare) : out_.Add(std::move(sql));
     } else if (const auto missing = column.find("missing"); missing != column.end()) {
       // What the source's older rows have, computed there once. Not the target's own now().
       const std::string value =
@@ -127,9 +129,17 @@ class ColumnsWriter {
       out_.Add(std::move(sql));
       Set(column, fallback.empty() ? "DROP DEFAULT" : "SET DEFAULT " + fallback);
     } else {
-      out_.Add(fmt::format("{}ADD COLUMN IF NOT EXISTS {}", alter_, ColumnSql(column)));
+      AddColumn(column);
     }
     AlterDetails(Json::object(), column);
+  }
+
+  void AddColumn(const Json& column) {
+    const auto sql = [&](Dialect dialect) {
+      return fmt::format("{}ADD COLUMN IF NOT EXISTS {}", alter_, ColumnSql(column, dialect));
+    };
+    out_.AddByVersion(sql(Dialect::kNewest),
+                      {.sql = sql(Dialect::kBefore18), .loss = LossBefore18(column)});
   }
 
   void Alter(const Json& was, const Json& column) {
@@ -144,7 +154,9 @@ class ColumnsWriter {
       // Its text also changes when something in it is renamed.
       // Before version 17 nothing sets it but a change of type, which does the same here.
       if (FlagOf(column, "settable") && Differs(was, column, "default_oid")) {
-        Set(column, fmt::format("SET EXPRESSION AS ({})", TextOf(column, "default")));
+        const std::string set = fmt::format("{}ALTER COLUMN {} SET EXPRESSION AS ({})", alter_,
+                                            Name(column), TextOf(column, "default"));
+        out_.AddByVersion(set, {.version = 170000, .sql = SameType(was, column) ? set : ""});
       }
     } else if (TextOf(was, "default") != TextOf(column, "default")) {
       const std::string fallback = TextOf(column, "default");
@@ -160,39 +172,74 @@ class ColumnsWriter {
   }
 
   static bool SparesRows(const Json& was, const Json& column) {
-    return IsNotValid(was) && IsNotValid(column) && FlagOf(column, "local");
+    return IsNotNullNotValid(was) && IsNotNullNotValid(column) && OwnsNotNull(column);
   }
 
+  // One that says more than NOT NULL.
   void AddNotNull(const Json& column) {
-    out_.Try(fmt::format("{}ADD CONSTRAINT {} {}", alter_,
-                         QuoteIdentifier(TextOf(column, "not_null_name")),
-                         TextOf(column, "not_null_definition")));
+    out_.TryByVersion(fmt::format("{}ADD CONSTRAINT {} {}", alter_,
+                                  QuoteIdentifier(TextOf(column, "not_null_name")),
+                                  TextOf(column, "not_null_definition")),
+                      {.loss = IsNotNullNotValid(column) ? kNoNotValid : kNoNoInherit});
+  }
+
+  void AddWholeNotNull(const Json& column) {
+    const std::string definition = TextOf(column, "not_null_definition");
+    definition.empty() ? Set(column, "SET NOT NULL") : AddNotNull(column);
   }
 
   void AlterNotNull(const Json& was, const Json& column) {
-    const std::string definition = TextOf(column, "not_null_definition");
-    const std::string before = TextOf(was, "not_null_definition");
-    const std::string name = QuoteIdentifier(TextOf(column, "not_null_name"));
-    if (FlagOf(was, "not_null") != FlagOf(column, "not_null")) {
-      if (!definition.empty()) {
-        // Servers before version 18 cannot say it.
-        out_.Try(fmt::format("{}ADD CONSTRAINT {} {}", alter_, name, definition));
-      } else {
-        Set(column, FlagOf(column, "not_null") ? "SET NOT NULL" : "DROP NOT NULL");
+    const bool is = FlagOf(column, "not_null");
+    if (FlagOf(was, "not_null") && !is) {
+      Set(column, "DROP NOT NULL");
+      DropNotNullOfHeirs(was, column);
+    } else if (is && !OwnsNotNull(column)) {
+      // It came with a parent's, whom the target may not have as such. A partition's comes with its
+      // root's, which may be told of later.
+      if (!FlagOf(was, "not_null") && !IsNotNullNotValid(column) &&
+          !change_.after.contains("partition_bound")) {
+        out_.Add(fmt::format("{}ALTER COLUMN {} SET NOT NULL", alter_, Name(column)),
+                 ColumnIsNotNull(table_, column));
       }
-    } else if (before != definition && FlagOf(column, "local")) {
-      const auto says = [](const std::string& text, const char* word) {
-        return text.find(word) != std::string::npos;
-      };
-      if (says(before, " NOT VALID") && !says(definition, " NOT VALID")) {
-        out_.Add(fmt::format("{}VALIDATE CONSTRAINT {}", alter_, name));
-      }
-      if (says(before, " NO INHERIT") != says(definition, " NO INHERIT")) {
-        out_.Add(fmt::format("{}ALTER CONSTRAINT {} {}", alter_, name,
-                             says(before, " NO INHERIT") ? "INHERIT" : "NO INHERIT"));
-      }
+    } else if (is && (!FlagOf(was, "not_null") || !OwnsNotNull(was))) {
+      AddWholeNotNull(column);
+    } else if (is) {
+      AlterNotNullDefinition(was, column);
     }
     RenameNotNull(was, column);
+  }
+
+  // Before version 18 heirs lose it with their parent, also where they said it themselves.
+  void DropNotNullOfHeirs(const Json& was, const Json& column) {
+    if (was.contains("not_null_name")) return;
+    const std::string heirs = fmt::format(
+        "WITH RECURSIVE heir(oid, level) AS (SELECT inhrelid, 1 FROM pg_catalog.pg_inherits WHERE "
+        "inhparent = to_regclass({}) UNION SELECT i.inhrelid, h.level + 1 FROM heir h JOIN "
+        "pg_catalog.pg_inherits i ON i.inhparent = h.oid) SELECT h.oid::regclass AS heir FROM heir "
+        "h JOIN pg_catalog.pg_attribute a ON a.attrelid = h.oid AND a.attnotnull AND a.attname = "
+        "{} ORDER BY h.level",
+        QuoteLiteral(table_), QuoteLiteral(TextOf(column, "name")));
+    out_.Add("DO " + QuoteLiteral(fmt::format(
+                         "DECLARE found record; BEGIN FOR found IN {} LOOP EXECUTE "
+                         "pg_catalog.format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL', "
+                         "found.heir, {}::text); END LOOP; END",
+                         heirs, QuoteLiteral(TextOf(column, "name")))),
+             fmt::format("SELECT NOT EXISTS ({})", heirs));
+  }
+
+  void AlterNotNullDefinition(const Json& was, const Json& column) {
+    const std::string name = QuoteIdentifier(TextOf(column, "not_null_name"));
+    const std::string set = fmt::format("{}ALTER COLUMN {} SET NOT NULL", alter_, Name(column));
+    // It validates one that is there, and makes one where the first copy did not bring it.
+    if (IsNotNullNotValid(was) && !IsNotNullNotValid(column)) out_.Add(set);
+    if (IsNoInherit(was) && !IsNoInherit(column)) {
+      out_.AddByVersion(fmt::format("{}ALTER CONSTRAINT {} INHERIT", alter_, name), {.sql = set});
+    } else if (IsNoInherit(column) && !IsNoInherit(was)) {
+      out_.AddByVersion(
+          fmt::format("{}ALTER CONSTRAINT {} NO INHERIT", alter_, name),
+          {.sql = fmt::format("{}ALTER COLUMN {} DROP NOT NULL", alter_, Name(column)),
+           .loss = kNoNoInherit});
+    }
   }
 
   // From version 18 a NOT NULL constraint has a name. What the target called it may be another one.
@@ -291,7 +338,7 @@ class ColumnsWriter {
       const std::string value = TextOf(column, "statistics");
       Set(column, "SET STATISTICS " + (value.empty() ? "-1" : value));
     }
-    if (!was.contains("name") && IsNotValid(column)) {
+    if (!was.contains("name") && IsNotNullNotValid(column) && OwnsNotNull(column)) {
       AddNotNull(column);
     }
     WriteSequencePersistence(was, column);
@@ -334,27 +381,51 @@ std::string IdentitySql(const Json& column) {
   return sequence == column.end() ? sql : sql + " (" + SequenceOptions(*sequence, "") + ")";
 }
 
-std::string ColumnSql(const Json& column) { return FieldSql(column) + ColumnOptionsSql(column); }
+bool OwnsNotNull(const Json& column) {
+  return FlagOf(column, column.contains("not_null_local") ? "not_null_local" : "local");
+}
 
-std::string ColumnOptionsSql(const Json& column) {
+bool IsNotNullNotValid(const Json& column) {
+  return TextOf(column, "not_null_definition").find(" NOT VALID") != std::string::npos;
+}
+
+std::string LossBefore18(const Json& column) {
+  if (TextOf(column, "generated") == "v") {
+    return fmt::format(
+        "column {}: servers before version 18 have no virtual generated columns: it becomes a "
+        "stored one",
+        TextOf(column, "name"));
+  }
+  return IsNoInherit(column) && OwnsNotNull(column)
+             ? fmt::format("column {}: {}", TextOf(column, "name"), kNoNoInherit)
+             : std::string();
+}
+
+std::string ColumnSql(const Json& column, Dialect dialect) {
+  return FieldSql(column) + ColumnOptionsSql(column, dialect);
+}
+
+std::string ColumnOptionsSql(const Json& column, Dialect dialect) {
   std::string sql;
   const std::string expression = TextOf(column, "default");
   const std::string generated = TextOf(column, "generated");
   if (!generated.empty()) {
-    sql += fmt::format(" GENERATED ALWAYS AS ({}) {}", expression,
-                       generated == "v" ? "VIRTUAL" : "STORED");
+    const bool is_virtual = generated == "v" && dialect == Dialect::kNewest;
+    sql +=
+        fmt::format(" GENERATED ALWAYS AS ({}) {}", expression, is_virtual ? "VIRTUAL" : "STORED");
   } else if (!expression.empty()) {
     sql += " DEFAULT " + expression;
   }
   if (column.contains("identity")) sql += " " + IdentitySql(column);
-  const std::string name = TextOf(column, "not_null_name");
-  if (IsNotValid(column)) return sql;  // ALTER TABLE alone can say it.
-  if (!name.empty()) sql += " CONSTRAINT " + QuoteIdentifier(name);
-  if (FlagOf(column, "not_null")) sql += " NOT NULL";
-  if (TextOf(column, "not_null_definition").find(" NO INHERIT") != std::string::npos) {
-    sql += " NO INHERIT";
+  // ALTER TABLE alone can say it; or it comes with a parent's.
+  if (!FlagOf(column, "not_null") || IsNotNullNotValid(column)) return sql;
+  if (dialect == Dialect::kNewest && column.contains("not_null_local") && !OwnsNotNull(column)) {
+    return sql;
   }
-  return sql;
+  if (dialect == Dialect::kBefore18 && IsNoInherit(column)) return sql;
+  const std::string name = TextOf(column, "not_null_name");
+  if (!name.empty()) sql += " CONSTRAINT " + QuoteIdentifier(name);
+  return sql + (IsNoInherit(column) ? " NOT NULL NO INHERIT" : " NOT NULL");
 }
 
 void WriteColumns(const ObjectChange& change, ScriptWriter& out) {

@@ -20,8 +20,58 @@ std::string DeferSql(const Json& constraint) {
   return deferred ? "DEFERRABLE INITIALLY DEFERRED" : "DEFERRABLE INITIALLY IMMEDIATE";
 }
 
+// It stands at the end, where no expression can look like it.
 bool IsEnforced(const Json& constraint) {
-  return TextOf(constraint, "definition").find(" NOT ENFORCED") == std::string::npos;
+  return !TextOf(constraint, "definition").ends_with(" NOT ENFORCED");
+}
+
+// The text without `word`, of which that stands outside of names.
+std::string Without(std::string_view word, std::string_view text) {
+  std::string rest;
+  bool quoted = false;
+  while (!text.empty()) {
+    if (!quoted && text.starts_with(word)) {
+      text.remove_prefix(word.size());
+      continue;
+    }
+    quoted ^= text.front() == '"';
+    rest += text.front();
+    text.remove_prefix(1);
+  }
+  return rest;
+}
+
+// What servers before version 18 can have in the place of a new one.
+OnOlderServers OlderConstraint(const Json& constraint, bool of_partitioned) {
+  const std::string name = TextOf(constraint, "name");
+  const std::string definition = TextOf(constraint, "definition");
+  if (!IsEnforced(constraint)) {
+    return {.loss = fmt::format("constraint {}: servers before version 18 have none that are NOT "
+                                "ENFORCED: it is left out",
+                                name)};
+  }
+  if (IsForeignKey(constraint)) {
+    if (Without(" PERIOD ", definition) != definition) {
+      return {.loss = fmt::format("constraint {}: servers before version 18 have no foreign keys "
+                                  "with PERIOD: it is left out",
+                                  name)};
+    }
+    if (of_partitioned && !FlagOf(constraint, "validated")) {
+      return {.loss = fmt::format("constraint {}: servers before version 18 have no NOT VALID "
+                                  "foreign keys of partitioned tables: it is left out until it is "
+                                  "validated",
+                                  name)};
+    }
+    return {.sql = definition};
+  }
+  std::string older =
+      TextOf(constraint, "type") == "c" ? definition : Without(" WITHOUT OVERLAPS", definition);
+  const bool same = older == definition;
+  return {.sql = std::move(older),
+          .loss = same ? ""
+                       : fmt::format("constraint {}: servers before version 18 do not know WITHOUT "
+                                     "OVERLAPS: the key is made without it",
+                                     name)};
 }
 
 // For rows to come alone: NOT VALID. The rows that are there may not meet it.
@@ -73,10 +123,13 @@ void Add(const ObjectChange& change, const Json& constraint, ScriptWriter& out) 
                         QuoteLiteral(QualifiedPair(constraint.at("references"))));
   }
   // With ONLY there, partitions have no index for it yet.
-  out.Add(fmt::format("ALTER TABLE {}{} ADD CONSTRAINT {} {}",
-                      FlagOf(constraint, "only") ? "ONLY " : "", table, QuoteIdentifier(name),
-                      definition),
-          skip);
+  const std::string add =
+      fmt::format("ALTER TABLE {}{} ADD CONSTRAINT {} ", FlagOf(constraint, "only") ? "ONLY " : "",
+                  table, QuoteIdentifier(name));
+  OnOlderServers older = OlderConstraint(constraint, FlagOf(change.after, "partitioned"));
+  if (index != nullptr) older.sql = definition;
+  if (!older.sql.empty()) older.sql = add + older.sql;
+  out.AddByVersion(add + definition, std::move(older), skip);
 }
 
 // What ALTER INDEX ... ATTACH PARTITION did to the constraint of a partition.
@@ -91,6 +144,36 @@ void Attach(const ObjectChange& change, const Json& was, const Json& constraint,
   out.Add(fmt::format("ALTER INDEX {} ATTACH PARTITION {}",
                       QualifiedPair(constraint.at("parent_index")), index),
           PartitionExists(index));
+}
+
+// Of a constraint that servers before version 18 may have to do without.
+void AddIfThere(const Json& constraint, const std::string& sql, ScriptWriter& out) {
+  const bool left_out = OlderConstraint(constraint, false).sql.empty();
+  out.AddByVersion(sql, OnOlderServers{.sql = left_out ? "" : sql});
+}
+
+// ENFORCED or not, and what is found of it among the rows.
+void Enforce(const ObjectChange& change, const Json& was, const Json& constraint,
+             ScriptWriter& out) {
+  const std::string table = QualifiedName(change.after);
+  const std::string name = QuoteIdentifier(TextOf(constraint, "name"));
+  if (IsForeignKey(constraint) && IsEnforced(was) != IsEnforced(constraint)) {
+    // It is checked on the way. Before version 18 it was left out; now is the time for it.
+    const bool enforced = IsEnforced(constraint);
+    if (enforced) Add(change, constraint, out);
+    OnOlderServers older;
+    if (!enforced) {
+      older = OlderConstraint(constraint, false);
+      older.sql = fmt::format("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}", table, name);
+    }
+    out.AddByVersion(fmt::format("ALTER TABLE {} ALTER CONSTRAINT {} {}", table, name,
+                                 enforced ? "ENFORCED" : "NOT ENFORCED"),
+                     std::move(older));
+  } else if (!FlagOf(was, "validated") && FlagOf(constraint, "validated") && IsEnforced(was)) {
+    // One that becomes enforced has been merged with a parent's, which does the same here.
+    if (IsForeignKey(constraint)) Add(change, constraint, out);
+    AddIfThere(constraint, fmt::format("ALTER TABLE {} VALIDATE CONSTRAINT {}", table, name), out);
+  }
 }
 
 }  // namespace
@@ -128,21 +211,18 @@ void AddConstraints(const ObjectChange& change, ScriptWriter& out) {
     Attach(change, *was, constraint, out);
     if (FlagOf(constraint, "inherited")) continue;
     if (TextOf(*was, "name") != TextOf(constraint, "name")) {
-      out.Add(fmt::format("ALTER TABLE {} RENAME CONSTRAINT {} TO {}", table,
-                          QuoteIdentifier(TextOf(*was, "name")), name));
+      AddIfThere(*was,
+                 fmt::format("ALTER TABLE {} RENAME CONSTRAINT {} TO {}", table,
+                             QuoteIdentifier(TextOf(*was, "name")), name),
+                 out);
     }
     if (IsForeignKey(constraint) && DeferSql(*was) != DeferSql(constraint)) {
-      out.Add(
-          fmt::format("ALTER TABLE {} ALTER CONSTRAINT {} {}", table, name, DeferSql(constraint)));
+      AddIfThere(
+          *was,
+          fmt::format("ALTER TABLE {} ALTER CONSTRAINT {} {}", table, name, DeferSql(constraint)),
+          out);
     }
-    if (IsForeignKey(constraint) && IsEnforced(*was) != IsEnforced(constraint)) {
-      // It is checked on the way.
-      out.Add(fmt::format("ALTER TABLE {} ALTER CONSTRAINT {} {}", table, name,
-                          IsEnforced(constraint) ? "ENFORCED" : "NOT ENFORCED"));
-    } else if (!FlagOf(*was, "validated") && FlagOf(constraint, "validated") && IsEnforced(*was)) {
-      // One that becomes enforced has been merged with a parent's, which does the same here.
-      out.Add(fmt::format("ALTER TABLE {} VALIDATE CONSTRAINT {}", table, name));
-    }
+    Enforce(change, *was, constraint, out);
   }
   std::stable_sort(fresh.begin(), fresh.end(), [](const Json* a, const Json* b) {
     return !IsForeignKey(*a) && IsForeignKey(*b);

@@ -217,9 +217,7 @@ DdlScript Plan(const Json& message, const DdlTrust& trust) {
   ScriptWriter out(script);
   for (std::string& warning : planned.warnings) out.Warn(std::move(warning));
   if (foreign) {
-    for (DdlStatement& statement : planned.statements) {
-      out.Try(std::move(statement.sql), std::move(statement.skip_when));
-    }
+    for (DdlStatement& statement : planned.statements) out.Try(std::move(statement));
   } else if (defined) {
     WriteAsItsOwner(change, planned, trust, out);
   } else {

@@ -29,6 +29,11 @@ struct DdlStatement {
   // `obstacle`.
   std::string left_out_when{};
   std::string obstacle{};
+  // The first version of the server that knows `sql`. On an older one `older_sql` is run instead,
+  // or nothing when that is empty, with a warning that says `loss` unless that is empty.
+  int since = 0;
+  std::string older_sql{};
+  std::string loss{};
 };
 
 // With whose rights programs of the source's users may run on the target.

@@ -123,6 +123,98 @@ TEST(DdlScriptTest, AConstraintThatIsReplaced) {
                   "VALID"));
 }
 
+// What servers of before version 18 run instead, each behind what they are told.
+std::vector<std::string> OnVersion15(const Json& message) {
+  const absl::StatusOr<DdlScript> script = PlanDdl(message.dump());
+  EXPECT_TRUE(script.ok()) << script.status();
+  std::vector<std::string> statements;
+  if (!script.ok()) return statements;
+  for (const DdlStatement& statement : script->statements) {
+    const bool too_old = statement.since > 150000;
+    if (too_old && !statement.loss.empty()) statements.push_back("-- " + statement.loss);
+    const std::string& sql = too_old ? statement.older_sql : statement.sql;
+    if (!sql.empty()) statements.push_back(sql);
+  }
+  return statements;
+}
+
+Json Constraint(const std::string& name, const std::string& type, const std::string& definition,
+                bool validated = true) {
+  return {{"oid", 16400}, {"name", name},           {"type", type},      {"definition", definition},
+          {"risk", ""},   {"validated", validated}, {"inherited", false}};
+}
+
+TEST(DdlScriptTest, OlderServersGetAVirtualColumnAsAStoredOne) {
+  Json twice = Column(2, "twice", "integer", 23);
+  twice["generated"] = "v";
+  twice["default"] = "(id * 2)";
+  const Json added = Message(Table({Id()}), Table({Id(), twice}));
+  EXPECT_THAT(Statements(added),
+              ElementsAre("ALTER TABLE \"shop\".\"orders\" ADD COLUMN IF NOT EXISTS \"twice\" "
+                          "integer GENERATED ALWAYS AS ((id * 2)) VIRTUAL"));
+  EXPECT_THAT(OnVersion15(added),
+              ElementsAre("-- column twice: servers before version 18 have no virtual generated "
+                          "columns: it becomes a stored one",
+                          "ALTER TABLE \"shop\".\"orders\" ADD COLUMN IF NOT EXISTS \"twice\" "
+                          "integer GENERATED ALWAYS AS ((id * 2)) STORED"));
+}
+
+TEST(DdlScriptTest, OlderServersDoWithoutConstraintsThatTheyCannotHave) {
+  Json before = Table({Id()});
+  Json after = before;
+  after["constraints"] =
+      Json::array({Constraint("low", "c", "CHECK ((id < 9)) NOT ENFORCED", false)});
+  EXPECT_THAT(Statements(Message(before, after)),
+              ElementsAre("ALTER TABLE \"shop\".\"orders\" ADD CONSTRAINT \"low\" CHECK ((id < 9)) "
+                          "NOT ENFORCED"));
+  EXPECT_THAT(OnVersion15(Message(before, after)),
+              ElementsAre("-- constraint low: servers before version 18 have none that are NOT "
+                          "ENFORCED: it is left out"));
+  // What is said of one that is not there is not said there.
+  before = after;
+  after["constraints"][0]["name"] = "small";
+  EXPECT_THAT(OnVersion15(Message(before, after)), IsEmpty());
+  // Text that only looks like it.
+  after["constraints"] = Json::array({Constraint("word", "c", "CHECK ((w <> ' NOT ENFORCED'))")});
+  EXPECT_THAT(OnVersion15(Message(Table({Id()}), after)),
+              ElementsAre("ALTER TABLE \"shop\".\"orders\" ADD CONSTRAINT \"word\" CHECK ((w <> ' "
+                          "NOT ENFORCED'))"));
+}
+
+TEST(DdlScriptTest, OlderServersGetAKeyWithoutOverlapsAsAPlainOne) {
+  Json after = Table({Id()});
+  after["constraints"] = Json::array(
+      {Constraint("k", "p", "PRIMARY KEY (id, \"a WITHOUT OVERLAPS\" WITHOUT OVERLAPS)")});
+  EXPECT_THAT(
+      OnVersion15(Message(Table({Id()}), after)),
+      ElementsAre("-- constraint k: servers before version 18 do not know WITHOUT OVERLAPS: "
+                  "the key is made without it",
+                  "ALTER TABLE \"shop\".\"orders\" ADD CONSTRAINT \"k\" PRIMARY KEY (id, "
+                  "\"a WITHOUT OVERLAPS\")"));
+  after["constraints"] = Json::array(
+      {Constraint("f", "f", "FOREIGN KEY (id, PERIOD at) REFERENCES shop.k(id, PERIOD at)")});
+  EXPECT_THAT(OnVersion15(Message(Table({Id()}), after)),
+              ElementsAre("-- constraint f: servers before version 18 have no foreign keys with "
+                          "PERIOD: it is left out"));
+}
+
+TEST(DdlScriptTest, ARuleIsRenamed) {
+  Json before = Table({Id()});
+  before["rules"] = Json::array({{{"oid", 16500},
+                                  {"name", "a AS b"},
+                                  {"definition", "CREATE RULE \"a AS b\" AS ON DELETE DO NOTHING"},
+                                  {"enabled", "O"}}});
+  Json after = before;
+  after["rules"][0]["name"] = "c";
+  after["rules"][0]["definition"] = "CREATE RULE c AS ON DELETE DO NOTHING";
+  EXPECT_THAT(Statements(Message(before, after)),
+              ElementsAre("ALTER RULE \"a AS b\" ON \"shop\".\"orders\" RENAME TO \"c\""));
+  after["rules"][0]["definition"] = "CREATE RULE c AS ON UPDATE DO NOTHING";
+  EXPECT_THAT(Statements(Message(before, after)),
+              ElementsAre("DROP RULE IF EXISTS \"a AS b\" ON \"shop\".\"orders\"",
+                          "CREATE RULE c AS ON UPDATE DO NOTHING"));
+}
+
 TEST(DdlScriptTest, AStatementTravelsAsTextOnlyWhenItStoodAlone) {
   Json message = {{"tag", "CREATE CAST"},   {"object", "cast"},
                   {"identity", "(a AS b)"}, {"statement", "CREATE CAST (a AS b) WITHOUT FUNCTION;"},

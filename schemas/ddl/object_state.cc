@@ -87,6 +87,13 @@ std::string PartitionExists(const std::string& quoted_name) {
                      QuoteLiteral(quoted_name));
 }
 
+std::string ColumnIsNotNull(const std::string& quoted_table, const Json& column) {
+  return fmt::format(
+      "SELECT attnotnull FROM pg_catalog.pg_attribute WHERE attrelid = to_regclass({}) AND attname "
+      "= {}",
+      QuoteLiteral(quoted_table), QuoteLiteral(TextOf(column, "name")));
+}
+
 std::string TypeExists(const Json& type) {
   // Neither one that is only announced, nor an array type, whose name the server chose: it makes
   // room.

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "schemas/ddl/ddl_script.h"
+#include "schemas/ddl/script_writer.h"
 
 namespace pgflow::schemas {
 
@@ -37,30 +38,6 @@ const Json* FindByNumber(const Json& list, const Json& element);
 // anew, the same name and definition.
 const Json* FindPart(const Json& list, const Json& part);
 
-// Collects statements.
-class ScriptWriter {
- public:
-  explicit ScriptWriter(DdlScript& script) : script_(script) {}
-
-  void Add(std::string sql, std::string skip_when = {}) {
-    script_.statements.push_back({std::move(sql), std::move(skip_when), false, {}, {}});
-  }
-  // Best effort; not at all when `left_out_when` answers true.
-  void Try(std::string sql, std::string skip_when = {}, std::string left_out_when = {},
-           std::string obstacle = {}) {
-    script_.statements.push_back({std::move(sql), std::move(skip_when), true,
-                                  std::move(left_out_when), std::move(obstacle)});
-  }
-  void DeleteRows(const std::string& table) {
-    script_.deletes_rows = true;
-    Add("DELETE FROM ONLY " + table);
-  }
-  void Warn(std::string text) { script_.warnings.push_back(std::move(text)); }
-
- private:
-  DdlScript& script_;
-};
-
 // Which rows come behind the statements, in the same transaction.
 enum class DdlPhase {
   kWhole,       // None: the statements are all there is.
@@ -84,6 +61,7 @@ struct ObjectChange {
 // A query that says whether the relation, the attached partition, type or routine exists.
 std::string RelationExists(const std::string& quoted_name);
 std::string PartitionExists(const std::string& quoted_name);
+std::string ColumnIsNotNull(const std::string& quoted_table, const Json& column);
 std::string TypeExists(const Json& type);
 std::string RoutineExists(const Json& routine, const std::string& more = {});
 std::string RoleMissing(const std::string& role);
@@ -141,10 +119,18 @@ void FinishColumns(const ObjectChange& change, ScriptWriter& out);
 void WriteColumnDetails(const ObjectChange& change, ScriptWriter& out);
 // `"name" type COLLATE ...`, of a column or attribute.
 std::string FieldSql(const Json& column);
+// What servers of before version 18 cannot say is left out, or said in their way.
+enum class Dialect { kNewest, kBefore18 };
 // The same with GENERATED ... DEFAULT ... NOT NULL, for CREATE TABLE.
-std::string ColumnSql(const Json& column);
+std::string ColumnSql(const Json& column, Dialect dialect);
 // Of that what stands behind the type.
-std::string ColumnOptionsSql(const Json& column);
+std::string ColumnOptionsSql(const Json& column, Dialect dialect);
+// What is lost before version 18; empty: nothing.
+std::string LossBefore18(const Json& column);
+// Whether the NOT NULL that the column has is the table's own, and not a parent's alone.
+bool OwnsNotNull(const Json& column);
+// NOT NULL for rows to come alone (18).
+bool IsNotNullNotValid(const Json& column);
 std::string IdentitySql(const Json& column);
 
 }  // namespace pgflow::schemas

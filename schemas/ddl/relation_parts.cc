@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <string_view>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -177,12 +180,30 @@ void EnableInheritedTriggers(const ObjectChange& change, ScriptWriter& out) {
   }
 }
 
+// What stands behind the name in its definition.
+std::string_view RuleBody(std::string_view definition) {
+  definition.remove_prefix(std::min(definition.size(), std::string_view("CREATE RULE ").size()));
+  bool quoted = false;
+  while (!definition.empty() && (quoted || definition.front() != ' ')) {
+    quoted ^= definition.front() == '"';
+    definition.remove_prefix(1);
+  }
+  return definition;
+}
+
 void AddRules(const ObjectChange& change, ScriptWriter& out) {
   const std::string table = QualifiedName(change.after);
   for (const Json& rule : ListOf(change.after, "rules")) {
     const Json* was = FindByOid(ListOf(change.before, "rules"), rule);
     const std::string name = QuoteIdentifier(TextOf(rule, "name"));
-    const bool anew = was == nullptr || Differs(*was, rule, "definition");
+    const std::string definition = TextOf(rule, "definition");
+    const std::string before = was == nullptr ? "" : TextOf(*was, "definition");
+    const bool anew = was == nullptr || RuleBody(before) != RuleBody(definition);
+    if (!anew && before != definition) {
+      const std::string rename = fmt::format("ALTER RULE {} ON {} RENAME TO {}",
+                                             QuoteIdentifier(TextOf(*was, "name")), table, name);
+      TextOf(rule, "risk").empty() ? out.Add(rename) : out.Try(rename);
+    }
     if (anew) {
       DropNamed("RULE", was == nullptr ? rule : *was, table, out);
       AddProgram(rule, out);

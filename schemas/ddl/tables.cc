@@ -16,35 +16,54 @@ bool IsForeign(const Json& table) { return TextOf(table, "object") == "foreign t
 
 std::string KindOf(const Json& table) { return IsForeign(table) ? "FOREIGN TABLE" : "TABLE"; }
 
-std::string CreateSql(const Json& table) {
+// The NOT NULL that a new heir or partition says itself, of a column that it inherits.
+std::string InheritedColumnSql(const Json& column, Dialect dialect) {
+  if (dialect == Dialect::kBefore18 || !FlagOf(column, "not_null_local")) return "";
+  if (IsNotNullNotValid(column)) return "";
+  const std::string definition = TextOf(column, "not_null_definition");
+  const std::string name = QuoteIdentifier(TextOf(column, "name"));
+  return fmt::format("CONSTRAINT {} {}", QuoteIdentifier(TextOf(column, "not_null_name")),
+                     definition.empty() ? "NOT NULL " + name : definition);
+}
+
+// What stands between the brackets.
+std::vector<std::string> ElementsOf(const Json& table, Dialect dialect) {
+  const bool heir = !ListOf(table, "parents").empty();
+  std::vector<std::string> elements;
+  for (const Json& column : ListOf(table, "columns")) {
+    const std::string name = QuoteIdentifier(TextOf(column, "name"));
+    std::string element;
+    if (IsPartition(table)) {
+      element = FlagOf(column, "overrides") ? name + ColumnOptionsSql(column, dialect)
+                                            : InheritedColumnSql(column, dialect);
+    } else if (table.contains("of_type")) {
+      const std::string own = ColumnOptionsSql(column, dialect);
+      if (!own.empty()) element = name + " WITH OPTIONS" + own;
+    } else if (FlagOf(column, "local") || !heir) {
+      element = ColumnSql(column, dialect);
+    } else {
+      element = InheritedColumnSql(column, dialect);
+    }
+    if (!element.empty()) elements.push_back(std::move(element));
+  }
+  return elements;
+}
+
+std::string CreateSql(const Json& table, Dialect dialect) {
   std::string sql =
       fmt::format("CREATE {}{} {}", TextOf(table, "persistence") == "u" ? "UNLOGGED " : "",
                   KindOf(table), QualifiedName(table));
   const Json& parents = ListOf(table, "parents");
+  const std::vector<std::string> elements = ElementsOf(table, dialect);
+  const std::string listed =
+      elements.empty() ? "" : fmt::format(" ({})", fmt::join(elements, ", "));
   if (IsPartition(table)) {
-    std::vector<std::string> columns;
-    for (const Json& column : ListOf(table, "columns")) {
-      if (!FlagOf(column, "overrides")) continue;
-      columns.push_back(QuoteIdentifier(TextOf(column, "name")) + ColumnOptionsSql(column));
-    }
-    sql += fmt::format(" PARTITION OF {}{} {}", QualifiedPair(parents.front()),
-                       columns.empty() ? "" : fmt::format(" ({})", fmt::join(columns, ", ")),
+    sql += fmt::format(" PARTITION OF {}{} {}", QualifiedPair(parents.front()), listed,
                        TextOf(table, "partition_bound"));
   } else if (table.contains("of_type")) {
-    sql += " OF " + TextOf(table, "of_type");
-    std::vector<std::string> columns;
-    for (const Json& column : ListOf(table, "columns")) {
-      const std::string own = ColumnOptionsSql(column);
-      if (own.empty()) continue;
-      columns.push_back(QuoteIdentifier(TextOf(column, "name")) + " WITH OPTIONS" + own);
-    }
-    if (!columns.empty()) sql += fmt::format(" ({})", fmt::join(columns, ", "));
+    sql += " OF " + TextOf(table, "of_type") + listed;
   } else {
-    std::vector<std::string> columns;
-    for (const Json& column : ListOf(table, "columns")) {
-      if (FlagOf(column, "local") || parents.empty()) columns.push_back(ColumnSql(column));
-    }
-    sql += fmt::format(" ({})", fmt::join(columns, ", "));
+    sql += listed.empty() ? " ()" : listed;
     std::vector<std::string> names;
     for (const Json& parent : parents) names.push_back(QualifiedPair(parent));
     if (!names.empty()) sql += fmt::format(" INHERITS ({})", fmt::join(names, ", "));
@@ -58,15 +77,29 @@ std::string CreateSql(const Json& table) {
   return sql;
 }
 
+std::string LossesBefore18(const Json& table) {
+  std::vector<std::string> losses;
+  for (const Json& column : ListOf(table, "columns")) {
+    std::string loss = LossBefore18(column);
+    if (!loss.empty()) losses.push_back(std::move(loss));
+  }
+  return fmt::format("{}", fmt::join(losses, "; "));
+}
+
 // What a column of a new partition or heir has of its own.
 void WriteOwnDefaults(const Json& table, ScriptWriter& out) {
   for (const Json& column : ListOf(table, "columns")) {
-    if (column.contains("generated") || column.contains("identity")) continue;
     if (ListOf(table, "parents").empty() || FlagOf(column, "local")) continue;
+    const std::string alter =
+        fmt::format("ALTER TABLE ONLY {} ALTER COLUMN {} ", QualifiedName(table),
+                    QuoteIdentifier(TextOf(column, "name")));
+    // Of servers before version 18 the catalog does not say whose it is.
+    if (FlagOf(column, "not_null") && TextOf(column, "not_null_definition").empty()) {
+      out.Add(alter + "SET NOT NULL", ColumnIsNotNull(QualifiedName(table), column));
+    }
+    if (column.contains("generated") || column.contains("identity")) continue;
     const std::string fallback = TextOf(column, "default");
-    out.Add(fmt::format("ALTER TABLE ONLY {} ALTER COLUMN {} {}", QualifiedName(table),
-                        QuoteIdentifier(TextOf(column, "name")),
-                        fallback.empty() ? "DROP DEFAULT" : "SET DEFAULT " + fallback));
+    out.Add(alter + (fallback.empty() ? "DROP DEFAULT" : "SET DEFAULT " + fallback));
   }
 }
 
@@ -186,7 +219,10 @@ void Finish(const ObjectChange& change, ScriptWriter& out) {
 void WriteTable(const ObjectChange& change, ScriptWriter& out) {
   if (WriteDrop(change, KindOf(change.any()), QualifiedName(change.any()), out)) return;
   if (change.before.is_null()) {
-    out.Add(CreateSql(change.after), RelationExists(QualifiedName(change.after)));
+    out.AddByVersion(
+        CreateSql(change.after, Dialect::kNewest),
+        {.sql = CreateSql(change.after, Dialect::kBefore18), .loss = LossesBefore18(change.after)},
+        RelationExists(QualifiedName(change.after)));
     WriteThatItIsLogged(change, out);
     WriteOwnDefaults(change.after, out);
     WriteColumnDetails(change, out);

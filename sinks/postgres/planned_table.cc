@@ -9,14 +9,18 @@ using schemas::ColumnDefinition;
 using schemas::QuoteIdentifier;
 using schemas::QuoteTable;
 
-std::string ColumnSql(const PlannedColumn& column) {
+// The first version with virtual generated columns and keys WITHOUT OVERLAPS.
+constexpr int kVersion18 = 180000;
+
+std::string ColumnSql(const PlannedColumn& column, int server_version) {
   std::string sql = fmt::format("{} {}", QuoteIdentifier(column.name), column.type_sql);
   const ColumnDefinition* definition = column.definition;
   if (definition == nullptr) return sql;
   if (!definition->collation_sql.empty()) sql += " COLLATE " + definition->collation_sql;
   if (definition->generated != '\0') {
-    sql += fmt::format(" GENERATED ALWAYS AS ({}) {}", definition->default_sql,
-                       definition->generated == 'v' ? "VIRTUAL" : "STORED");
+    sql += fmt::format(
+        " GENERATED ALWAYS AS ({}) {}", definition->default_sql,
+        definition->generated == 'v' && server_version >= kVersion18 ? "VIRTUAL" : "STORED");
   } else if (definition->identity != '\0') {
     sql += fmt::format(" GENERATED {} AS IDENTITY",
                        definition->identity == 'a' ? "ALWAYS" : "BY DEFAULT");
@@ -85,7 +89,7 @@ const PlannedColumn* PlannedTable::Find(int16_t attribute_number) const {
   return nullptr;
 }
 
-std::string PlannedTable::CreateSql() const {
+std::string PlannedTable::CreateSql(int server_version) const {
   std::string sql = fmt::format("CREATE {}TABLE {}",
                                 definition_ != nullptr && definition_->unlogged ? "UNLOGGED " : "",
                                 QuoteTable(name_));
@@ -95,7 +99,7 @@ std::string PlannedTable::CreateSql() const {
   } else {
     std::string columns;
     for (const PlannedColumn& column : columns_) {
-      columns += (columns.empty() ? "" : ", ") + ColumnSql(column);
+      columns += (columns.empty() ? "" : ", ") + ColumnSql(column, server_version);
     }
     sql += fmt::format(" ({})", columns);
   }
@@ -105,7 +109,26 @@ std::string PlannedTable::CreateSql() const {
   return sql;
 }
 
-std::string PlannedTable::PrimaryKeySql() const {
+std::vector<std::string> PlannedTable::Losses(int server_version) const {
+  std::vector<std::string> losses;
+  if (server_version >= kVersion18) return losses;
+  for (const PlannedColumn& column : columns_) {
+    if (column.definition == nullptr || column.definition->generated != 'v') continue;
+    losses.push_back(
+        fmt::format("column {}: servers before version 18 have no virtual generated columns: it "
+                    "becomes a stored one",
+                    column.name));
+  }
+  if (definition_ != nullptr && definition_->primary_key.has_value() &&
+      definition_->primary_key->without_overlaps) {
+    losses.push_back(
+        "its primary key: servers before version 18 do not know WITHOUT OVERLAPS: it is made "
+        "without it");
+  }
+  return losses;
+}
+
+std::string PlannedTable::PrimaryKeySql(int server_version) const {
   if (definition_ == nullptr || !definition_->primary_key.has_value()) return "";
   const schemas::PrimaryKey& key = *definition_->primary_key;
   std::string columns;
@@ -114,6 +137,7 @@ std::string PlannedTable::PrimaryKeySql() const {
     if (column == nullptr) return "";
     columns += (columns.empty() ? "" : ", ") + QuoteIdentifier(column->name);
   }
+  if (key.without_overlaps && server_version >= kVersion18) columns += " WITHOUT OVERLAPS";
   const bool named = is_unchanged_ && !key.name.empty();
   return fmt::format("ALTER TABLE {} ADD {}PRIMARY KEY ({}){}", QuoteTable(name_),
                      named ? fmt::format("CONSTRAINT {} ", QuoteIdentifier(key.name)) : "", columns,

@@ -31,9 +31,12 @@ class PlannedTable {
   bool is_unchanged() const { return is_unchanged_; }
   bool is_partition() const { return is_unchanged_ && definition_->parent.has_value(); }
 
-  std::string CreateSql() const;
+  // For a target of that version.
+  std::string CreateSql(int server_version) const;
+  // What such a target cannot have, and what it gets instead.
+  std::vector<std::string> Losses(int server_version) const;
   // "ALTER TABLE ... ADD PRIMARY KEY (...)"; empty when there is none, or a column of it is gone.
-  std::string PrimaryKeySql() const;
+  std::string PrimaryKeySql(int server_version) const;
   const PlannedColumn* Find(int16_t attribute_number) const;
 
  private:

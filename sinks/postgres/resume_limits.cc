@@ -71,7 +71,7 @@ bool CanGoOn(const TablePlan& plan, const UniqueIndexes& tables, bool creates_ke
     if (column.primary_key > 0) key.insert(column.name);
   }
   const auto& indexes = found->second;
-  if (indexes.empty()) return creates_keys && !PlannedTable(plan).PrimaryKeySql().empty();
+  if (indexes.empty()) return creates_keys && !PlannedTable(plan).PrimaryKeySql(0).empty();
   if (indexes.size() > 1) return false;
   const UniqueIndex& index = indexes.begin()->second;
   // By all of the old row: then the changes' row is looked up by the target's primary key.

@@ -42,8 +42,12 @@ absl::Status SchemaChanger::Run(const schemas::DdlScript& script, const std::str
                        statement.obstacle);
       continue;
     }
-    PGFLOW_RETURN_IF_ERROR(statement.best_effort ? RunBestEffort(statement, title)
-                                                 : RunStatement(statement, title));
+    const bool too_old = connection_.server_version() < statement.since;
+    if (too_old && !statement.loss.empty()) base::LogWarning("{}: {}", title, statement.loss);
+    const std::string& sql = too_old ? statement.older_sql : statement.sql;
+    if (sql.empty()) continue;
+    PGFLOW_RETURN_IF_ERROR(statement.best_effort ? RunBestEffort(sql, title)
+                                                 : RunStatement(sql, title));
   }
   if (!script.search_path.empty()) {
     PGFLOW_RETURN_IF_ERROR(
@@ -63,9 +67,8 @@ absl::StatusOr<bool> SchemaChanger::Ask(const std::string& query) {
   return answer.row_count() > 0 && !answer.is_null(0, 0) && answer.boolean(0, 0);
 }
 
-absl::Status SchemaChanger::RunStatement(const schemas::DdlStatement& statement,
-                                         const std::string& title) {
-  absl::Status status = connection_.Execute(statement.sql, stop_).status();
+absl::Status SchemaChanger::RunStatement(const std::string& sql, const std::string& title) {
+  absl::Status status = connection_.Execute(sql, stop_).status();
   if (status.ok() || base::IsRetryable(status) || status.code() == absl::StatusCode::kCancelled) {
     return base::Annotate(status, title);
   }
@@ -74,22 +77,20 @@ absl::Status SchemaChanger::RunStatement(const schemas::DdlStatement& statement,
       "{}: the target refused it: {}. The statement was: {}. Nothing of its transaction is "
       "applied; "
       "make the target fit and run again, or apply it by hand and set ddl: report for one run",
-      title, base::Message(status), statement.sql);
+      title, base::Message(status), sql);
   base::SetPayload(refused, postgres::kSqlStatePayload, postgres::SqlStateOf(status));
   return refused;
 }
 
-absl::Status SchemaChanger::RunBestEffort(const schemas::DdlStatement& statement,
-                                          const std::string& title) {
+absl::Status SchemaChanger::RunBestEffort(const std::string& sql, const std::string& title) {
   PGFLOW_RETURN_IF_ERROR(connection_.Execute("SAVEPOINT pgflow_ddl", stop_).status());
-  absl::Status status = connection_.Execute(statement.sql, stop_).status();
+  absl::Status status = connection_.Execute(sql, stop_).status();
   // What passes by itself is no refusal: the whole transaction comes again.
   if (base::IsRetryable(status) || (!status.ok() && postgres::SqlStateOf(status).empty())) {
     return status;
   }
   if (!status.ok()) {
-    base::LogWarning("{}: left out on the target: {} ({})", title, statement.sql,
-                     base::Message(status));
+    base::LogWarning("{}: left out on the target: {} ({})", title, sql, base::Message(status));
     PGFLOW_RETURN_IF_ERROR(connection_.Execute("ROLLBACK TO SAVEPOINT pgflow_ddl", stop_).status());
   }
   return connection_.Execute("RELEASE SAVEPOINT pgflow_ddl", stop_).status();

@@ -22,8 +22,8 @@ class SchemaChanger {
   absl::Status Run(const schemas::DdlScript& script, const std::string& title);
 
  private:
-  absl::Status RunStatement(const schemas::DdlStatement& statement, const std::string& title);
-  absl::Status RunBestEffort(const schemas::DdlStatement& statement, const std::string& title);
+  absl::Status RunStatement(const std::string& sql, const std::string& title);
+  absl::Status RunBestEffort(const std::string& sql, const std::string& title);
   // Whether the query, empty for none, answers true.
   absl::StatusOr<bool> Ask(const std::string& query);
 

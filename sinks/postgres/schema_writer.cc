@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include <absl/strings/str_replace.h>
 #include <fmt/ranges.h>
 
 #include "base/log.h"
@@ -177,13 +178,20 @@ absl::Status SchemaWriter::CreateEmptyTrees(std::span<const engine::TablePlan> p
   for (const PlannedTable& table : missing) {
     PGFLOW_RETURN_IF_ERROR(CreateNamespace(table.name().schema));
     PGFLOW_RETURN_IF_ERROR(Create(table));
-    if (const std::string key_sql = table.PrimaryKeySql();
+    if (const std::string key_sql = table.PrimaryKeySql(connection_.server_version());
         !key_sql.empty() && !table.is_partition()) {
       PGFLOW_RETURN_IF_ERROR(Run(key_sql, "table " + table.name().ToString()));
     }
-    base::LogInfo("created table {}", table.name().ToString());
+    SayCreated(table);
   }
   return absl::OkStatus();
+}
+
+void SchemaWriter::SayCreated(const PlannedTable& table) const {
+  for (const std::string& loss : table.Losses(connection_.server_version())) {
+    base::LogWarning("table {}, {}", table.name().ToString(), loss);
+  }
+  base::LogInfo("created table {}", table.name().ToString());
 }
 
 absl::Status SchemaWriter::CreateTables(std::span<const engine::TablePlan> plans) {
@@ -206,14 +214,14 @@ absl::Status SchemaWriter::CreateTables(std::span<const engine::TablePlan> plans
     }
     for (const PlannedTable& table : some) {
       if (!status.ok()) PGFLOW_RETURN_IF_ERROR(Create(table));
-      base::LogInfo("created table {}", table.name().ToString());
+      SayCreated(table);
     }
   }
   return absl::OkStatus();
 }
 
-std::string SchemaWriter::TableSql(const PlannedTable& table) {
-  std::string sql = table.CreateSql() + ";";
+std::string SchemaWriter::TableSql(const PlannedTable& table) const {
+  std::string sql = table.CreateSql(connection_.server_version()) + ";";
   if (table.definition() != nullptr && table.definition()->identity_full) {
     sql += fmt::format("ALTER TABLE {} REPLICA IDENTITY FULL;", QuoteTable(table.name()));
   }
@@ -280,10 +288,13 @@ absl::Status SchemaWriter::FinishTable(const engine::TablePlan& plan) {
                                       kIndexSettings, Regclass(table.name())),
                           stop_));
   if (found.row_count() == 0) return Analyze(table.name());
-  std::string key_sql = table.PrimaryKeySql();
+  std::string key_sql = table.PrimaryKeySql(connection_.server_version());
   if (found.boolean(0, 0)) key_sql.clear();
-  const std::string index_sql =
+  std::string index_sql =
       table.is_unchanged() ? plan.definition->identity_index_sql : std::string();
+  if (connection_.server_version() < 180000) {
+    absl::StrReplaceAll({{" WITHOUT OVERLAPS)", ")"}}, &index_sql);
+  }
   const std::string object = "table " + table.name().ToString();
   absl::Status status =
       Run(fmt::format("{};{};{}", key_sql, index_sql, AnalyzeSql(table.name())), object);
@@ -312,7 +323,7 @@ absl::Status SchemaWriter::FinishParents(const TableDefinition& leaf) {
     root = Find(*root->parent);
     if (root == nullptr) return absl::OkStatus();
   }
-  const std::string key_sql = PlannedTable(*root).PrimaryKeySql();
+  const std::string key_sql = PlannedTable(*root).PrimaryKeySql(connection_.server_version());
   if (key_sql.empty()) return absl::OkStatus();
   const std::string object = "table " + root->table.ToString();
   // Lanes may finish two partitions at once.

@@ -53,6 +53,8 @@ class SchemaWriter {
   absl::Status Run(const std::string& sql, const std::string& object);
   absl::Status Execute(const std::string& sql, const std::string& object);
   absl::Status CreateNamespace(const std::string& name);
+  // With what it could not have here.
+  void SayCreated(const PlannedTable& table) const;
   absl::Status CreateObject(const schemas::ObjectDefinition& object);
   // Parents before their partitions.
   std::vector<PlannedTable> WithParents(std::span<const engine::TablePlan> plans) const;
@@ -63,7 +65,7 @@ class SchemaWriter {
   absl::Status TryDefault(const PlannedTable& table, const PlannedColumn& column,
                           const std::string& sql);
   // Statements, with a `;` behind each.
-  static std::string TableSql(const PlannedTable& table);
+  std::string TableSql(const PlannedTable& table) const;
   static std::string DefaultsSql(const PlannedTable& table, std::span<const PlannedColumn> columns);
   absl::Status RunUnlessThere(const std::string& sql, std::string_view state,
                               const std::string& object);

@@ -39,6 +39,9 @@ class DdlConformanceTest : public SharedServerTest, public testing::WithParamInt
     return DifferenceOfBoth(source_, target_) + DefinitionDifference(source_, target_);
   }
   std::string WhatTheSourceHas() const;
+  bool IsOfANewerServer(const CaseFile& file) const {
+    return source_.server->version() < file.server_min * 10000;
+  }
 };
 
 // For a failure: what the slot still gives, and which objects the capture knows otherwise than they
@@ -80,6 +83,7 @@ void DdlConformanceTest::RunFromTheLog() {
   RunToCurrent();
   const std::vector<CaseFile>& files = GetParam().files;
   for (const CaseFile& file : files) {
+    if (IsOfANewerServer(file)) continue;
     std::string path = "public";
     if (files.size() > 1) {
       path = fmt::format("\"{}\", public", file.name);
@@ -116,7 +120,13 @@ void DdlConformanceTest::RunLive() {
   EXPECT_EQ(process->WaitForExit(), 0) << process->Output();
 }
 
-TEST_P(DdlConformanceTest, Case) { GetParam().live ? RunLive() : RunFromTheLog(); }
+TEST_P(DdlConformanceTest, Case) {
+  const std::vector<CaseFile>& files = GetParam().files;
+  if (files.size() == 1 && IsOfANewerServer(files.front())) {
+    GTEST_SKIP() << "needs PostgreSQL " << files.front().server_min;
+  }
+  GetParam().live ? RunLive() : RunFromTheLog();
+}
 
 std::vector<Variant> Variants() {
   std::vector<Variant> variants;

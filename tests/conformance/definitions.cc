@@ -34,8 +34,9 @@ FROM pg_class c WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'c', 'f') AND {0})s
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'c', 'f') AND {0})sql",
-    R"sql(SELECT format('constraint %s on %s: %s', k.conname, c.oid::regclass,
-  pg_get_constraintdef(k.oid)) FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
+    R"sql(SELECT format('constraint %s on %s: %s, its own %s', k.conname, c.oid::regclass,
+  pg_get_constraintdef(k.oid), k.conislocal)
+FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
 WHERE {0})sql",
     R"sql(SELECT format('index %s options %s identity %s clustered %s statistics %s',
   pg_get_indexdef(i.indexrelid),
@@ -47,7 +48,8 @@ WHERE {0})sql",
     R"sql(SELECT format('view %s: %s', c.oid::regclass, pg_get_viewdef(c.oid)) FROM pg_class c
 WHERE c.relkind IN ('v', 'm') AND {0})sql",
     R"sql(SELECT format('trigger %s: %s', g.tgenabled, pg_get_triggerdef(g.oid)) FROM pg_trigger g
-JOIN pg_class c ON c.oid = g.tgrelid WHERE NOT g.tgisinternal AND {0})sql",
+JOIN pg_class c ON c.oid = g.tgrelid
+WHERE (NOT g.tgisinternal OR g.tgparentid <> 0 AND g.tgconstraint = 0) AND {0})sql",
     R"sql(SELECT format('rule %s %s', w.ev_enabled, pg_get_ruledef(w.oid)) FROM pg_rewrite w
 JOIN pg_class c ON c.oid = w.ev_class WHERE w.rulename <> '_RETURN' AND {0})sql",
     R"sql(SELECT format('policy %s on %s %s %s using %s check %s', y.polname, c.oid::regclass,

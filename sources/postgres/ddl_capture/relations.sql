@@ -28,6 +28,8 @@ BEGIN
       CASE WHEN k.connoinherit OR NOT k.convalidated THEN pg_get_constraintdef(k.oid) END
         AS not_null_definition,
       obj_description(k.oid, 'pg_constraint') AS not_null_comment,
+      -- Of an heir: its own, whether or not a parent has it, too.
+      CASE WHEN a.attinhcount > 0 THEN k.conislocal END AS not_null_local,
       CASE WHEN pgflow.calls_more(d.adbin::text)
         THEN pgflow.risk(d.adbin::text, c.relowner) END AS risk,
       -- What rows that are older than the column have in it. A partitioned table has no rows, but
@@ -121,7 +123,9 @@ BEGIN
       'inherited_triggers', (
       SELECT jsonb_agg(jsonb_build_object('oid', g.oid::bigint, 'name', g.tgname,
         'enabled', g.tgenabled) ORDER BY g.tgname)
-      FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgparentid <> 0));
+      -- Before version 15 they are internal ones there, as those of foreign keys are.
+      FROM pg_trigger g WHERE g.tgrelid = c.oid AND g.tgparentid <> 0
+        AND (NOT g.tgisinternal OR g.tgconstraint = 0)));
   END IF;
   IF EXISTS (SELECT FROM pg_policy WHERE polrelid = c.oid) THEN
     state := state || jsonb_build_object('policies', (
@@ -142,7 +146,8 @@ BEGIN
         'enabled', w.ev_enabled,
         'risk', CASE WHEN NOT pgflow.is_superuser(c.relowner) THEN 'its actions' END,
         'comment', obj_description(w.oid, 'pg_rewrite')) ORDER BY w.rulename)
-      FROM pg_rewrite w WHERE w.ev_class = c.oid AND w.rulename <> '_RETURN'), '[]'));
+      FROM pg_rewrite w WHERE w.ev_class = c.oid
+        AND (w.rulename <> '_RETURN' OR c.relkind NOT IN ('v', 'm'))), '[]'));
   END IF;
   IF EXISTS (SELECT FROM pg_statistic_ext WHERE stxrelid = c.oid) THEN
     state := state || jsonb_build_object('statistics', (

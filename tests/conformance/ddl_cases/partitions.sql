@@ -91,3 +91,14 @@ INSERT INTO spread VALUES (1);
 --- change
 TRUNCATE refers_to, spread;
 INSERT INTO refers_to VALUES (1), (2);
+--- change
+CREATE TABLE strict (id int PRIMARY KEY, m int, k int) PARTITION BY RANGE (id);
+CREATE TABLE strict_1 PARTITION OF strict (m NOT NULL) FOR VALUES FROM (0) TO (100);
+CREATE TABLE strict_2 PARTITION OF strict FOR VALUES FROM (100) TO (200);
+INSERT INTO strict VALUES (1, 1), (101, NULL);
+--- change
+UPDATE strict SET m = 0 WHERE m IS NULL;
+ALTER TABLE strict ALTER m SET NOT NULL;
+--- change
+ALTER TABLE strict ALTER m DROP NOT NULL;
+INSERT INTO strict VALUES (102, NULL);

@@ -42,7 +42,9 @@ DROP TRIGGER "Stamped" ON orders;
 CREATE RULE keep AS ON DELETE TO orders WHERE old.id = 1 DO INSTEAD NOTHING;
 DELETE FROM orders WHERE id < 3;
 --- change
-DROP RULE keep ON orders;
+ALTER RULE keep ON orders RENAME TO "keep AS it is";
+--- change
+DROP RULE "keep AS it is" ON orders;
 ALTER TABLE orders ENABLE ROW LEVEL SECURITY;
 CREATE POLICY mine ON orders FOR SELECT TO PUBLIC USING (state <> 'secret');
 ALTER POLICY mine ON orders USING (state <> 'hidden');
