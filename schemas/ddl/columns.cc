@@ -18,6 +18,11 @@ std::string CollateSql(const Json& column) {
   return collation.empty() ? collation : " COLLATE " + collation;
 }
 
+bool Names(const Json& names, const Json& column) {
+  return std::ranges::any_of(names,
+                             [&](const Json& name) { return name == TextOf(column, "name"); });
+}
+
 bool IsNoInherit(const Json& column) {
   return TextOf(column, "not_null_definition").find(" NO INHERIT") != std::string::npos;
 }
@@ -52,8 +57,7 @@ class ColumnsWriter {
     for (const Json& column : before_) {
       if (!FlagOf(column, "local")) continue;
       if (FindByNumber(after_, column) != nullptr) continue;
-      const bool only = std::ranges::any_of(
-          change_.kept_by_heirs, [&](const Json& kept) { return kept == TextOf(column, "name"); });
+      const bool only = Names(change_.kept_by_heirs, column);
       out_.Add(fmt::format("ALTER TABLE {}{} DROP COLUMN IF EXISTS {}{}", only ? "ONLY " : "",
                            table_, Name(column), change_.cascade ? " CASCADE" : ""));
     }
@@ -191,9 +195,9 @@ class ColumnsWriter {
   void AlterNotNull(const Json& was, const Json& column) {
     const bool is = FlagOf(column, "not_null");
     if (FlagOf(was, "not_null") && !is) {
-      Set(column, "DROP NOT NULL");
-      DropNotNullOfHeirs(was, column);
+      DropNotNull(was, column);
     } else if (is && !OwnsNotNull(column)) {
+      ValidateInherited(was, column);
       // It came with a parent's, whom the target may not have as such. A partition's comes with its
       // root's, which may be told of later.
       if (!FlagOf(was, "not_null") && !IsNotNullNotValid(column) &&
@@ -207,6 +211,27 @@ class ColumnsWriter {
       AlterNotNullDefinition(was, column);
     }
     RenameNotNull(was, column);
+  }
+
+  void DropNotNull(const Json& was, const Json& column) {
+    if (Names(change_.not_null_kept_by_heirs, column)) {
+      out_.Add(
+          fmt::format("ALTER TABLE ONLY {} ALTER COLUMN {} DROP NOT NULL", table_, Name(column)));
+      return;
+    }
+    Set(column, "DROP NOT NULL");
+    DropNotNullOfHeirs(was, column);
+  }
+
+  // VALIDATE CONSTRAINT of an heir alone.
+  void ValidateInherited(const Json& was, const Json& column) {
+    const bool was_whole = FlagOf(was, "not_null") && !IsNotNullNotValid(was);
+    if (was_whole || IsNotNullNotValid(column) || !column.contains("not_null_name")) return;
+    const std::string name = TextOf(column, "not_null_name");
+    out_.Add(fmt::format("{}VALIDATE CONSTRAINT {}", alter_, QuoteIdentifier(name)),
+             fmt::format("SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conrelid = "
+                         "to_regclass({}) AND contype = 'n' AND conname = {} AND NOT convalidated)",
+                         QuoteLiteral(table_), QuoteLiteral(name)));
   }
 
   // Before version 18 heirs lose it with their parent, also where they said it themselves.

@@ -199,6 +199,7 @@ DdlScript Plan(const Json& message, const DdlTrust& trust) {
                             .after = after,
                             .replaced = ListOf(message, "replaced"),
                             .kept_by_heirs = ListOf(message, "kept_by_heirs"),
+                            .not_null_kept_by_heirs = ListOf(message, "not_null_kept_by_heirs"),
                             .tag = script.tag,
                             .cascade = FlagOf(message, "cascade"),
                             .phase = phase == "before_rows"  ? DdlPhase::kBeforeRows

@@ -49,8 +49,9 @@ enum class DdlPhase {
 struct ObjectChange {
   const Json& before;
   const Json& after;
-  const Json& replaced;       // Tables all of whose rows follow: [schema, name] each.
-  const Json& kept_by_heirs;  // Names of columns that are dropped here, and kept by heirs.
+  const Json& replaced;                // Tables all of whose rows follow: [schema, name] each.
+  const Json& kept_by_heirs;           // Names of columns that are dropped here, and kept by heirs.
+  const Json& not_null_kept_by_heirs;  // Of those that lose NOT NULL here alone.
   std::string tag;
   bool cascade = false;
   DdlPhase phase = DdlPhase::kWhole;

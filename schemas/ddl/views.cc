@@ -62,6 +62,7 @@ void WriteView(const ObjectChange& change, ScriptWriter& out) {
                             .after = change.after,
                             .replaced = change.replaced,
                             .kept_by_heirs = change.kept_by_heirs,
+                            .not_null_kept_by_heirs = change.not_null_kept_by_heirs,
                             .tag = change.tag};
     return WriteView(anew, out);
   }

@@ -96,6 +96,48 @@ TEST_F(CreateSchemaTest, ACircleCostsNothingButTheDefault) {
   EXPECT_EQ(target_.Value("SELECT to_regprocedure('size_of(rows)') IS NOT NULL"), "t");
 }
 
+TEST_F(CreateSchemaTest, KeysWithoutOverlapsAndLenientColumnsOfVersion18) {
+  if (shared_server->version() < 180000) GTEST_SKIP() << "needs version 18";
+  source_.Execute(R"sql(
+    CREATE TABLE room (id int4range, at daterange, PRIMARY KEY (id, at WITHOUT OVERLAPS));
+    CREATE TABLE named (id int4range NOT NULL, at daterange NOT NULL, x int,
+      CONSTRAINT named_key UNIQUE (id, at WITHOUT OVERLAPS));
+    ALTER TABLE named REPLICA IDENTITY USING INDEX named_key;
+    CREATE TABLE tree (id int4range, at daterange, PRIMARY KEY (id, at WITHOUT OVERLAPS))
+      PARTITION BY LIST (id);
+    CREATE TABLE tree_1 PARTITION OF tree FOR VALUES IN ('[1,2)');
+    CREATE TABLE lenient (id int PRIMARY KEY, k int, m int CONSTRAINT m NOT NULL NO INHERIT);
+    INSERT INTO room VALUES ('[1,2)', '[2026-01-01,2026-02-01)');
+    INSERT INTO named VALUES ('[1,2)', '[2026-01-01,2026-02-01)', 1);
+    INSERT INTO tree VALUES ('[1,2)', '[2026-01-01,2026-02-01)');
+    INSERT INTO lenient VALUES (1, NULL, 1);
+    ALTER TABLE lenient ADD CONSTRAINT has_k NOT NULL k NOT VALID;
+  )sql");
+  pipeline_.sinks = {PostgresSink()};
+  pipeline_.source_options = "    replication: {ddl: true}\n";
+  RunToCurrent();
+  ExpectEqual({"room", "named", "tree", "lenient"});
+  ExpectSame(
+      "SELECT string_agg(concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid)), "
+      "'; ' ORDER BY conrelid::regclass::text, conname) FROM pg_constraint WHERE contype IN ('p', "
+      "'u') AND connamespace = 'public'::regnamespace");
+  source_.Execute(R"sql(
+    UPDATE named SET x = 2; UPDATE room SET at = '[2026-03-01,2026-04-01)';
+    CREATE TABLE booking (id int PRIMARY KEY, room int4range, at daterange,
+      FOREIGN KEY (room, PERIOD at) REFERENCES room (id, PERIOD at));
+    CREATE TABLE heir () INHERITS (lenient);
+    INSERT INTO heir VALUES (1, 1, NULL);
+    UPDATE lenient SET k = 3;
+    ALTER TABLE lenient VALIDATE CONSTRAINT has_k;
+  )sql");
+  RunToCurrent();
+  ExpectEqual({"room", "named", "booking", "ONLY lenient", "heir"});
+  EXPECT_EQ(target_.Value("SELECT conname FROM pg_constraint WHERE conrelid = 'lenient'::regclass "
+                          "AND contype = 'n' AND convalidated AND pg_get_constraintdef(oid) = "
+                          "'NOT NULL k'"),
+            "has_k");
+}
+
 // It would run as the sink's role, here and now.
 TEST_F(CreateSchemaTest, AUsersFunctionArrivesOnlyWhereTheSourceIsTrusted) {
   source_.Execute(R"sql(

@@ -137,6 +137,16 @@ BEGIN
         SELECT FROM pg_attribute a WHERE a.attrelid = h.inhrelid AND a.attname = o ->> 'name'
         AND NOT a.attisdropped AND a.attislocal))));
   END IF;
+  IF is_table AND old IS NOT NULL AND tag = 'ALTER TABLE' THEN
+    -- Lost with ONLY: heirs keep it, as their own.
+    message := message || jsonb_build_object('not_null_kept_by_heirs', (
+      SELECT jsonb_agg(n ->> 'name') FROM jsonb_array_elements(old -> 'columns') o
+      JOIN jsonb_array_elements(new -> 'columns') n ON n -> 'number' = o -> 'number'
+      WHERE (o ->> 'not_null')::boolean AND NOT (n ->> 'not_null')::boolean
+      AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = in_object)
+      AND NOT EXISTS (SELECT FROM pg_inherits h JOIN pg_attribute a ON a.attrelid = h.inhrelid
+        WHERE h.inhparent = in_object AND a.attname = n ->> 'name' AND NOT a.attnotnull)));
+  END IF;
   IF is_table AND old IS NOT NULL AND rewritten <> '{}' THEN
     tree := ARRAY(SELECT pgflow.tree_and_heirs(in_object));
   END IF;

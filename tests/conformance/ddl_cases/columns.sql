@@ -108,3 +108,13 @@ ALTER TABLE derived ALTER COLUMN c TYPE varchar(20);
 INSERT INTO derived VALUES (2, 3, 4);
 --- change
 DROP TABLE derived;
+--- change
+CREATE TABLE elder (id int PRIMARY KEY, n int NOT NULL, m int NOT NULL);
+CREATE TABLE younger (m int NOT NULL) INHERITS (elder);
+INSERT INTO younger VALUES (1, 1, 1);
+--- change
+ALTER TABLE ONLY elder ALTER n DROP NOT NULL;
+INSERT INTO elder VALUES (1, NULL, 1);
+--- change
+ALTER TABLE elder ALTER m DROP NOT NULL;
+INSERT INTO elder VALUES (2, NULL, NULL);
