@@ -375,9 +375,7 @@ absl::Status IndexKeeper::FinishLoading(const schemas::TableName& table, std::st
 
 absl::Status IndexKeeper::RemoveDocuments(IndexState& state, const IndexShape& shape,
                                           std::stop_token stop) {
-  if (!state.is_alias()) {
-    return DeleteDocuments(cluster_, state.index, BulkTarget(state.index, false), INT64_MAX, stop);
-  }
+  // Deletions would be remembered, and refuse the rows that come instead.
   IndexMeta meta = shape.meta;
   meta.former = state.meta.former;
   meta.log = state.meta.log;

@@ -269,6 +269,28 @@ TEST_F(OpenSearchSinkTest, ALoadHasItsSettingsBackAfterwards) {
   EXPECT_THAT(std::string(base::Message(again)), HasSubstr("3 documents"));
 }
 
+// What a deletion leaves behind must not refuse the rows that come after it.
+TEST_F(OpenSearchSinkTest, SomebodysDocumentsAreReplaced) {
+  Ask("PUT", "/" + prefix_ + "items", "{}");
+  for (const char* id : {"1", "7"}) {
+    Ask("PUT", "/" + prefix_ + "items/_doc/" + id + "?refresh=true", R"({"what":"theirs"})");
+  }
+  config_.on_existing_documents = ExistingDocuments::kReplace;
+  Start();
+  const engine::TablePlan plan = Plan("public.items (id int4 key, name text)");
+  ASSERT_TRUE(sink_->PrepareSnapshot({}, {&plan, 1}, {}, {}).ok());
+  auto lane = sink_->OpenLane({});
+  ASSERT_TRUE(lane.ok());
+  engine::Batch rows = builder_.Snapshot("items", "1 one\n2 two", engine::CopyFormat::kBinary);
+  rows.set_snapshot_lsn(postgres::Lsn(0x7000));
+  ASSERT_TRUE((*lane)->BeginRange(plan, {}, {}).ok());
+  ASSERT_TRUE((*lane)->Write(rows, {}).ok());
+  ASSERT_TRUE((*lane)->FinishRange({}).ok());
+  ASSERT_TRUE((*lane)->FinishTable(plan, {}).ok());
+  EXPECT_EQ(Source("items", "1"), R"({"id":1,"name":"one"})");
+  EXPECT_EQ(Count("items"), 2U);
+}
+
 TEST_F(OpenSearchSinkTest, GoesOnAfterTheServerWasKilledAndWhileItStalls) {
   builder_.Table("public.items (id int4 key, name text)");
   config_.connection.request_timeout = absl::Seconds(5);

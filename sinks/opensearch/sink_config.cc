@@ -212,7 +212,7 @@ config::ConfigSpec<OpenSearchSinkConfig> OpenSearchSinkSpec() {
                "change, come, go, or move to another parent.");
   spec.Field("on_existing_documents", &OpenSearchSinkConfig::on_existing_documents,
              "What to do at the first snapshot when an index holds documents already. replace: "
-             "remove them all.")
+             "remove them all; an index of the very name becomes an alias of a new one.")
       .Choice({{"refuse", ExistingDocuments::kRefuse},
                {"append", ExistingDocuments::kAppend},
                {"replace", ExistingDocuments::kReplace}});
