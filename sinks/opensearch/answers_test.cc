@@ -63,6 +63,18 @@ TEST(BulkAnswerTest, TellsDoneFromLaterAndRefused) {
   EXPECT_EQ((*failures)[2].kind, BulkFailure::Kind::kBroken);
 }
 
+// The document may be another one of the same id.
+TEST(BulkAnswerTest, TellsOfDeletionsThatFoundSomethingLater) {
+  const std::string stale =
+      R"("status":409,"error":{"type":"version_conflict_engine_exception","reason":"r"}}})";
+  const auto failures = ReadBulkAnswer(
+      R"({"errors":true,"items":[{"index":{)" + stale + R"(,{"delete":{)" + stale + "]}", 2);
+  ASSERT_TRUE(failures.ok()) << failures.status();
+  ASSERT_THAT(*failures, SizeIs(1));
+  EXPECT_EQ((*failures)[0].item, 1U);
+  EXPECT_EQ((*failures)[0].kind, BulkFailure::Kind::kStale);
+}
+
 TEST(BulkAnswerTest, AnotherNumberOfItemsIsNoAnswer) {
   const std::string two =
       R"({"errors":false,"items":[{"index":{"status":201}},{"index":{"status":200}}]})";

@@ -104,6 +104,8 @@ absl::StatusOr<std::vector<BulkFailure>> ReadBulkAnswer(std::string_view body, s
     if (!answer.IsDone()) {
       failures.push_back(
           {count, KindOf(answer.status, answer.type), answer.status, ErrorReason(answer.error)});
+    } else if (answer.status == 409 && action.key() == "\"delete\"") {
+      failures.push_back({count, BulkFailure::Kind::kStale, answer.status, ""});
     }
     ++count;
   }

@@ -19,6 +19,7 @@ struct BulkFailure {
     kRefused,  // It will never be taken.
     kBroken,   // Something is wrong with the index or the permission, whatever the item.
     kDropped,  // The document's pipeline left it out.
+    kStale,    // A deletion that found a later version. It is done.
   };
 
   size_t item = 0;
@@ -31,8 +32,9 @@ struct BulkFailure {
 // Encoded, because a signature (AWS) is of the encoded form and libcurl signs a query as it is.
 inline constexpr std::string_view kBulkAnswerFilter = "errors%2Citems.%2A.status%2Citems.%2A.error";
 
-// The items that are not done; an older version than the document's (409) is done, and so is the
-// deletion of what is not there. kUnavailable: it is no answer for `item_count` items.
+// The items that are not done, and stale deletions; an older version than the document's (409) is
+// done, and so is the deletion of what is not there. kUnavailable: it is no answer for `item_count`
+// items.
 absl::StatusOr<std::vector<BulkFailure>> ReadBulkAnswer(std::string_view body, size_t item_count);
 
 // The same of a body whose documents went through an ingest pipeline: the answer may be in another

@@ -22,17 +22,23 @@ BulkTarget::BulkTarget(std::string_view index, bool is_alias, std::string_view p
   delete_action = R"({"delete)" + rest + R"(,"version":)";
 }
 
-void BulkBody::AppendAction(std::string_view action, std::string_view id, uint64_t version) {
+void BulkBody::AppendAction(std::string_view action, std::string_view id, uint64_t version,
+                            std::string_view routing) {
   begin_ = bytes_.size();
   bytes_.append(action);
   AppendDigits(version, bytes_);
   bytes_.append(",\"_id\":");
   AppendJsonString(id, bytes_);
+  if (!routing.empty()) {
+    bytes_.append(",\"routing\":");
+    AppendJsonString(routing, bytes_);
+  }
   bytes_.append("}}\n");
 }
 
-std::string& BulkBody::BeginIndex(const BulkTarget& target, std::string_view id, uint64_t version) {
-  AppendAction(target.index_action, id, version);
+std::string& BulkBody::BeginIndex(const BulkTarget& target, std::string_view id, uint64_t version,
+                                  std::string_view routing) {
+  AppendAction(target.index_action, id, version, routing);
   has_pipeline_ = has_pipeline_ || target.has_pipeline;
   return bytes_;
 }
@@ -42,9 +48,9 @@ void BulkBody::FinishIndex(uint64_t tag) {
   items_.push_back({begin_, bytes_.size() - begin_, tag, false});
 }
 
-void BulkBody::Delete(const BulkTarget& target, std::string_view id, uint64_t version,
-                      uint64_t tag) {
-  AppendAction(target.delete_action, id, version);
+void BulkBody::Delete(const BulkTarget& target, std::string_view id, uint64_t version, uint64_t tag,
+                      std::string_view routing) {
+  AppendAction(target.delete_action, id, version, routing);
   items_.push_back({begin_, bytes_.size() - begin_, tag, true});
 }
 

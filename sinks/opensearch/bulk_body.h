@@ -35,11 +35,14 @@ class BulkBody {
 
   // The caller appends the document to what this returns, without line breaks, and calls
   // FinishIndex.
-  std::string& BeginIndex(const BulkTarget& target, std::string_view id, uint64_t version);
+  // `routing`: empty: the id routes.
+  std::string& BeginIndex(const BulkTarget& target, std::string_view id, uint64_t version,
+                          std::string_view routing = {});
   void FinishIndex(uint64_t tag);
   // Takes back what BeginIndex began.
   void DropIndex() { bytes_.resize(begin_); }
-  void Delete(const BulkTarget& target, std::string_view id, uint64_t version, uint64_t tag);
+  void Delete(const BulkTarget& target, std::string_view id, uint64_t version, uint64_t tag,
+              std::string_view routing = {});
   // An item of another body; of the second, the deletion of the document in place of its writing.
   void Copy(const BulkBody& other, const Item& item);
   void CopyAsDeletion(const BulkBody& other, const Item& item);
@@ -54,7 +57,8 @@ class BulkBody {
   std::string_view ActionOf(const Item& item) const;
 
  private:
-  void AppendAction(std::string_view action, std::string_view id, uint64_t version);
+  void AppendAction(std::string_view action, std::string_view id, uint64_t version,
+                    std::string_view routing);
 
   std::string bytes_;
   std::vector<Item> items_;

@@ -37,6 +37,7 @@ struct BulkSender::Round {
   std::deque<BulkBody> later;  // After a pause.
   std::string later_reason;
   std::vector<RefusedItem> refused;
+  std::vector<uint64_t> stale;
   absl::Status error;
 };
 
@@ -52,6 +53,7 @@ absl::StatusOr<std::vector<RefusedItem>> BulkSender::Send(std::vector<BulkBody> 
     if (!body.empty()) waiting.push_back(std::move(body));
   }
   std::vector<RefusedItem> refused;
+  stale_deletions_.clear();
   absl::Time give_up = absl::Now() + patience_.give_up_after;
   absl::Duration pause = patience_.first_pause;
   while (!waiting.empty()) {
@@ -60,6 +62,7 @@ absl::StatusOr<std::vector<RefusedItem>> BulkSender::Send(std::vector<BulkBody> 
     PGFLOW_RETURN_IF_ERROR(SendRound(waiting, round, stop));
     PGFLOW_RETURN_IF_ERROR(round.error);
     std::ranges::move(round.refused, std::back_inserter(refused));
+    std::ranges::copy(round.stale, std::back_inserter(stale_deletions_));
     const bool goes_on = ItemsOf(round.again) + ItemsOf(round.later) < before;
     if (goes_on) give_up = absl::Now() + patience_.give_up_after;
     waiting = std::move(round.again);
@@ -143,6 +146,9 @@ void BulkSender::TakeAnswer(const BulkBody& body, const http::Response& response
       case BulkFailure::Kind::kDropped:
         // What was there before is not what there is now.
         dropped.CopyAsDeletion(body, item);
+        break;
+      case BulkFailure::Kind::kStale:
+        round.stale.push_back(item.tag);
         break;
       case BulkFailure::Kind::kRefused:
         round.refused.push_back({item.tag, failure.reason});

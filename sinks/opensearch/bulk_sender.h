@@ -45,6 +45,8 @@ class BulkSender {
   // may be done. kFailedPrecondition, kPermissionDenied: the server will not take any.
   absl::StatusOr<std::vector<RefusedItem>> Send(std::vector<BulkBody> bodies, Visibility visibility,
                                                 std::stop_token stop);
+  // The tags of the deletions in it that found a later version than theirs.
+  const std::vector<uint64_t>& stale_deletions() const { return stale_deletions_; }
 
  private:
   struct Round;
@@ -58,6 +60,7 @@ class BulkSender {
   const BulkPatience patience_;
   std::string path_;
   std::string pipeline_path_;
+  std::vector<uint64_t> stale_deletions_;
 };
 
 }  // namespace pgflow::sinks

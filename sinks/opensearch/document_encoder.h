@@ -4,6 +4,7 @@
 // not known, becomes "\\x.." in hex: nothing is left out.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,6 +38,7 @@ struct DocumentPlan {
   std::vector<DocumentColumn> columns;
   std::vector<KeyPart> key;  // Empty: its rows have no id.
   std::vector<DocumentLink> links;
+  std::optional<KeyPart> routing{};  // Nothing: the id routes.
 };
 
 // `key_attributes`: the attribute numbers of the key; empty: the columns of the replica identity

@@ -10,14 +10,18 @@
 
 namespace pgflow::sinks {
 
-absl::StatusOr<std::vector<StoredDocument>> ReadDocuments(
-    Cluster& cluster, const std::vector<std::pair<std::string, std::string>>& names,
-    std::stop_token stop) {
+absl::StatusOr<std::vector<StoredDocument>> ReadDocuments(Cluster& cluster,
+                                                          const std::vector<DocumentName>& names,
+                                                          std::stop_token stop) {
   std::string body = "{\"docs\":[";
-  for (const auto& [index, id] : names) {
+  for (const DocumentName& name : names) {
     if (body.back() == '}') body.push_back(',');
-    body += "{\"_index\":\"" + index + "\",\"_id\":";
-    AppendJsonString(id, body);
+    body += "{\"_index\":\"" + name.index + "\",\"_id\":";
+    AppendJsonString(name.id, body);
+    if (!name.routing.empty()) {
+      body += ",\"routing\":";
+      AppendJsonString(name.routing, body);
+    }
     body.push_back('}');
   }
   body += "]}";
@@ -26,14 +30,16 @@ absl::StatusOr<std::vector<StoredDocument>> ReadDocuments(
   std::vector<StoredDocument> all;
   all.reserve(names.size());
   JsonScanner documents(FindJsonMember(answer, "docs"));
-  while (documents.Next()) {
+  while (documents.Next() && all.size() < names.size()) {
+    const std::string& routing = names[all.size()].routing;
     const std::string_view error = FindJsonMember(documents.value(), "error");
     if (!error.empty()) {
       return base::MakeStatus(absl::StatusCode::kUnavailable, "read of a document: {}",
                               ErrorReason(error));
     }
     StoredDocument& found = all.emplace_back();
-    found.found = FindJsonMember(documents.value(), "found") == "true";
+    found.found = FindJsonMember(documents.value(), "found") == "true" &&
+                  JsonText(FindJsonMember(documents.value(), "_routing")) == routing;
     if (!found.found) continue;
     const std::string version(FindJsonMember(documents.value(), "_version"));
     found.version = std::strtoull(version.c_str(), nullptr, 10);

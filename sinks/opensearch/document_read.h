@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <stop_token>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <absl/status/statusor.h>
@@ -15,15 +14,22 @@
 
 namespace pgflow::sinks {
 
+struct DocumentName {
+  std::string index;
+  std::string id;
+  std::string routing{};  // Empty: the id routes.
+};
+
 struct StoredDocument {
+  // One that has the id and another routing, and shares the shard, is another one.
   bool found = false;
   uint64_t version = 0;
   std::string source;  // Byte for byte as it was written.
 };
 
-// One for each of `names`, an index and an id in it, in their order.
-absl::StatusOr<std::vector<StoredDocument>> ReadDocuments(
-    Cluster& cluster, const std::vector<std::pair<std::string, std::string>>& names,
-    std::stop_token stop);
+// One for each of `names`, in their order.
+absl::StatusOr<std::vector<StoredDocument>> ReadDocuments(Cluster& cluster,
+                                                          const std::vector<DocumentName>& names,
+                                                          std::stop_token stop);
 
 }  // namespace pgflow::sinks

@@ -223,6 +223,9 @@ absl::StatusOr<std::string> IndexCopies::Compare(const IndexState& listed, std::
   const json wanted = OriginOf(config_, TableOf(listed.meta.table));
   const json& origin = listed.meta.origin;
   if (IsAsWanted(origin, wanted)) return std::string();
+  if (RoutingOf(origin) != RoutingOf(wanted)) {
+    return fmt::format("the documents of its index {} are routed otherwise", listed.index);
+  }
   if (!origin.is_null() && HasOtherMapping(origin, wanted)) {
     return fmt::format("its index {} was made with another mapping", listed.index);
   }

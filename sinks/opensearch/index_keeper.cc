@@ -62,6 +62,28 @@ absl::StatusOr<json> TemplateFor(Cluster& cluster, const std::string& name,
   return given.mapping;
 }
 
+absl::StatusOr<uint64_t> CountDocuments(Cluster& cluster, const std::string& name,
+                                        std::stop_token stop) {
+  PGFLOW_ASSIGN_OR_RETURN(const json counted,
+                          cluster.Read("GET", "/" + name + "/_count", nullptr, std::move(stop)));
+  const json& documents = MemberOf(counted, "count");
+  return documents.is_number_unsigned() ? documents.get<uint64_t>() : 0;
+}
+
+// Where the documents are that somebody else wrote, nobody knows.
+absl::Status CheckRouted(Cluster& cluster, const IndexState& state, const IndexShape& shape,
+                         std::stop_token stop) {
+  const bool is_ours = !state.meta.columns.empty() || !state.meta.origin.is_null();
+  if (is_ours || !shape.plan.routing.has_value()) return absl::OkStatus();
+  PGFLOW_ASSIGN_OR_RETURN(const uint64_t count,
+                          CountDocuments(cluster, state.index, std::move(stop)));
+  if (count == 0) return absl::OkStatus();
+  return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                          "table {}: index {} holds {} documents of somebody else, which nobody "
+                          "says are routed by column {}; delete it, or take the routing out",
+                          shape.meta.table, state.index, count, RoutingOf(shape.meta.origin));
+}
+
 // The mapping of the nested rows is not the table's own, and stays.
 IndexShape WithNested(IndexShape shape, const IndexMeta& meta) {
   for (const auto& [field, rows] : meta.nested) {
@@ -409,10 +431,7 @@ absl::Status IndexKeeper::Prepare(const engine::TablePlan& table, bool fresh,
   }
   if (copied_.contains(schema.table)) PGFLOW_RETURN_IF_ERROR(CheckIsCopy(*state, shape.meta));
   if (fresh) {
-    PGFLOW_ASSIGN_OR_RETURN(const json counted,
-                            cluster_.Read("GET", "/" + name + "/_count", nullptr, stop));
-    const json& documents = MemberOf(counted, "count");
-    const uint64_t count = documents.is_number_unsigned() ? documents.get<uint64_t>() : 0;
+    PGFLOW_ASSIGN_OR_RETURN(const uint64_t count, CountDocuments(cluster_, name, stop));
     if (count > 0 && config_.on_existing_documents == ExistingDocuments::kRefuse) {
       return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
                               "table {}: index {} holds {} documents already; delete it, or set "
@@ -425,6 +444,11 @@ absl::Status IndexKeeper::Prepare(const engine::TablePlan& table, bool fresh,
     }
   }
   PGFLOW_RETURN_IF_ERROR(CheckKeeps(*state));
+  PGFLOW_ASSIGN_OR_RETURN(shape,
+                          MakeIndexShape(schema, KnownKey(table), config_, product_,
+                                         OriginFor(config_, schema.table, state->meta, given)));
+  shape.meta.sources[table.source_table] = {};
+  PGFLOW_RETURN_IF_ERROR(CheckRouted(cluster_, *state, shape, stop));
   if (!state->meta.sources.contains(table.source_table)) {
     state->meta.sources[table.source_table] = {};
     PGFLOW_RETURN_IF_ERROR(PutMapping(cluster_, *state, {}, state->meta, stop));
@@ -470,9 +494,10 @@ absl::StatusOr<TableIndexPtr> IndexKeeper::Open(const engine::TablePlan& table,
     return base::MakeStatus(absl::StatusCode::kAborted,
                             "index {} is gone in the middle of the snapshot", name);
   }
-  PGFLOW_ASSIGN_OR_RETURN(IndexShape shape,
-                          MakeIndexShape(*table.schema, KnownKey(table), config_, product_, nullptr,
-                                         TemplateIn(state->meta.origin)));
+  const json origin =
+      OriginFor(config_, table.schema->table, state->meta, TemplateIn(state->meta.origin));
+  PGFLOW_ASSIGN_OR_RETURN(
+      IndexShape shape, MakeIndexShape(*table.schema, KnownKey(table), config_, product_, origin));
   return MakeIndex(*state, std::move(shape));
 }
 
@@ -530,9 +555,14 @@ absl::StatusOr<TableIndexPtr> IndexKeeper::Bind(const schemas::TableSchema& sche
   const absl::StatusOr<schemas::TableSchema> numbered = NumberColumns(known, schema);
   if (!numbered.ok()) return AskForCopy(numbered.status(), sources);
   PGFLOW_ASSIGN_OR_RETURN(const json given, TemplateFor(cluster_, name, state, stop));
-  PGFLOW_ASSIGN_OR_RETURN(IndexShape shape,
-                          MakeIndexShape(*numbered, known.key, config_, product_,
-                                         IsKept(schema.table) ? known.origin : json(), given));
+  const bool stays = IsKept(schema.table) && !known.origin.is_null();
+  const json origin = stays ? known.origin : OriginFor(config_, schema.table, known, given);
+  absl::StatusOr<IndexShape> made = MakeIndexShape(*numbered, known.key, config_, product_, origin);
+  // What it is routed by is gone, and the file knows another column.
+  if (!made.ok() && RoutingOf(origin) != config_.RoutingOf(schema.table)) {
+    return AskForCopy(made.status(), sources);
+  }
+  PGFLOW_ASSIGN_OR_RETURN(IndexShape shape, std::move(made));
   PGFLOW_RETURN_IF_ERROR(CheckKey(shape.plan));
   if (!state.has_value() && copied_.contains(schema.table)) {
     return AskForCopy(
@@ -544,6 +574,7 @@ absl::StatusOr<TableIndexPtr> IndexKeeper::Bind(const schemas::TableSchema& sche
     PGFLOW_ASSIGN_OR_RETURN(state, CreateFirst(name, shape, stop));
   } else {
     PGFLOW_RETURN_IF_ERROR(CheckKeeps(*state));
+    PGFLOW_RETURN_IF_ERROR(CheckRouted(cluster_, *state, shape, stop));
     // One that awaits its new table (Replace) was made without knowing its columns.
     const bool awaits = known.dropped && known.columns.empty();
     const absl::Status fitted = Fit(*state, shape, step, empties || awaits, stop);

@@ -67,6 +67,7 @@ json IndexMeta::ToJson() const {
   for (const auto& [field, rows] : nested) {
     meta["nested"][field] = {{"source", rows.source}, {"fields", rows.fields}};
   }
+  if (routing != 0) meta["routing"] = routing;
   if (!made_for.empty()) meta["name"] = made_for;
   if (dropped) meta["dropped"] = true;
   for (const auto& [source, from] : sources) {
@@ -87,6 +88,7 @@ absl::StatusOr<IndexMeta> IndexMeta::FromMapping(const json& mapping) {
     meta.table = from.at("table").get<std::string>();
     meta.made_for = from.value("name", "");
     meta.key = from.at("key").get<std::vector<int16_t>>();
+    meta.routing = from.value("routing", int16_t{0});
     for (const auto& [attribute, field] : from.at("columns").items()) {
       // A column without a number of its own was once kept as 0.
       const int16_t number = ToNumber(attribute);

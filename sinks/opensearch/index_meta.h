@@ -47,6 +47,7 @@ struct IndexMeta {
   std::string table;
   std::string made_for;      // The name that it was rebuilt to take; empty: it began with one.
   std::vector<int16_t> key;  // Attribute numbers, sorted.
+  int16_t routing = 0;       // Of the column that routes; 0: none, or it has none.
   // By attribute number; a negative one is of our making, for a column whose own is not known.
   // Empty: the index is not ours.
   std::map<int16_t, Field> columns;

@@ -164,4 +164,17 @@ void AppendDocumentId(std::span<const KeyPart> key, std::span<const schemas::Val
   if (id.size() > kDocumentIdBytesMax || !IsUtf8(id)) Shorten(start, out);
 }
 
+bool AppendRouting(const std::optional<KeyPart>& routing, std::span<const schemas::Value> values,
+                   std::string& out) {
+  if (!routing.has_value()) return true;
+  const schemas::Value& value = values[routing->column];
+  if (value.is_unchanged()) return false;
+  if (value.is_null()) return true;
+  const size_t start = out.size();
+  if (!AppendValueText(value, routing->type, out)) return false;
+  const std::string_view text = std::string_view(out).substr(start);
+  if (text.size() > kDocumentIdBytesMax || !IsUtf8(text)) Shorten(start, out);
+  return true;
+}
+
 }  // namespace pgflow::sinks

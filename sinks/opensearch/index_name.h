@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -54,5 +55,10 @@ struct KeyPart {
 // in the SHA-256 of the whole, behind `\#`.
 void AppendDocumentId(std::span<const KeyPart> key, std::span<const schemas::Value> values,
                       std::string& out);
+
+// Appends the value by which a row's document is routed to a shard, shortened as an id; nothing for
+// NULL. False: the value is not there.
+bool AppendRouting(const std::optional<KeyPart>& routing, std::span<const schemas::Value> values,
+                   std::string& out);
 
 }  // namespace pgflow::sinks

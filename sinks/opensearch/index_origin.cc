@@ -1,13 +1,11 @@
 #include "sinks/opensearch/index_origin.h"
 
 #include <array>
-#include <string>
 #include <string_view>
 
 #include <absl/strings/match.h>
 #include <fmt/format.h>
 
-#include "sinks/opensearch/index_meta.h"
 #include "sinks/opensearch/index_template.h"
 
 namespace pgflow::sinks {
@@ -29,6 +27,11 @@ void ReadChoice(const json& origin, const char* name,
       choice = static_cast<Enum>(i);
     }
   }
+}
+
+std::string TextIn(const json& origin, std::string_view name) {
+  const json& text = MemberOf(origin, name);
+  return text.is_string() ? text.get<std::string>() : std::string();
 }
 
 // {"index": {"a": {"b": 1}}} as {"index.a.b": "1"}: as a server compares them.
@@ -63,6 +66,19 @@ json OriginOf(const OpenSearchSinkConfig& config, const schemas::TableName& tabl
   // Absent: as in indices that were made before there was one.
   const std::string pipeline = config.PipelineOf(table);
   if (!pipeline.empty()) origin["pipeline"] = pipeline;
+  const std::string routing = config.RoutingOf(table);
+  if (!routing.empty()) origin["routing"] = routing;
+  return origin;
+}
+
+json OriginFor(const OpenSearchSinkConfig& config, const schemas::TableName& table,
+               const IndexMeta& known, const json& given) {
+  json origin = OriginOf(config, table);
+  if (!given.empty()) origin["template"] = given;
+  if (known.columns.empty() && known.origin.is_null()) return origin;  // It is nobody's yet.
+  origin.erase("routing");
+  const std::string routing = RoutingOf(known.origin);
+  if (!routing.empty()) origin["routing"] = routing;
   return origin;
 }
 
@@ -78,10 +94,9 @@ MappingChoices ChoicesOf(const json& origin) {
   return choices;
 }
 
-std::string PipelineOf(const json& origin) {
-  const json& name = MemberOf(origin, "pipeline");
-  return name.is_string() ? name.get<std::string>() : std::string();
-}
+std::string PipelineOf(const json& origin) { return TextIn(origin, "pipeline"); }
+
+std::string RoutingOf(const json& origin) { return TextIn(origin, "routing"); }
 
 bool IsAsWanted(const json& origin, const json& wanted) {
   json was = origin;

@@ -2,23 +2,34 @@
 // other options are seen at the next start. Pure.
 #pragma once
 
+#include <string>
+
 #include <nlohmann/json.hpp>
 
 #include "schemas/table_schema.h"
 #include "sinks/opensearch/field_mapping.h"
+#include "sinks/opensearch/index_meta.h"
 #include "sinks/opensearch/sink_config.h"
 
 namespace pgflow::sinks {
 
-// What the options ask for now: {"strings", "numerics", "json", "mapping", "settings", "pipeline"};
-// the last one is absent when there is none. An index adds "template": what a template of the
-// server's gave it.
+// What the options ask for now: {"strings", "numerics", "json", "mapping", "settings", "pipeline",
+// "routing"}; the last two are absent when there is none. An index adds "template": what a template
+// of the server's gave it.
 nlohmann::json OriginOf(const OpenSearchSinkConfig& config, const schemas::TableName& table);
+
+// What an index that is there is written by: as the options ask, its documents where they are.
+// `given`: of the server's template (null: none).
+nlohmann::json OriginFor(const OpenSearchSinkConfig& config, const schemas::TableName& table,
+                         const IndexMeta& known, const nlohmann::json& given);
 
 MappingChoices ChoicesOf(const nlohmann::json& origin);
 
 // The ingest pipeline that the documents went through; empty: none.
 std::string PipelineOf(const nlohmann::json& origin);
+
+// The column by which the documents are routed; empty: by their ids.
+std::string RoutingOf(const nlohmann::json& origin);
 
 // Whether an index of `origin` is as the options want it. What the server's templates gave it
 // stays: they are for new indices.

@@ -34,6 +34,7 @@ absl::StatusOr<std::vector<FoundDocument>> ReadHits(std::string_view answer) {
   JsonScanner scanner(hits);
   while (scanner.Next()) {
     page.push_back({JsonText(FindJsonMember(scanner.value(), "_id")),
+                    JsonText(FindJsonMember(scanner.value(), "_routing")),
                     ToNumber(FindJsonMember(scanner.value(), "_version")),
                     FindJsonMember(scanner.value(), "_source")});
   }
@@ -166,7 +167,8 @@ absl::Status CopyDocuments(Cluster& cluster, const std::string& from, const std:
       [&](const std::vector<FoundDocument>& page) -> absl::Status {
         BulkBody body;
         for (const FoundDocument& document : page) {
-          std::string& bytes = body.BeginIndex(target, document.id, document.version);
+          std::string& bytes =
+              body.BeginIndex(target, document.id, document.version, document.routing);
           PGFLOW_RETURN_IF_ERROR(AppendEdited(document.source, edits, bytes));
           body.FinishIndex(0);
         }
@@ -183,7 +185,8 @@ absl::Status DeleteDocuments(Cluster& cluster, const std::string& index, const B
       [&](const std::vector<FoundDocument>& page) {
         BulkBody body;
         for (const FoundDocument& document : page) {
-          if (document.version <= version) body.Delete(target, document.id, version, 0);
+          if (document.version > version) continue;
+          body.Delete(target, document.id, version, 0, document.routing);
         }
         if (body.empty()) return absl::OkStatus();
         return SendPage(sender, std::move(body), "removal of documents", stop);

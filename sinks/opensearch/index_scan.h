@@ -34,6 +34,7 @@ struct FieldEdits {
 
 struct FoundDocument {
   std::string id;
+  std::string routing;  // Empty: the id routes.
   uint64_t version = 0;
   std::string_view source;  // Valid within the call.
 };

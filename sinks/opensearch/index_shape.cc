@@ -127,6 +127,52 @@ absl::StatusOr<size_t> JoinColumn(const JoinOptions& join, const schemas::TableS
   return *column;
 }
 
+// A row that changes its routing is deleted at the old place: it must be known.
+absl::StatusOr<KeyPart> RoutingColumn(const schemas::TableSchema& schema, const std::string& name) {
+  const auto wrong = [&](const std::string& why) {
+    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                            "tables: routing: table {}: column {} {}", schema.table.ToString(),
+                            name, why);
+  };
+  const std::optional<size_t> column = schema.FindColumn(name);
+  if (!column.has_value()) return wrong("is not there; name one that is");
+  if (LinkClass(schema.columns[*column]) == 0) {
+    return wrong(
+        "is neither a whole number, nor text, nor uuid: equal values of its type may be written "
+        "in several ways");
+  }
+  if (!schema.columns[*column].identity) {
+    const std::string table = schemas::QuoteTable(schema.table);
+    return wrong(fmt::format(
+        "is not in the replica identity, so that a change would not say where its row's document "
+        "is; ALTER TABLE {} REPLICA IDENTITY FULL (where the stream has changes from before, copy "
+        "the table again: pgflow refresh)",
+        table));
+  }
+  return KeyPart{*column, FindTypeText(schema.columns[*column])};
+}
+
+// Other columns, or other texts of their values.
+absl::Status CompareRouting(const IndexMeta& meta, const IndexShape& shape) {
+  if (!shape.plan.routing.has_value() || meta.columns.empty()) return absl::OkStatus();
+  const schemas::Column& column = shape.plan.schema.columns[shape.plan.routing->column];
+  const auto known = meta.columns.find(column.attribute_number);
+  const bool other = meta.routing > 0 && shape.meta.routing > 0 &&
+                     (meta.routing != shape.meta.routing || known == meta.columns.end());
+  bool rewritten = false;
+  if (known != meta.columns.end() && known->second.type != column.type) {
+    schemas::Column was;
+    was.type = known->second.type;
+    rewritten = LinkClass(was) != LinkClass(column);
+  }
+  if (!other && !rewritten) return absl::OkStatus();
+  return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
+                          "table {}: column {}, by which its documents are routed, {}; copy the "
+                          "table again (pgflow refresh)",
+                          shape.meta.table, column.name,
+                          other ? "is another one now" : "has another type");
+}
+
 absl::Status AddChildSide(const JoinOptions& join, IndexShape& shape) {
   DocumentLink link;
   link.name_json = Quoted(join.LinkField());
@@ -237,6 +283,10 @@ absl::StatusOr<IndexShape> MakeIndexShape(const schemas::TableSchema& schema,
   }
   IndexShape shape;
   PGFLOW_ASSIGN_OR_RETURN(shape.plan, MakeDocumentPlan(schema, key, mappings));
+  if (const std::string routing = RoutingOf(made_from); !routing.empty()) {
+    PGFLOW_ASSIGN_OR_RETURN(shape.plan.routing, RoutingColumn(schema, routing));
+    shape.meta.routing = schema.columns[shape.plan.routing->column].attribute_number;
+  }
   // Fields of the pipeline's making.
   shape.properties = pipeline.empty() ? json::object() : choices.columns;
   shape.meta.table = schema.table.ToString();
@@ -253,6 +303,16 @@ absl::StatusOr<IndexShape> MakeIndexShape(const schemas::TableSchema& schema,
   }
   PGFLOW_RETURN_IF_ERROR(AddJoins(config, shape));
   return shape;
+}
+
+absl::Status UnknownRouting(const DocumentPlan& plan, std::string_view change) {
+  return base::MakeStatus(
+      absl::StatusCode::kFailedPrecondition,
+      "table {}: {} does not bring the value of column {}, by which its documents are routed; "
+      "ALTER "
+      "TABLE {} REPLICA IDENTITY FULL, and copy the table again (pgflow refresh)",
+      plan.schema.table.ToString(), change, plan.schema.columns[plan.routing->column].name,
+      schemas::QuoteTable(plan.schema.table));
 }
 
 absl::Status CheckKey(const DocumentPlan& plan) {
@@ -286,6 +346,7 @@ absl::StatusOr<ShapeChange> CompareShapes(const IndexMeta& meta, const json& pro
                             "are not made; copy it again (pgflow refresh)",
                             shape.meta.table);
   }
+  PGFLOW_RETURN_IF_ERROR(CompareRouting(meta, shape));
   ShapeChange change;
   change.added = json::object();
   const auto becomes = [&change](Kind kind, std::string reason) {

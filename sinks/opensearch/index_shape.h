@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <absl/status/status.h>
@@ -23,9 +24,10 @@ struct IndexShape {
 };
 
 // `known_key`: the key's attribute numbers from elsewhere, for a table whose replica identity is
-// none. kFailedPrecondition: names collide, or a configured key names no column.
-// `origin`: what an existing index was made from, for one that is to stay as it is; null: what the
-// options ask for, and `given`, of the server's template for it (null: none).
+// none. kFailedPrecondition: names collide, or a configured key names no column; or a routing none
+// whose old value is known. `origin`: what an existing index was made from, for one that is to stay
+// as it is; null: what the options ask for, and `given`, of the server's template for it (null:
+// none).
 absl::StatusOr<IndexShape> MakeIndexShape(const schemas::TableSchema& schema,
                                           const std::vector<int16_t>& known_key,
                                           const OpenSearchSinkConfig& config,
@@ -37,6 +39,9 @@ absl::StatusOr<IndexShape> MakeIndexShape(const schemas::TableSchema& schema,
 // texts, or uuids. kFailedPrecondition: they are not.
 absl::Status CheckJoinTypes(const JoinOptions& join, const schemas::TableSchema& parent,
                             const schemas::TableSchema& child);
+
+// kFailedPrecondition: what the stream brought in `change` does not have the value that routes.
+absl::Status UnknownRouting(const DocumentPlan& plan, std::string_view change);
 
 // kFailedPrecondition: the table has no key, and so its rows no ids.
 absl::Status CheckKey(const DocumentPlan& plan);
@@ -60,7 +65,7 @@ struct ShapeChange {
 };
 
 // `meta` and `properties`: what the index has. kFailedPrecondition: its documents' ids are made of
-// other columns.
+// other columns, or their routings.
 absl::StatusOr<ShapeChange> CompareShapes(const IndexMeta& meta, const nlohmann::json& properties,
                                           const IndexShape& shape);
 

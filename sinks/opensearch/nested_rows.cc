@@ -177,9 +177,9 @@ absl::StatusOr<std::vector<RefusedItem>> NestedRows::Rewrite(const Parent& paren
   for (const JoinOptions* join : parent.joins) {
     PGFLOW_ASSIGN_OR_RETURN(rows.emplace_back(), RowsOf(*join, ids, stop));
   }
-  std::vector<std::pair<std::string, std::string>> names;
+  std::vector<DocumentName> names;
   names.reserve(ids.size());
-  for (const std::string& id : ids) names.emplace_back(parent.index, id);
+  for (const std::string& id : ids) names.push_back({parent.index, id});
   PGFLOW_ASSIGN_OR_RETURN(const std::vector<StoredDocument> stored,
                           ReadDocuments(cluster_, names, stop));
   std::vector<BulkBody> bodies(1);

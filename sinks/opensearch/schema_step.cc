@@ -66,6 +66,9 @@ void Renumber(const std::map<int16_t, std::string>& names, IndexMeta& meta) {
     if (const auto found = renumbered.find(part); found != renumbered.end()) part = found->second;
   }
   std::ranges::sort(meta.key);
+  if (const auto found = renumbered.find(meta.routing); found != renumbered.end()) {
+    meta.routing = found->second;
+  }
   meta.columns = std::move(columns);
 }
 

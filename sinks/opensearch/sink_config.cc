@@ -36,6 +36,11 @@ config::ConfigSpec<SearchTableOptions> TableSpec() {
   spec.Field("pipeline", &SearchTableOptions::pipeline,
              "The ingest pipeline of their documents, in place of the general one; none: none.")
       .Example("articles");
+  spec.Field("routing", &SearchTableOptions::routing,
+             "The column by whose value documents are routed to shards: a search with that value "
+             "as its routing asks one shard only. A whole number, a text or a uuid, and in the "
+             "replica identity (REPLICA IDENTITY FULL has all columns). NULL: the id routes.")
+      .Example("tenant");
   return spec;
 }
 
@@ -131,6 +136,22 @@ absl::Status ValidateJoinedTables(const OpenSearchSinkConfig& config) {
   return absl::OkStatus();
 }
 
+// Parents and children are found by their ids alone.
+absl::Status ValidateJoinedRouting(const OpenSearchSinkConfig& config) {
+  for (const JoinOptions& join : config.joins) {
+    for (const std::string& table : {join.parent, join.child}) {
+      const std::string routing = config.RoutingOf(TableOf(table));
+      if (routing.empty()) continue;
+      return base::MakeStatus(
+          absl::StatusCode::kInvalidArgument,
+          "tables: routing: {} is part of a join, whose documents are found by "
+          "their ids alone, and would be routed by {}; leave one of the two out",
+          table, routing);
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 const SearchTableOptions* OpenSearchSinkConfig::OptionsOf(const schemas::TableName& table) const {
@@ -146,6 +167,11 @@ std::string OpenSearchSinkConfig::PipelineOf(const schemas::TableName& table) co
   const bool own = options != nullptr && !options->pipeline.empty();
   const std::string& chosen = own ? options->pipeline : pipeline;
   return chosen == "none" ? std::string() : chosen;
+}
+
+std::string OpenSearchSinkConfig::RoutingOf(const schemas::TableName& table) const {
+  const SearchTableOptions* options = OptionsOf(table);
+  return options == nullptr ? std::string() : options->routing;
 }
 
 schemas::TableName JoinOptions::ParentTable() const { return TableOf(parent); }
@@ -260,6 +286,7 @@ absl::Status ValidateOpenSearchSinkConfig(const OpenSearchSinkConfig& config) {
   }
   PGFLOW_RETURN_IF_ERROR(ValidateJoins(config.joins));
   PGFLOW_RETURN_IF_ERROR(ValidateJoinedTables(config));
+  PGFLOW_RETURN_IF_ERROR(ValidateJoinedRouting(config));
   if (config.deletes_remembered < 2 * config.connection.request_timeout) {
     return absl::InvalidArgumentError(
         "deletes_remembered must be at least twice connection.request_timeout: a request that is "

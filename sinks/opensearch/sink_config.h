@@ -30,6 +30,7 @@ struct SearchTableOptions {
   config::Node mapping;          // Of fields, by column.
   config::Node settings;         // Of the index.
   std::string pipeline;          // Empty: the general one.
+  std::string routing;           // A column; empty: the id routes.
 };
 
 // Rows of `child` within the documents of `parent`.
@@ -69,6 +70,8 @@ struct OpenSearchSinkConfig {
   const SearchTableOptions* OptionsOf(const schemas::TableName& table) const;
   // The ingest pipeline that its documents go through; empty: none.
   std::string PipelineOf(const schemas::TableName& table) const;
+  // The column by which its documents are routed; empty: by their ids.
+  std::string RoutingOf(const schemas::TableName& table) const;
   // Those whose parent, or whose child, it is.
   std::vector<const JoinOptions*> JoinsWithParent(const schemas::TableName& table) const;
   std::vector<const JoinOptions*> JoinsWithChild(const schemas::TableName& table) const;

@@ -48,8 +48,12 @@ absl::StatusOr<engine::WriteResult> SearchSnapshotLane::Write(engine::Batch& bat
     events[i].after.Decode(values_);
     id_.clear();
     AppendDocumentId(index->plan.key, values_, id_);
-    std::string& bytes =
-        body_.BeginIndex(index->target, id_, batch.PositionOf(events[i]).commit_lsn.value());
+    routing_.clear();
+    if (!AppendRouting(index->plan.routing, values_, routing_)) {
+      return UnknownRouting(index->plan, "a row of its snapshot");
+    }
+    const uint64_t version = batch.PositionOf(events[i]).commit_lsn.value();
+    std::string& bytes = body_.BeginIndex(index->target, id_, version, routing_);
     AppendDocument(index->plan, values_, {}, bytes);
     body_.FinishIndex(i);
     if (body_.bytes().size() >= config_.bulk_size.bytes) PGFLOW_RETURN_IF_ERROR(flush());

@@ -60,6 +60,7 @@ class SearchSnapshotLane final : public engine::SnapshotLane {
   BulkBody body_;
   std::vector<schemas::Value> values_;
   std::string id_;
+  std::string routing_;
 };
 
 }  // namespace pgflow::sinks

@@ -194,16 +194,9 @@ absl::Status WindowWriter::AddRow(const TableIndex& index, const ChangeEvent& ev
   PGFLOW_RETURN_IF_ERROR(Decode(index, event.before, before_));
   PGFLOW_RETURN_IF_ERROR(Decode(index, event.after, after_));
   const bool has_before = event.before.exists();
-  Entry entry{.index = &index,
-              .id = {},
-              .values = nullptr,
-              .position = position,
-              .changes = 1,
-              .has_unchanged = false,
-              .may_be_replay = may_be_replay,
-              .existing = {}};
+  Entry entry{.index = &index, .position = position, .changes = 1, .may_be_replay = may_be_replay};
   if (event.operation == Operation::kDelete) {
-    AppendDocumentId(index.plan.key, before_, entry.id);
+    PGFLOW_RETURN_IF_ERROR(entry.NameBy(before_));
     Put(std::move(entry));
     return absl::OkStatus();
   }
@@ -215,15 +208,15 @@ absl::Status WindowWriter::AddRow(const TableIndex& index, const ChangeEvent& ev
       if (full || index.plan.schema.columns[i].identity) after_[i] = before_[i];
     }
   }
-  AppendDocumentId(index.plan.key, after_, entry.id);
-  std::string old_id;
+  PGFLOW_RETURN_IF_ERROR(entry.NameBy(after_));
+  Entry removed = entry;
   if (has_before && event.operation == Operation::kUpdate) {
-    AppendDocumentId(index.plan.key, before_, old_id);
+    PGFLOW_RETURN_IF_ERROR(removed.NameBy(before_));
+    if (removed.id.empty()) removed.id = entry.id;
   }
-  if (old_id.empty()) old_id = entry.id;
   // What an earlier change of the row in this window brought.
   if (HasUnchanged(after_)) {
-    const auto earlier = by_name_.find(DocumentName(&index, old_id));
+    const auto earlier = by_name_.find(removed.key());
     if (earlier != by_name_.end() && entries_[earlier->second].values != nullptr) {
       for (size_t i = 0; i < after_.size(); ++i) {
         if (after_[i].is_unchanged()) after_[i] = entries_[earlier->second].values[i];
@@ -240,18 +233,11 @@ absl::Status WindowWriter::AddRow(const TableIndex& index, const ChangeEvent& ev
         index.plan.schema.table.ToString());
   }
   entry.values = Keep(after_);
-  if (old_id == entry.id) {
+  if (removed.key() == entry.key()) {
     Put(std::move(entry));
     return absl::OkStatus();
   }
-  if (entry.has_unchanged) {
-    const std::string new_id = entry.id;
-    return ChangeKey(index, old_id, new_id, std::move(entry), std::move(stop));
-  }
-  Entry removed = entry;
-  removed.id = old_id;
-  removed.values = nullptr;
-  removed.has_unchanged = false;
+  if (entry.has_unchanged) return Move(std::move(removed), std::move(entry), std::move(stop));
   Put(std::move(removed));
   Put(std::move(entry));
   return absl::OkStatus();
@@ -259,22 +245,16 @@ absl::Status WindowWriter::AddRow(const TableIndex& index, const ChangeEvent& ev
 
 // The new document gets values of the old one, so it is there for good before the old one goes:
 // were both in one request, a crash could leave neither whole.
-absl::Status WindowWriter::ChangeKey(const TableIndex& index, const std::string& old_id,
-                                     const std::string& new_id, Entry entry, std::stop_token stop) {
-  const size_t columns = index.plan.columns.size();
+absl::Status WindowWriter::Move(Entry removed, Entry entry, std::stop_token stop) {
+  const size_t columns = entry.index->plan.columns.size();
   Values values(entry.values, entry.values + columns);
   PGFLOW_RETURN_IF_ERROR(Flush(BulkSender::Visibility::kLater, stop));
-  PGFLOW_ASSIGN_OR_RETURN(
-      const std::vector<StoredDocument> found,
-      ReadDocuments(cluster_, {{index.name, old_id}, {index.name, new_id}}, stop));
+  PGFLOW_ASSIGN_OR_RETURN(const std::vector<StoredDocument> found,
+                          ReadDocuments(cluster_, {removed.name(), entry.name()}, stop));
   const uint64_t version = entry.position.commit_lsn.value();
   // A later version of either: this was done before, and more.
   const bool done = (found[0].found && found[0].version > version) ||
                     (found[1].found && found[1].version >= version && !found[0].found);
-  Entry removed = entry;
-  removed.id = old_id;
-  removed.values = nullptr;
-  removed.has_unchanged = false;
   if (!done && !found[0].found) {
     PGFLOW_RETURN_IF_ERROR(OnMissing(entry));
   } else if (!done) {
@@ -295,8 +275,7 @@ schemas::Value* WindowWriter::Keep(const Values& values) {
 }
 
 void WindowWriter::Put(Entry entry) {
-  const auto [found, added] =
-      by_name_.try_emplace(DocumentName(entry.index, entry.id), entries_.size());
+  const auto [found, added] = by_name_.try_emplace(entry.key(), entries_.size());
   if (added) {
     entries_.push_back(std::move(entry));
     return;
@@ -396,11 +375,9 @@ absl::Status WindowWriter::FetchExisting(std::stop_token stop) {
   }
   for (size_t at = 0; at < wanted.size(); at += kFetchDocuments) {
     const size_t end = std::min(wanted.size(), at + kFetchDocuments);
-    std::vector<std::pair<std::string, std::string>> names;
+    std::vector<DocumentName> names;
     names.reserve(end - at);
-    for (size_t i = at; i < end; ++i) {
-      names.emplace_back(entries_[wanted[i]].index->name, entries_[wanted[i]].id);
-    }
+    for (size_t i = at; i < end; ++i) names.push_back(entries_[wanted[i]].name());
     PGFLOW_ASSIGN_OR_RETURN(std::vector<StoredDocument> found,
                             ReadDocuments(cluster_, names, stop));
     for (size_t i = at; i < end; ++i) {
@@ -447,6 +424,8 @@ absl::Status WindowWriter::Flush(BulkSender::Visibility visibility, std::stop_to
     PGFLOW_RETURN_IF_ERROR(FetchExisting(stop));
     PGFLOW_ASSIGN_OR_RETURN(const std::vector<RefusedItem> refused,
                             sender_.Send(Encode(), visibility, stop));
+    const std::vector<uint64_t> stale = sender_.stale_deletions();
+    PGFLOW_RETURN_IF_ERROR(DeleteLeft(cluster_, sender_, entries_, stale, visibility, stop));
     PGFLOW_RETURN_IF_ERROR(OnRefused(refused));
     if (!config_.joins.empty()) PGFLOW_RETURN_IF_ERROR(WriteNested(visibility, std::move(stop)));
   }
@@ -458,21 +437,23 @@ absl::Status WindowWriter::Flush(BulkSender::Visibility visibility, std::stop_to
 
 std::vector<BulkBody> WindowWriter::Encode() {
   std::vector<BulkBody> bodies;
-  // Those of a pipeline by their index, the others together (null).
+  // Documents of a pipeline by their index, all else together (null): what is answered in another
+  // order is told apart by its id, which a deletion and a document may share.
   std::map<const TableIndex*, BulkBody> open;
   for (size_t i = 0; i < entries_.size(); ++i) {
     const Entry& entry = entries_[i];
     if (entry.index == nullptr) continue;
     sent_ = std::max(sent_, entry.position.commit_lsn);
     if (nested_.IsParent(entry.index->plan.schema.table)) continue;
-    BulkBody& body = open[entry.index->target.has_pipeline ? entry.index : nullptr];
+    const bool apart = entry.index->target.has_pipeline && entry.values != nullptr;
+    BulkBody& body = open[apart ? entry.index : nullptr];
     if (body.bytes().size() >= config_.bulk_size.bytes) bodies.push_back(std::exchange(body, {}));
-    const uint64_t version = entry.position.commit_lsn.value();
     if (entry.values == nullptr) {
-      body.Delete(entry.index->target, entry.id, version, i);
+      body.Delete(entry.index->target, entry.id, entry.version(), i, entry.routing);
       continue;
     }
-    std::string& bytes = body.BeginIndex(entry.index->target, entry.id, version);
+    std::string& bytes =
+        body.BeginIndex(entry.index->target, entry.id, entry.version(), entry.routing);
     AppendDocument(entry.index->plan, {entry.values, entry.index->plan.columns.size()},
                    entry.existing, bytes);
     body.FinishIndex(i);

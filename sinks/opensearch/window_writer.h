@@ -14,7 +14,6 @@
 #include <optional>
 #include <stop_token>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <absl/container/flat_hash_map.h>
@@ -26,6 +25,7 @@
 #include "sinks/opensearch/bulk_sender.h"
 #include "sinks/opensearch/index_keeper.h"
 #include "sinks/opensearch/nested_rows.h"
+#include "sinks/opensearch/window_entry.h"
 
 namespace pgflow::sinks {
 
@@ -55,18 +55,7 @@ class WindowWriter {
   postgres::Lsn sent() const { return sent_; }
 
  private:
-  // What remains of the changes of one row.
-  struct Entry {
-    const TableIndex* index = nullptr;
-    std::string id;
-    schemas::Value* values = nullptr;  // Null: it is deleted.
-    engine::Position position;         // Of the last change.
-    size_t changes = 0;
-    bool has_unchanged = false;
-    bool may_be_replay = false;
-    std::string existing;  // The document that unchanged values are taken from.
-  };
-  using DocumentName = std::pair<const TableIndex*, std::string>;
+  using Entry = WindowEntry;
   using Values = std::vector<schemas::Value>;
 
   struct Table {
@@ -98,8 +87,7 @@ class WindowWriter {
                    std::stop_token stop);
   absl::Status AddRow(const TableIndex& index, const engine::ChangeEvent& event,
                       engine::Position position, bool may_be_replay, std::stop_token stop);
-  absl::Status ChangeKey(const TableIndex& index, const std::string& old_id,
-                         const std::string& new_id, Entry entry, std::stop_token stop);
+  absl::Status Move(Entry removed, Entry entry, std::stop_token stop);
   absl::Status OnSchemaChange(const engine::ChangeEvent& event, engine::Position position,
                               std::stop_token stop);
   absl::Status OnColumns(const schemas::TableName& name, const ColumnsChange& change,
@@ -136,7 +124,7 @@ class WindowWriter {
 
   std::pmr::monotonic_buffer_resource memory_;
   std::vector<Entry> entries_;
-  absl::flat_hash_map<DocumentName, size_t> by_name_;
+  absl::flat_hash_map<Entry::Key, size_t> by_name_;
   std::vector<engine::Rejection> rejections_;
   Values before_;
   Values after_;

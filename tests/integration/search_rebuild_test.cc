@@ -61,6 +61,21 @@ class SearchRebuildTest : public SharedServerTest {
       }
     });
   }
+  // Rows change their tenants, some by way of a deletion.
+  void StartMoving() {
+    writer_ = std::jthread([this](std::stop_token stop) {
+      for (int round = 1; !stop.stop_requested(); ++round) {
+        source_.Execute(fmt::format(
+            "UPDATE items SET tenant = CASE WHEN random() < 0.9 THEN 't' || (random() * 20)::int "
+            "END, n = n + 1 WHERE id % 150 = {0};"
+            "BEGIN; DELETE FROM items WHERE id = {1}; INSERT INTO items (id, n, tenant) VALUES "
+            "({1}, {0}, 't' || (random() * 20)::int); UPDATE items SET tenant = 't1' "
+            "WHERE id = {1} + 1; UPDATE items SET tenant = 't2' WHERE id = {1} + 1; COMMIT",
+            round % 150, 1 + round % 3000));
+        absl::SleepFor(absl::Milliseconds(10));
+      }
+    });
+  }
   void StopWriting() { writer_ = {}; }
 
   // Documents by id, as the server keeps them.
@@ -127,6 +142,17 @@ class SearchRebuildTest : public SharedServerTest {
   void Restart(std::unique_ptr<PgflowProcess>& process) {
     process->Signal(SIGINT);
     EXPECT_EQ(process->WaitForExit(), 0) << process->Output();
+    process = Run();
+  }
+  // And once more while a new index is filled, if one is.
+  void RestartAndKill(std::unique_ptr<PgflowProcess>& process) {
+    Restart(process);
+    Kill(process, absl::Milliseconds(400));
+  }
+  void Kill(std::unique_ptr<PgflowProcess>& process, absl::Duration after) {
+    absl::SleepFor(after);
+    process->Signal(SIGKILL);
+    process->WaitForExit();
     process = Run();
   }
   // Until another index has the name.
@@ -219,11 +245,7 @@ TEST_F(SearchRebuildTest, AnotherPipelineIsSeenAtTheStart) {
                            R"({"uppercase":{"field":"name","ignore_missing":true}}]})")
                   .ok());
   pipeline_.sinks = {Sink(", pipeline: " + name)};
-  Restart(process);
-  absl::SleepFor(absl::Milliseconds(400));
-  process->Signal(SIGKILL);
-  process->WaitForExit();
-  process = Run();
+  RestartAndKill(process);
   AwaitAnotherIndex(before, *process);
   // A rename makes the documents anew.
   const std::string enriched = IndexBehind(Search(), index_);
@@ -234,6 +256,39 @@ TEST_F(SearchRebuildTest, AnotherPipelineIsSeenAtTheStart) {
             "SELECT id::text, (row_to_json(t)::jsonb || jsonb_build_object('name', upper(name), "
             "'tags', jsonb_build_array('seen')))::text FROM items t");
   EXPECT_EQ(watch.problem(), "") << process->Output().substr(0, 20000);
+  ExpectOneIndex();
+}
+
+// Then rows move from shard to shard, and pgflow is killed: each is found once.
+TEST_F(SearchRebuildTest, AnotherRoutingIsSeenAtTheStart) {
+  source_.Execute(
+      "ALTER TABLE items ADD tenant text; UPDATE items SET tenant = 't' || id % 20;"
+      "ALTER TABLE items REPLICA IDENTITY FULL");
+  pipeline_.sinks = {Sink(", settings: {number_of_shards: 5}")};
+  auto process = RunAndCopy();
+  const std::string before = IndexBehind(Search(), index_);
+  {
+    SearchWatch watch(Search(), index_);
+    watch.Expect(3000);
+    StartWriting();
+    pipeline_.sinks = {Sink(
+        ", settings: {number_of_shards: 5}, tables: [{table: public.items, routing: tenant}]")};
+    RestartAndKill(process);
+    AwaitAnotherIndex(before, *process);
+    StopWriting();
+    EqualSoon(*process);
+    EXPECT_EQ(watch.problem(), "") << process->Output().substr(0, 20000);
+  }
+  StartMoving();
+  for (int kills = 0; kills < 4; ++kills) Kill(process, absl::Milliseconds(700));
+  StopWriting();
+  EqualSoon(*process);
+  const json found = Ask("/" + index_ + "/_search?size=10000");
+  EXPECT_EQ(found["hits"]["hits"].size(), Documents(index_).size()) << "some are found twice";
+  for (const json& hit : found["hits"]["hits"]) {
+    const json& tenant = hit["_source"]["tenant"];
+    EXPECT_EQ(hit.value("_routing", ""), tenant.is_null() ? "" : tenant.get<std::string>());
+  }
   ExpectOneIndex();
 }
 
