@@ -66,6 +66,31 @@ void AlterFields(const ObjectChange& change, ScriptWriter& out) {
   }
 }
 
+// From version 17 it is a constraint with a name, which the target may have otherwise.
+void AlterDomainNotNull(const ObjectChange& change, ScriptWriter& out) {
+  const std::string alter = "ALTER DOMAIN " + QualifiedName(change.after) + " ";
+  const std::string before = TextOf(change.before, "not_null_name");
+  const std::string after = TextOf(change.after, "not_null_name");
+  if (FlagOf(change.before, "not_null") != FlagOf(change.after, "not_null")) {
+    if (after.empty()) {
+      out.Add(alter + (FlagOf(change.after, "not_null") ? "SET NOT NULL" : "DROP NOT NULL"));
+    } else {
+      out.AddByVersion(fmt::format("{}ADD CONSTRAINT {} NOT NULL", alter, QuoteIdentifier(after)),
+                       {.version = 170000, .sql = alter + "SET NOT NULL"});
+    }
+  } else if (before != after && !before.empty() && !after.empty()) {
+    out.Add(
+        fmt::format("{}RENAME CONSTRAINT {} TO {}", alter, QuoteIdentifier(before),
+                    QuoteIdentifier(after)),
+        fmt::format("SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k JOIN "
+                    "pg_catalog.pg_type t ON t.oid = k.contypid JOIN pg_catalog.pg_namespace n ON "
+                    "n.oid = t.typnamespace WHERE k.contype = 'n' AND k.conname = {} AND t.typname "
+                    "= {} AND n.nspname = {})",
+                    QuoteLiteral(before), QuoteLiteral(TextOf(change.after, "name")),
+                    QuoteLiteral(TextOf(change.after, "schema"))));
+  }
+}
+
 void AlterDomain(const ObjectChange& change, ScriptWriter& out) {
   const std::string alter = "ALTER DOMAIN " + QualifiedName(change.after) + " ";
   const Json& before = change.before;
@@ -74,9 +99,7 @@ void AlterDomain(const ObjectChange& change, ScriptWriter& out) {
   if (TextOf(before, "default") != fallback) {
     out.Add(alter + (fallback.empty() ? "DROP DEFAULT" : "SET DEFAULT " + fallback));
   }
-  if (FlagOf(before, "not_null") != FlagOf(after, "not_null")) {
-    out.Add(alter + (FlagOf(after, "not_null") ? "SET NOT NULL" : "DROP NOT NULL"));
-  }
+  AlterDomainNotNull(change, out);
   for (const Json& constraint : ListOf(before, "constraints")) {
     if (FindByOid(ListOf(after, "constraints"), constraint) != nullptr) continue;
     out.Add(fmt::format("{}DROP CONSTRAINT IF EXISTS {}", alter,
@@ -105,6 +128,8 @@ std::string DomainSql(const Json& domain) {
       fmt::format("CREATE DOMAIN {} AS {}", QualifiedName(domain), TextOf(domain, "base"));
   if (domain.contains("collation")) sql += " COLLATE " + TextOf(domain, "collation");
   if (domain.contains("default")) sql += " DEFAULT " + TextOf(domain, "default");
+  const std::string not_null = TextOf(domain, "not_null_name");
+  if (!not_null.empty()) sql += " CONSTRAINT " + QuoteIdentifier(not_null);
   if (FlagOf(domain, "not_null")) sql += " NOT NULL";
   for (const Json& constraint : ListOf(domain, "constraints")) {
     sql += fmt::format(" CONSTRAINT {} {}", QuoteIdentifier(TextOf(constraint, "name")),

@@ -19,6 +19,9 @@ BEGIN
         WHERE k.oid = t.typcollation AND t.typcollation <> b.typcollation) END,
       'default', CASE WHEN t.typtype = 'd' THEN pg_get_expr(t.typdefaultbin, 0) END,
       'not_null', CASE WHEN t.typtype = 'd' THEN t.typnotnull END,
+      -- From version 17.
+      'not_null_name', CASE WHEN t.typtype = 'd' THEN (SELECT k.conname FROM pg_constraint k
+        WHERE k.contypid = t.oid AND k.contype = 'n') END,
       'risk', CASE t.typtype WHEN 'd' THEN pgflow.risk(t.typdefaultbin::text, t.typowner)
         WHEN 'r' THEN (SELECT pgflow.risk(':funcid ' || r.rngsubdiff::oid, t.typowner)
           FROM pg_range r WHERE r.rngtypid = t.oid) END,
