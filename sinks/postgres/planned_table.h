@@ -30,6 +30,11 @@ class PlannedTable {
   // Same name, same columns: what refers to the source's names is right in the target too.
   bool is_unchanged() const { return is_unchanged_; }
   bool is_partition() const { return is_unchanged_ && definition_->parent.has_value(); }
+  // Of partitions, with a key WITHOUT OVERLAPS.
+  bool is_temporal_root() const {
+    return is_unchanged_ && definition_->partitioned && !is_partition() &&
+           definition_->primary_key.has_value() && definition_->primary_key->without_overlaps;
+  }
 
   // For a target of that version.
   std::string CreateSql(int server_version) const;

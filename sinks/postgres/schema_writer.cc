@@ -179,7 +179,7 @@ absl::Status SchemaWriter::CreateEmptyTrees(std::span<const engine::TablePlan> p
     PGFLOW_RETURN_IF_ERROR(CreateNamespace(table.name().schema));
     PGFLOW_RETURN_IF_ERROR(Create(table));
     if (const std::string key_sql = table.PrimaryKeySql(connection_.server_version());
-        !key_sql.empty() && !table.is_partition()) {
+        !key_sql.empty() && !table.is_partition() && !HasKeyAtOnce(table)) {
       PGFLOW_RETURN_IF_ERROR(Run(key_sql, "table " + table.name().ToString()));
     }
     SayCreated(table);
@@ -220,11 +220,18 @@ absl::Status SchemaWriter::CreateTables(std::span<const engine::TablePlan> plans
   return absl::OkStatus();
 }
 
+// A root does not take keys WITHOUT OVERLAPS of its partitions over, as it takes others
+// (FinishParents).
+bool SchemaWriter::HasKeyAtOnce(const PlannedTable& table) const {
+  return table.is_temporal_root() && connection_.server_version() >= 180000;
+}
+
 std::string SchemaWriter::TableSql(const PlannedTable& table) const {
   std::string sql = table.CreateSql(connection_.server_version()) + ";";
   if (table.definition() != nullptr && table.definition()->identity_full) {
     sql += fmt::format("ALTER TABLE {} REPLICA IDENTITY FULL;", QuoteTable(table.name()));
   }
+  if (HasKeyAtOnce(table)) sql += table.PrimaryKeySql(connection_.server_version()) + ";";
   return sql;
 }
 
