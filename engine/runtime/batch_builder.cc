@@ -64,25 +64,25 @@ absl::StatusOr<TableGates::Verdict> BatchBuilder::Judge(const Chunk& chunk,
   }
   const postgres::Oid oid = chunk.tables[record.table]->oid;
   const Verdict verdict = gates_.Judge(table, oid, commit_lsn);
+  // What was copied later went through its names before that.
+  if (verdict == Verdict::kSkip && gates_.IsKnown(oid, commit_lsn)) return verdict;
   const bool taken = gates_.IsTaken(table, oid, commit_lsn);
   if (taken && verdict != Verdict::kSkip) return RefuseShared(table, commit_lsn);
   if (record.operation != Operation::kSchemaChange) return verdict;
-  // What was copied later went through its names before that.
-  if (verdict == Verdict::kSkip && gates_.IsKnown(oid, commit_lsn)) return verdict;
   PGFLOW_ASSIGN_OR_RETURN(
       const schemas::DdlSubject subject,
       schemas::ReadDdlSubject(
           std::string_view(chunk.bytes).substr(record.after_offset, record.after_size)));
   if (!subject.is_table) return verdict;
-  if (subject.name_before != table) {
-    if (taken) return RefuseShared(table, commit_lsn);
-    if (gates_.IsTaken(subject.name_before, oid, commit_lsn)) {
-      return RefuseShared(subject.name_before, commit_lsn);
-    }
+  const bool renamed = subject.name_before != table;
+  if (renamed && taken) return RefuseShared(table, commit_lsn);
+  if (renamed && gates_.IsTaken(subject.name_before, oid, commit_lsn)) {
+    return RefuseShared(subject.name_before, commit_lsn);
   }
   if (verdict == Verdict::kSkip) return verdict;
-  const bool renamed = gates_.IsWatched(subject.name_before) && subject.name_before != table;
-  if (!renamed && !gates_.IsHeld(subject.name_before)) return verdict;
+  const bool joins =
+      gates_.IsHeld(subject.name_before) || (renamed && gates_.IsWatched(subject.name_before));
+  if (!joins) return verdict;
   gates_.Hold(table);
   renamed_.push_back(table);
   return Verdict::kSkip;
