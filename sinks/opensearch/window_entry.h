@@ -32,6 +32,9 @@ struct WindowEntry {
 
   Key key() const { return {index, id, routing}; }
   DocumentName name() const { return {index->name, id, routing}; }
+  bool is_at_place_of(const WindowEntry& other) const {
+    return index == other.index && id == other.id && routing == other.routing;
+  }
   bool is_routed() const { return index->plan.routing.has_value(); }
   uint64_t version() const {
     const uint64_t commit = position.commit_lsn.value();

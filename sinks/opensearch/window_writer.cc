@@ -208,15 +208,16 @@ absl::Status WindowWriter::AddRow(const TableIndex& index, const ChangeEvent& ev
       if (full || index.plan.schema.columns[i].identity) after_[i] = before_[i];
     }
   }
-  PGFLOW_RETURN_IF_ERROR(entry.NameBy(after_));
+  const bool may_move = has_before && event.operation == Operation::kUpdate;
   Entry removed = entry;
-  if (has_before && event.operation == Operation::kUpdate) {
+  PGFLOW_RETURN_IF_ERROR(entry.NameBy(after_));
+  if (may_move) {
     PGFLOW_RETURN_IF_ERROR(removed.NameBy(before_));
     if (removed.id.empty()) removed.id = entry.id;
   }
   // What an earlier change of the row in this window brought.
   if (HasUnchanged(after_)) {
-    const auto earlier = by_name_.find(removed.key());
+    const auto earlier = by_name_.find((may_move ? removed : entry).key());
     if (earlier != by_name_.end() && entries_[earlier->second].values != nullptr) {
       for (size_t i = 0; i < after_.size(); ++i) {
         if (after_[i].is_unchanged()) after_[i] = entries_[earlier->second].values[i];
@@ -233,7 +234,7 @@ absl::Status WindowWriter::AddRow(const TableIndex& index, const ChangeEvent& ev
         index.plan.schema.table.ToString());
   }
   entry.values = Keep(after_);
-  if (removed.key() == entry.key()) {
+  if (!may_move || removed.is_at_place_of(entry)) {
     Put(std::move(entry));
     return absl::OkStatus();
   }
