@@ -220,7 +220,8 @@ absl::StatusOr<std::map<TableName, std::string>> IndexCopies::FindOutdated(std::
 }
 
 absl::StatusOr<std::string> IndexCopies::Compare(const IndexState& listed, std::stop_token stop) {
-  const json wanted = OriginOf(config_, TableOf(listed.meta.table));
+  const TableName table = TableOf(listed.meta.table);
+  const json wanted = OriginOf(config_, table);
   const json& origin = listed.meta.origin;
   if (IsAsWanted(origin, wanted)) return std::string();
   if (RoutingOf(origin) != RoutingOf(wanted)) {
@@ -245,9 +246,7 @@ absl::StatusOr<std::string> IndexCopies::Compare(const IndexState& listed, std::
     base::LogInfo("index {}: has other settings now: {}", state->index, changed.dump());
   }
   // Who made it did not say from what: it counts as made from what there is now.
-  const json given = TemplateIn(origin);
-  state->meta.origin = wanted;
-  if (!given.is_null()) state->meta.origin["template"] = given;
+  state->meta.origin = OriginOfNew(config_, table, TemplateIn(origin));
   PGFLOW_RETURN_IF_ERROR(PutMapping(cluster_, *state, {}, state->meta, std::move(stop)));
   return std::string();
 }

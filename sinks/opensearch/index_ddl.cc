@@ -74,10 +74,7 @@ absl::Status IndexKeeper::Replace(const schemas::TableName& table, SchemaStep st
   // Its other names are known by nobody else, and what comes again must not make them anew.
   IndexMeta meta;
   meta.table = table.ToString();
-  meta.origin = OriginOf(config_, table);
-  if (const json& given = TemplateIn(state->meta.origin); !given.is_null()) {
-    meta.origin["template"] = given;
-  }
+  meta.origin = OriginOfNew(config_, table, TemplateIn(state->meta.origin));
   meta.sources = state->meta.sources;
   meta.log = state->meta.log;
   meta.former = state->meta.former;

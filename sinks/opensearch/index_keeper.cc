@@ -123,15 +123,11 @@ absl::Status IndexKeeper::Create(const std::string& name, const std::string& ind
                                  const IndexShape& shape, const IndexMeta& meta,
                                  std::stop_token stop) {
   PGFLOW_ASSIGN_OR_RETURN(const IndexTemplate given, ReadIndexTemplate(cluster_, index, stop));
-  if (!given.misfit.empty()) return Misfit(index, given.misfit);
   const schemas::TableName& table = shape.plan.schema.table;
   PGFLOW_ASSIGN_OR_RETURN(const std::string live, NameOf(table));
   for (const std::string_view own : {std::string_view(live), WithoutCopySuffix(live)}) {
-    if (!given.aliases.contains(std::string(own))) continue;
-    return Misfit(index, fmt::format("the alias {} is pgflow's to move from one index to the next, "
-                                     "and an index template gives it to each; take it out of the "
-                                     "template",
-                                     own));
+    const std::string obstacle = ObstacleIn(given, own);
+    if (!obstacle.empty()) return Misfit(index, obstacle);
   }
   IndexMeta made_from = meta;
   made_from.origin["settings"] = OriginOf(config_, shape.plan.schema.table)["settings"];
@@ -420,8 +416,9 @@ absl::Status IndexKeeper::Prepare(const engine::TablePlan& table, bool fresh,
   PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(schema.table));
   PGFLOW_ASSIGN_OR_RETURN(std::optional<IndexState> state, ReadIndex(cluster_, name, stop));
   PGFLOW_ASSIGN_OR_RETURN(const json given, TemplateFor(cluster_, name, state, stop));
-  PGFLOW_ASSIGN_OR_RETURN(
-      IndexShape shape, MakeIndexShape(schema, KnownKey(table), config_, product_, nullptr, given));
+  PGFLOW_ASSIGN_OR_RETURN(IndexShape shape,
+                          MakeIndexShape(schema, KnownKey(table), config_, product_,
+                                         OriginOfNew(config_, schema.table, given)));
   PGFLOW_RETURN_IF_ERROR(CheckKey(shape.plan));
   shape.meta.sources[table.source_table] = {};
   if (!state.has_value()) {
@@ -474,9 +471,10 @@ absl::Status IndexKeeper::Reset(const engine::TablePlan& table, std::stop_token 
   PGFLOW_ASSIGN_OR_RETURN(const std::string name, NameOf(table.schema->table));
   PGFLOW_ASSIGN_OR_RETURN(std::optional<IndexState> state, ReadIndex(cluster_, name, stop));
   if (!state.has_value()) return absl::OkStatus();  // Prepare creates it.
-  PGFLOW_ASSIGN_OR_RETURN(const IndexShape shape,
-                          MakeIndexShape(*table.schema, KnownKey(table), config_, product_, nullptr,
-                                         TemplateIn(state->meta.origin)));
+  PGFLOW_ASSIGN_OR_RETURN(
+      const IndexShape shape,
+      MakeIndexShape(*table.schema, KnownKey(table), config_, product_,
+                     OriginOfNew(config_, table.schema->table, TemplateIn(state->meta.origin))));
   if (copied_.contains(table.schema->table)) {
     // Nobody reads it.
     PGFLOW_RETURN_IF_ERROR(CheckIsCopy(*state, shape.meta));

@@ -71,10 +71,16 @@ json OriginOf(const OpenSearchSinkConfig& config, const schemas::TableName& tabl
   return origin;
 }
 
-json OriginFor(const OpenSearchSinkConfig& config, const schemas::TableName& table,
-               const IndexMeta& known, const json& given) {
+json OriginOfNew(const OpenSearchSinkConfig& config, const schemas::TableName& table,
+                 const json& given) {
   json origin = OriginOf(config, table);
   if (!given.empty()) origin["template"] = given;
+  return origin;
+}
+
+json OriginFor(const OpenSearchSinkConfig& config, const schemas::TableName& table,
+               const IndexMeta& known, const json& given) {
+  json origin = OriginOfNew(config, table, given);
   if (known.columns.empty() && known.origin.is_null()) return origin;  // It is nobody's yet.
   origin.erase("routing");
   const std::string routing = RoutingOf(known.origin);

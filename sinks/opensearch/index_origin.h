@@ -18,8 +18,11 @@ namespace pgflow::sinks {
 // of the server's gave it.
 nlohmann::json OriginOf(const OpenSearchSinkConfig& config, const schemas::TableName& table);
 
+// What a new index is made from. `given`: of the server's template (null: none).
+nlohmann::json OriginOfNew(const OpenSearchSinkConfig& config, const schemas::TableName& table,
+                           const nlohmann::json& given);
+
 // What an index that is there is written by: as the options ask, its documents where they are.
-// `given`: of the server's template (null: none).
 nlohmann::json OriginFor(const OpenSearchSinkConfig& config, const schemas::TableName& table,
                          const IndexMeta& known, const nlohmann::json& given);
 

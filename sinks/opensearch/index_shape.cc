@@ -257,8 +257,7 @@ absl::Status CheckJoinTypes(const JoinOptions& join, const schemas::TableSchema&
 absl::StatusOr<IndexShape> MakeIndexShape(const schemas::TableSchema& schema,
                                           const std::vector<int16_t>& known_key,
                                           const OpenSearchSinkConfig& config,
-                                          const SearchProduct& product, const json& origin,
-                                          const json& given) {
+                                          const SearchProduct& product, const json& origin) {
   const SearchTableOptions* options = config.OptionsOf(schema.table);
   std::vector<int16_t> key = schema.HasKey() ? std::vector<int16_t>() : known_key;
   if (options != nullptr) {
@@ -266,8 +265,7 @@ absl::StatusOr<IndexShape> MakeIndexShape(const schemas::TableSchema& schema,
       PGFLOW_ASSIGN_OR_RETURN(key, ConfiguredKey(schema, options->key));
     }
   }
-  json made_from = origin.is_null() ? OriginOf(config, schema.table) : origin;
-  if (origin.is_null() && !given.empty()) made_from["template"] = given;
+  const json made_from = origin.is_null() ? OriginOf(config, schema.table) : origin;
   const MappingChoices choices = ChoicesOf(made_from);
   const std::string pipeline = PipelineOf(made_from);
   if (!pipeline.empty()) PGFLOW_RETURN_IF_ERROR(CheckWholeRows(schema, pipeline));

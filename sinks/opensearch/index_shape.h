@@ -25,15 +25,13 @@ struct IndexShape {
 
 // `known_key`: the key's attribute numbers from elsewhere, for a table whose replica identity is
 // none. kFailedPrecondition: names collide, or a configured key names no column; or a routing none
-// whose old value is known. `origin`: what an existing index was made from, for one that is to stay
-// as it is; null: what the options ask for, and `given`, of the server's template for it (null:
-// none).
+// whose old value is known. `origin`: what the index is made from (index_origin.h); null: what the
+// options ask for.
 absl::StatusOr<IndexShape> MakeIndexShape(const schemas::TableSchema& schema,
                                           const std::vector<int16_t>& known_key,
                                           const OpenSearchSinkConfig& config,
                                           const SearchProduct& product,
-                                          const nlohmann::json& origin = nullptr,
-                                          const nlohmann::json& given = nullptr);
+                                          const nlohmann::json& origin = nullptr);
 
 // That the columns on both sides of a join are alike, where both tables are there: whole numbers,
 // texts, or uuids. kFailedPrecondition: they are not.

@@ -46,6 +46,15 @@ std::string MisfitOf(const json& mapping) {
   return {};
 }
 
+std::string ObstacleIn(const IndexTemplate& given, std::string_view name) {
+  if (!given.misfit.empty()) return given.misfit;
+  if (!given.aliases.contains(std::string(name))) return {};
+  return fmt::format(
+      "the alias {} is pgflow's to move from one index to the next, and an index template gives it "
+      "to each; take it out of the template",
+      name);
+}
+
 const json& TemplateIn(const json& origin) { return MemberOf(origin, "template"); }
 
 absl::StatusOr<IndexTemplate> ReadIndexTemplate(Cluster& cluster, const std::string& index,

@@ -34,6 +34,9 @@ absl::StatusOr<std::string> NameOfTemplate(Cluster& cluster, const std::string& 
 // Why documents cannot be kept in an index of this mapping; empty: they can.
 std::string MisfitOf(const nlohmann::json& mapping);
 
+// Why no index that gets the alias `name` of us can be made with it; empty: it can.
+std::string ObstacleIn(const IndexTemplate& given, std::string_view name);
+
 // In what an index was made from: the template's part, null when there was none.
 const nlohmann::json& TemplateIn(const nlohmann::json& origin);
 

@@ -57,15 +57,9 @@ absl::Status CheckTemplate(Cluster& cluster, const std::string& name, std::strin
   PGFLOW_ASSIGN_OR_RETURN(const std::string found, NameOfTemplate(cluster, index, stop));
   if (found.empty()) return absl::OkStatus();
   PGFLOW_ASSIGN_OR_RETURN(const IndexTemplate given, ReadIndexTemplate(cluster, index, stop));
-  if (!given.misfit.empty()) {
+  if (const std::string obstacle = ObstacleIn(given, name); !obstacle.empty()) {
     return base::MakeStatus(absl::StatusCode::kFailedPrecondition, "index template {}: {}", found,
-                            given.misfit);
-  }
-  if (given.aliases.contains(name)) {
-    return base::MakeStatus(absl::StatusCode::kFailedPrecondition,
-                            "index template {}: it gives the alias {} to each index, which is "
-                            "pgflow's to move; take it out of the template",
-                            found, name);
+                            obstacle);
   }
   made_by = fmt::format("; the index template {} applies where the file says nothing", found);
   return absl::OkStatus();
