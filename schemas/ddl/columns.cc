@@ -244,12 +244,12 @@ class ColumnsWriter {
         "h JOIN pg_catalog.pg_attribute a ON a.attrelid = h.oid AND a.attnotnull AND a.attname = "
         "{} ORDER BY h.level",
         QuoteLiteral(table_), QuoteLiteral(TextOf(column, "name")));
-    out_.Add("DO " + QuoteLiteral(fmt::format(
-                         "DECLARE found record; BEGIN FOR found IN {} LOOP EXECUTE "
-                         "pg_catalog.format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL', "
-                         "found.heir, {}::text); END LOOP; END",
-                         heirs, QuoteLiteral(TextOf(column, "name")))),
-             fmt::format("SELECT NOT EXISTS ({})", heirs));
+    out_.Add(
+        BlockSql(fmt::format("DECLARE found record; BEGIN FOR found IN {} LOOP EXECUTE "
+                             "pg_catalog.format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL', "
+                             "found.heir, {}::text); END LOOP; END",
+                             heirs, QuoteLiteral(TextOf(column, "name")))),
+        fmt::format("SELECT NOT EXISTS ({})", heirs));
   }
 
   void AlterNotNullDefinition(const Json& was, const Json& column) {
@@ -276,12 +276,11 @@ class ColumnsWriter {
         "AND k.conkey = ARRAY[a.attnum] WHERE k.conrelid = to_regclass({}) AND k.contype = 'n' AND "
         "a.attname = {} AND k.conname <> {}",
         QuoteLiteral(table_), QuoteLiteral(TextOf(column, "name")), QuoteLiteral(name));
-    // Names are within a literal: they may hold what ends a dollar quote.
-    out_.Try("DO " + QuoteLiteral(fmt::format(
-                         "BEGIN EXECUTE (SELECT pg_catalog.format('ALTER TABLE %s RENAME "
-                         "CONSTRAINT %I TO %I', k.conrelid::regclass, k.conname, {}::text) {}); "
-                         "END",
-                         QuoteLiteral(name), other)),
+    out_.Try(BlockSql(fmt::format(
+                 "BEGIN EXECUTE (SELECT pg_catalog.format('ALTER TABLE %s RENAME "
+                 "CONSTRAINT %I TO %I', k.conrelid::regclass, k.conname, {}::text) {}); "
+                 "END",
+                 QuoteLiteral(name), other)),
              fmt::format("SELECT NOT EXISTS (SELECT {})", other));
   }
 
@@ -335,11 +334,11 @@ class ColumnsWriter {
     const std::string own = of(column);
     const bool logged = (own.empty() ? TextOf(change_.after, "persistence") : own) == "p";
     // Its name may be another one here.
-    out_.Try("DO " +
-             QuoteLiteral(fmt::format("BEGIN EXECUTE 'ALTER SEQUENCE ' || "
-                                      "pg_catalog.pg_get_serial_sequence({}, {}) || ' SET {}'; END",
-                                      QuoteLiteral(table_), QuoteLiteral(TextOf(column, "name")),
-                                      logged ? "LOGGED" : "UNLOGGED")));
+    out_.Try(
+        BlockSql(fmt::format("BEGIN EXECUTE 'ALTER SEQUENCE ' || "
+                             "pg_catalog.pg_get_serial_sequence({}, {}) || ' SET {}'; END",
+                             QuoteLiteral(table_), QuoteLiteral(TextOf(column, "name")),
+                             logged ? "LOGGED" : "UNLOGGED")));
   }
 
   void AlterDetails(const Json& was, const Json& column) {

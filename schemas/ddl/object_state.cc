@@ -87,6 +87,8 @@ std::string PartitionExists(const std::string& quoted_name) {
                      QuoteLiteral(quoted_name));
 }
 
+std::string BlockSql(const std::string& block) { return "DO " + QuoteLiteral(block); }
+
 std::string ColumnIsNotNull(const std::string& quoted_table, const Json& column) {
   return fmt::format(
       "SELECT attnotnull FROM pg_catalog.pg_attribute WHERE attrelid = to_regclass({}) AND attname "

@@ -66,6 +66,8 @@ std::string ColumnIsNotNull(const std::string& quoted_table, const Json& column)
 std::string TypeExists(const Json& type);
 std::string RoutineExists(const Json& routine, const std::string& more = {});
 std::string RoleMissing(const std::string& role);
+// `DO` with the block in a literal: names in it may hold what ends a dollar quote.
+std::string BlockSql(const std::string& block);
 
 // DROP, when that is what happened; true: there is no more to say. `name`: what behind the kind.
 bool WriteDrop(const ObjectChange& change, std::string_view kind, const std::string& name,

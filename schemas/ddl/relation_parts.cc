@@ -144,12 +144,11 @@ void ReplaceTriggersOfPartitions(const Json& trigger, const std::string& table, 
       "FROM pg_catalog.pg_partition_tree({}) p JOIN pg_catalog.pg_trigger t ON t.tgrelid = p.relid "
       "WHERE p.level > 0 AND t.tgname = {} AND t.tgparentid = 0 AND NOT t.tgisinternal",
       QuoteLiteral(table), QuoteLiteral(TextOf(trigger, "name")));
-  // Names are within a literal: they may hold what ends a dollar quote.
-  out.Add("DO " + QuoteLiteral(fmt::format(
-                      "DECLARE own record; BEGIN FOR own IN SELECT t.tgname, p.relid {} LOOP "
-                      "EXECUTE pg_catalog.format('DROP TRIGGER %I ON %s', own.tgname, own.relid); "
-                      "END LOOP; END",
-                      own)),
+  out.Add(BlockSql(fmt::format(
+              "DECLARE own record; BEGIN FOR own IN SELECT t.tgname, p.relid {} LOOP "
+              "EXECUTE pg_catalog.format('DROP TRIGGER %I ON %s', own.tgname, own.relid); "
+              "END LOOP; END",
+              own)),
           fmt::format("SELECT NOT EXISTS (SELECT {})", own));
 }
 
