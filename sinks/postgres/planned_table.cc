@@ -1,5 +1,6 @@
 #include "sinks/postgres/planned_table.h"
 
+#include <absl/strings/str_replace.h>
 #include <fmt/format.h>
 
 namespace pgflow::sinks {
@@ -126,6 +127,19 @@ std::vector<std::string> PlannedTable::Losses(int server_version) const {
         "without it");
   }
   return losses;
+}
+
+bool PlannedTable::HasKeyAtOnce(int server_version) const {
+  return server_version >= kVersion18 && is_unchanged_ && definition_->partitioned &&
+         !is_partition() && definition_->primary_key.has_value() &&
+         definition_->primary_key->without_overlaps;
+}
+
+std::string PlannedTable::IdentityIndexSql(int server_version) const {
+  if (!is_unchanged_) return "";
+  std::string sql = definition_->identity_index_sql;
+  if (server_version < kVersion18) absl::StrReplaceAll({{" WITHOUT OVERLAPS)", ")"}}, &sql);
+  return sql;
 }
 
 std::string PlannedTable::PrimaryKeySql(int server_version) const {

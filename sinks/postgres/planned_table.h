@@ -30,11 +30,6 @@ class PlannedTable {
   // Same name, same columns: what refers to the source's names is right in the target too.
   bool is_unchanged() const { return is_unchanged_; }
   bool is_partition() const { return is_unchanged_ && definition_->parent.has_value(); }
-  // Of partitions, with a key WITHOUT OVERLAPS.
-  bool is_temporal_root() const {
-    return is_unchanged_ && definition_->partitioned && !is_partition() &&
-           definition_->primary_key.has_value() && definition_->primary_key->without_overlaps;
-  }
 
   // For a target of that version.
   std::string CreateSql(int server_version) const;
@@ -42,6 +37,11 @@ class PlannedTable {
   std::vector<std::string> Losses(int server_version) const;
   // "ALTER TABLE ... ADD PRIMARY KEY (...)"; empty when there is none, or a column of it is gone.
   std::string PrimaryKeySql(int server_version) const;
+  // Whether the key is made with the table, before its partitions have it: they do not hand a key
+  // WITHOUT OVERLAPS over to their root, as they do others.
+  bool HasKeyAtOnce(int server_version) const;
+  // What makes the index of its REPLICA IDENTITY USING INDEX; empty: it has none, or other columns.
+  std::string IdentityIndexSql(int server_version) const;
   const PlannedColumn* Find(int16_t attribute_number) const;
 
  private:

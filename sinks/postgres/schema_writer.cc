@@ -7,7 +7,6 @@
 #include <set>
 #include <utility>
 
-#include <absl/strings/str_replace.h>
 #include <fmt/ranges.h>
 
 #include "base/log.h"
@@ -178,8 +177,9 @@ absl::Status SchemaWriter::CreateEmptyTrees(std::span<const engine::TablePlan> p
   for (const PlannedTable& table : missing) {
     PGFLOW_RETURN_IF_ERROR(CreateNamespace(table.name().schema));
     PGFLOW_RETURN_IF_ERROR(Create(table));
-    if (const std::string key_sql = table.PrimaryKeySql(connection_.server_version());
-        !key_sql.empty() && !table.is_partition() && !HasKeyAtOnce(table)) {
+    const int version = connection_.server_version();
+    if (const std::string key_sql = table.PrimaryKeySql(version);
+        !key_sql.empty() && !table.is_partition() && !table.HasKeyAtOnce(version)) {
       PGFLOW_RETURN_IF_ERROR(Run(key_sql, "table " + table.name().ToString()));
     }
     SayCreated(table);
@@ -220,18 +220,13 @@ absl::Status SchemaWriter::CreateTables(std::span<const engine::TablePlan> plans
   return absl::OkStatus();
 }
 
-// A root does not take keys WITHOUT OVERLAPS of its partitions over, as it takes others
-// (FinishParents).
-bool SchemaWriter::HasKeyAtOnce(const PlannedTable& table) const {
-  return table.is_temporal_root() && connection_.server_version() >= 180000;
-}
-
 std::string SchemaWriter::TableSql(const PlannedTable& table) const {
-  std::string sql = table.CreateSql(connection_.server_version()) + ";";
+  const int version = connection_.server_version();
+  std::string sql = table.CreateSql(version) + ";";
   if (table.definition() != nullptr && table.definition()->identity_full) {
     sql += fmt::format("ALTER TABLE {} REPLICA IDENTITY FULL;", QuoteTable(table.name()));
   }
-  if (HasKeyAtOnce(table)) sql += table.PrimaryKeySql(connection_.server_version()) + ";";
+  if (table.HasKeyAtOnce(version)) sql += table.PrimaryKeySql(version) + ";";
   return sql;
 }
 
@@ -297,11 +292,7 @@ absl::Status SchemaWriter::FinishTable(const engine::TablePlan& plan) {
   if (found.row_count() == 0) return Analyze(table.name());
   std::string key_sql = table.PrimaryKeySql(connection_.server_version());
   if (found.boolean(0, 0)) key_sql.clear();
-  std::string index_sql =
-      table.is_unchanged() ? plan.definition->identity_index_sql : std::string();
-  if (connection_.server_version() < 180000) {
-    absl::StrReplaceAll({{" WITHOUT OVERLAPS)", ")"}}, &index_sql);
-  }
+  const std::string index_sql = table.IdentityIndexSql(connection_.server_version());
   const std::string object = "table " + table.name().ToString();
   absl::Status status =
       Run(fmt::format("{};{};{}", key_sql, index_sql, AnalyzeSql(table.name())), object);

@@ -65,7 +65,6 @@ class SchemaWriter {
   absl::Status TryDefault(const PlannedTable& table, const PlannedColumn& column,
                           const std::string& sql);
   // Statements, with a `;` behind each.
-  bool HasKeyAtOnce(const PlannedTable& table) const;
   std::string TableSql(const PlannedTable& table) const;
   static std::string DefaultsSql(const PlannedTable& table, std::span<const PlannedColumn> columns);
   absl::Status RunUnlessThere(const std::string& sql, std::string_view state,
