@@ -6,7 +6,6 @@
 // leaves fields out of what documents are kept by.
 #include <gmock/gmock.h>
 
-#include "base/config/yaml_reader.h"
 #include "sinks/opensearch/search_fixture_test.h"
 
 namespace pgflow::sinks {
@@ -46,10 +45,9 @@ class IndexTemplateTest : public SearchFixture {
     return found.ok() ? *found : std::vector<engine::Finding>();
   }
   void MapColumn(const std::string& mapping) {
-    config::Problems problems;
     SearchTableOptions options;
     options.table = "public.items";
-    options.mapping = config::ParseYaml(mapping, "test", problems);
+    options.mapping = Yaml(mapping);
     config_.tables = {options};
   }
 };

@@ -6,7 +6,6 @@
 // it; rows go in without a pipeline that is gone.
 #include <gmock/gmock.h>
 
-#include "base/config/yaml_reader.h"
 #include "engine/api/copy_again.h"
 #include "sinks/opensearch/search_fixture_test.h"
 
@@ -149,10 +148,9 @@ TEST_F(IngestPipelineTest, OneThatMovesDocumentsIsRefused) {
 
 TEST_F(IngestPipelineTest, FieldsOfItsMakingAreMapped) {
   builder_.Table("public.items (id int4 key, n int4)");
-  config::Problems problems;
   SearchTableOptions options;
   options.table = "public.items";
-  options.mapping = config::ParseYaml("{tags: {type: keyword}}", "test", problems);
+  options.mapping = Yaml("{tags: {type: keyword}}");
   config_.tables = {options};
   Start();
   ASSERT_TRUE(ApplyOne("insert items 1 1").ok());

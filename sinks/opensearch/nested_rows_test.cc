@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 
-#include "base/config/yaml_reader.h"
 #include "base/status.h"
 #include "sinks/opensearch/search_fixture_test.h"
 
@@ -10,11 +9,6 @@ namespace pgflow::sinks {
 namespace {
 
 using testing::HasSubstr;
-
-config::Node Yaml(const std::string& text) {
-  config::Problems problems;
-  return config::ParseYaml(text, "test", problems);
-}
 
 class NestedRowsTest : public SearchFixture {
  protected:

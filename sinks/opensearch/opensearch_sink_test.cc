@@ -5,7 +5,6 @@
 #include <absl/time/clock.h>
 #include <gmock/gmock.h>
 
-#include "base/config/yaml_reader.h"
 #include "base/status.h"
 #include "engine/testing/sink_contract.h"
 #include "sinks/opensearch/search_fixture_test.h"
@@ -203,8 +202,7 @@ TEST_F(OpenSearchSinkTest, RowsOfYesterdayAreNotTakenForOtherColumns) {
 TEST_F(OpenSearchSinkTest, ARefusedDocumentNamesItsRow) {
   SearchTableOptions options;
   options.table = "public.items";
-  config::Problems problems;
-  options.mapping = config::ParseYaml("{size: {type: long}}", "test", problems);
+  options.mapping = Yaml("{size: {type: long}}");
   config_.tables.push_back(options);
   builder_.Table("public.items (id int4 key, size text)");
   Start();

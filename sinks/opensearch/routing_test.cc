@@ -11,7 +11,6 @@
 
 #include <gmock/gmock.h>
 
-#include "base/config/yaml_reader.h"
 #include "base/status.h"
 #include "engine/api/copy_again.h"
 #include "sinks/opensearch/search_fixture_test.h"
@@ -23,16 +22,11 @@ using nlohmann::json;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-config::Node ParseOption(const std::string& text) {
-  config::Problems problems;
-  return config::ParseYaml(text, "test", problems);
-}
-
 class RoutingTest : public SearchFixture {
  protected:
   void SetUp() override {
     SearchFixture::SetUp();
-    config_.settings = ParseOption("{number_of_shards: 5}");
+    config_.settings = Yaml("{number_of_shards: 5}");
     RouteBy("tenant");
   }
   void RouteBy(const std::string& column) {
@@ -396,7 +390,7 @@ TEST_F(RoutingTest, AnotherColumnOrTypeAsksForACopy) {
 }
 
 TEST_F(RoutingTest, TablesOfAJoinAreRefused) {
-  config_.joins = {{"public.orders", "public.items", ParseOption("{order_id: id}"), "items"}};
+  config_.joins = {{"public.orders", "public.items", Yaml("{order_id: id}"), "items"}};
   const absl::Status status = ValidateOpenSearchSinkConfig(config_);
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(base::Message(status)), HasSubstr("tables: routing: public.orders"));

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "base/config/yaml_reader.h"
 #include "engine/testing/event_builder.h"
 #include "engine/testing/scratch_opensearch.h"
 #include "sinks/opensearch/opensearch_sink.h"
@@ -33,6 +34,11 @@ class SearchFixture : public testing::Test {
     EXPECT_TRUE(answer.ok()) << answer.status();
     if (!answer.ok()) return {};
     return nlohmann::json::parse(*answer, nullptr, false);
+  }
+  // The value of an option.
+  static config::Node Yaml(const std::string& text) {
+    config::Problems problems;
+    return config::ParseYaml(text, "test", problems);
   }
   void Refresh() { Ask("POST", "/" + prefix_ + "*/_refresh"); }
   // The document's source as the server keeps it; "-" when there is none.

@@ -79,13 +79,9 @@ class InterruptedCopyTest : public SharedServerTest {
   }
 
   void ExpectEqualNow() {
-    const std::string names =
-        "SELECT string_agg(relname, ',' ORDER BY relname) FROM pg_class WHERE relnamespace = "
-        "'public'::regnamespace AND relkind = 'r'";
-    EXPECT_EQ(target_.Value(names), source_.Value(names));
-    std::vector<std::string> here;
-    for (const auto name : absl::StrSplit(source_.Value(names), ',')) here.emplace_back(name);
-    ExpectEqual(here);
+    const std::vector<std::string> names = PublicTables(source_);
+    EXPECT_EQ(PublicTables(target_), names);
+    ExpectEqual(names);
   }
 
   std::string copied_;  // The query.
@@ -249,10 +245,6 @@ class NameChanger {
  public:
   NameChanger(const Database& source, uint64_t seed) : source_(source), random_(seed) {}
 
-  static constexpr const char* kNames =
-      "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relnamespace = "
-      "'public'::regnamespace AND relkind = 'r'";
-
   uint64_t Below(uint64_t end) { return random_() % end; }
   const std::string& log() const { return log_; }
 
@@ -262,7 +254,7 @@ class NameChanger {
   }
 
   void Change() {
-    const std::vector<std::string> tables = absl::StrSplit(source_.Value(kNames), ' ');
+    const std::vector<std::string> tables = PublicTables(source_);
     const std::string& one = tables[Below(tables.size())];
     const std::string& other = tables[Below(tables.size())];
     const uint64_t number = Below(1000000);

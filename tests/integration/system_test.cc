@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <iterator>
 
+#include <absl/strings/str_split.h>
 #include <fmt/format.h>
 
 namespace pgflow::tests {
@@ -52,6 +53,13 @@ std::string Database::ValueIfAny(const std::string& sql) const {
 uint64_t NumberFromEnvironment(const char* name, uint64_t otherwise) {
   const char* set = std::getenv(name);
   return set == nullptr || *set == '\0' ? otherwise : std::strtoull(set, nullptr, 10);
+}
+
+std::vector<std::string> PublicTables(const Database& database) {
+  const std::string names = database.Value(
+      "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relnamespace = "
+      "'public'::regnamespace AND relkind = 'r'");
+  return absl::StrSplit(names, ' ', absl::SkipEmpty());
 }
 
 std::string Difference(const Database& source, const Database& target,

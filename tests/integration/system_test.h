@@ -34,6 +34,9 @@ struct Database {
   std::string url(std::string_view user = "postgres") const { return server->url(name, user); }
 };
 
+// The ordinary tables of the schema public, sorted.
+std::vector<std::string> PublicTables(const Database& database);
+
 // What differs in the rows of those tables, duplicates counted; empty when nothing does.
 std::string Difference(const Database& source, const Database& target,
                        const std::vector<std::string>& tables);
